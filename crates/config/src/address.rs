@@ -5,8 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use serde_json::json;
 use toml::de::DeValue;
 
+use crate::reader::Reader;
 use crate::resolved::{Host, HostMode};
-use crate::setting::{Item, Place, Reader, Setting, Shape, nearest, quoted};
+use crate::setting::{Item, Place, Setting, Shape};
+use crate::wording::{nearest, quoted};
 
 /// An address to listen on.
 #[derive(Debug, Clone, PartialEq, Eq)]

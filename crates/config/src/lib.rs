@@ -4,7 +4,7 @@
 //! [`Config`] in which every default is filled in and every rule holds, or [`Diagnostics`]: everything that is wrong,
 //! each with its line and what to write instead. [`reference`] and [`schema`] tell what can be written.
 //!
-//! Inside, `raw` declares each setting once; `setting` is the machinery that a declaration becomes; `value`,
+//! Inside, `raw` declares each setting once; `setting` and `reader` are the machinery that a declaration becomes; `value`,
 //! `quantity` and `address` are the types a setting can have; `resolve` checks what no setting can know alone.
 //! Nothing here looks up a name, opens a socket or asks the time, and only [`load`] touches the disk.
 
@@ -14,11 +14,13 @@ mod document;
 mod quantity;
 mod quick;
 mod raw;
+mod reader;
 mod resolve;
 mod resolved;
 mod setting;
 mod source;
 mod value;
+mod wording;
 
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use document::{reference, schema};

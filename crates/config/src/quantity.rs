@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 use toml::de::DeValue;
 
-use crate::setting::{Item, Place, Reader, Setting, Shape, listed, quoted};
+use crate::reader::Reader;
+use crate::setting::{Item, Place, Setting, Shape};
+use crate::wording::{listed, quoted};
 
 /// A duration within bounds, which are milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,16 +48,15 @@ impl<const MIN: u64, const MAX: u64> Setting for Bytes<MIN, MAX> {
 /// A quantity written as digits and a unit.
 struct Quantity {
     noun: &'static str,
-    /// From the largest to the smallest, with what each is worth in the smallest. Those not to be proposed in
-    /// messages have their exact name in [`Quantity::spoken`] too.
+    /// Every unit and what it is worth in the smallest, from the largest to the smallest.
     units: &'static [(&'static str, u64)],
-    /// The units that [`show`] writes, from the largest to the smallest.
+    /// Those of the units that messages write.
     spoken: &'static [(&'static str, u64)],
     /// The unit to propose where there is none.
     usual: &'static str,
     /// Whether several may follow each other, as in "1m30s".
     sums: bool,
-    /// The same as a regular expression.
+    /// What may be written, as a regular expression.
     pattern: &'static str,
 }
 
@@ -65,7 +66,7 @@ const DURATION: Quantity = Quantity {
     spoken: DURATION_UNITS,
     usual: "s",
     sums: true,
-    pattern: "^(?=.)([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$",
+    pattern: "^([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$",
 };
 
 const DURATION_UNITS: &[(&str, u64)] = &[("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
@@ -129,36 +130,46 @@ fn out_of_bounds<T: Setting>(item: &Item<'_>, place: &Place, reader: &mut Reader
 /// What `text` says in the smallest unit, or what to write instead. More than 64 bits hold counts as the most they
 /// hold, which is past every bound.
 fn amount(text: &str, quantity: &Quantity) -> Result<u64, String> {
-    let (mut rest, mut total) = (text, 0_u64);
-    let mut units = quantity.units;
-    while total == 0 && units.len() == quantity.units.len() || !rest.is_empty() {
+    let (mut rest, mut units, mut total) = (text, quantity.units, 0_u64);
+    loop {
         let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         let (number, after) = rest.split_at(digits);
         let unit = after
             .split(|c: char| c.is_ascii_digit())
             .next()
             .unwrap_or("");
-        if number.is_empty() {
-            return Err(unit_help("1", quantity));
-        }
-        let Some(at) = units.iter().position(|(name, _)| *name == unit) else {
-            return Err(unit_help(number, quantity));
+        let known = units.iter().position(|(name, _)| *name == unit);
+        let (Some(at), false) = (known, number.is_empty()) else {
+            return Err(unit_help(number, unit, quantity));
         };
         let number = number.parse().unwrap_or(u64::MAX);
         total = total.saturating_add(units[at].1.saturating_mul(number));
         rest = &after[unit.len()..];
         units = if quantity.sums { &units[at + 1..] } else { &[] };
+        if rest.is_empty() {
+            return Ok(total);
+        }
     }
-    Ok(total)
 }
 
-/// How to write `number` of a quantity.
-fn unit_help(number: &str, quantity: &Quantity) -> String {
+/// How to write a quantity of which `number` and `unit` were typed.
+fn unit_help(number: &str, unit: &str, quantity: &Quantity) -> String {
     let names: Vec<_> = quantity.units.iter().rev().map(|(name, _)| *name).collect();
+    let typed = unit.trim();
+    let same = |name: &&str| name.eq_ignore_ascii_case(typed);
+    let begins_the_same = |name: &&str| {
+        !typed.is_empty()
+            && name[..1].eq_ignore_ascii_case(&typed.chars().take(1).collect::<String>())
+    };
+    let spoken = || quantity.spoken.iter().map(|(name, _)| *name);
+    let unit = spoken()
+        .find(same)
+        .or_else(|| spoken().find(begins_the_same))
+        .unwrap_or(quantity.usual);
     let number: String = number.chars().take(LONGEST_EXAMPLE).collect();
+    let number = if number.is_empty() { "10" } else { &number };
     format!(
-        "write a whole number and a unit, such as \"{number}{}\"; units: {}",
-        quantity.usual,
+        "write a whole number and a unit, such as \"{number}{unit}\"; the units are {}",
         listed(&names)
     )
 }
@@ -170,7 +181,7 @@ fn amount_shape(quantity: &Quantity, min: u64, max: u64) -> Shape {
     let (noun, min, max) = (quantity.noun, show(min, quantity), show(max, quantity));
     Shape {
         expects: format!("{noun} from \"{min}\" to \"{max}\""),
-        schema: json!({ "type": "string", "pattern": quantity.pattern }),
+        schema: json!({ "type": "string", "minLength": 1, "pattern": quantity.pattern }),
         table: None,
     }
 }

@@ -7,8 +7,9 @@ use toml::de::{DeTable, DeValue};
 
 use crate::address::{Address, Bind};
 use crate::quantity::{Bytes, Lasts};
+use crate::reader::Reader;
 use crate::resolved::{BareLf, FieldMode, HostMode};
-use crate::setting::{Item, Place, Reader, Setting, Shape, settings};
+use crate::setting::{Item, Place, Setting, Shape, settings};
 use crate::value::{Choice, List, Name, Named, OneOrMore, Whole, Word};
 
 // Bounds on durations, in milliseconds. None may be zero where that would refuse everyone, and none may outlast a

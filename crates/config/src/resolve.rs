@@ -7,11 +7,13 @@ use std::ops::Range;
 
 use crate::quantity::show_bytes;
 use crate::raw;
+use crate::reader::Reader;
 use crate::resolved::{
     ClientTimeouts, Config, Forward, KeepAlive, Listener, Pool, Server, ServerTimeouts,
 };
-use crate::setting::{Field, Reader, listed, nearest, quoted};
+use crate::setting::Field;
 use crate::value::Entry;
+use crate::wording::{listed, nearest, quoted};
 
 /// Turns what the file says into what holds, and reports what does not go together. What is given back is right
 /// only if nothing was reported, here or before.

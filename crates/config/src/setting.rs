@@ -8,7 +8,10 @@ use std::ops::Range;
 
 use serde_json::{Value as Json, json};
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeValue;
+
+use crate::reader::Reader;
+use crate::wording::plain;
 
 /// A type that a setting can have.
 pub(crate) trait Setting: Sized {
@@ -34,10 +37,23 @@ pub(crate) struct Shape {
 
 /// The settings of a table.
 pub(crate) struct Table {
+    /// How such tables stand in the file.
+    pub(crate) holds: Holds,
     /// What the table is for.
     pub(crate) doc: &'static str,
     /// Its settings, in the order of their declaration.
     pub(crate) rows: Vec<Row>,
+}
+
+/// How a setting holds its table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Holds {
+    /// It is the table.
+    One,
+    /// It has tables by name.
+    Named,
+    /// It is a list of tables.
+    Listed,
 }
 
 /// One setting of a table.
@@ -82,178 +98,12 @@ impl Place {
     }
 }
 
-/// Something wrong at a span of the text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Problem {
-    pub(crate) span: Range<usize>,
-    pub(crate) message: String,
-    pub(crate) help: Option<String>,
-}
-
-/// The most problems that are reported for one file. Past it a person learns nothing new, and a huge broken file
-/// would cost memory.
-const MOST_PROBLEMS: usize = 100;
-
-/// Collects the problems of one file.
-#[derive(Debug, Default)]
-pub(crate) struct Reader {
-    problems: Vec<Problem>,
-}
-
-/// A table being read: its entries, and the keys in it that nobody knows but that look like one we do.
-pub(crate) struct Open<'a, 'i> {
-    entries: &'a DeTable<'i>,
-    span: Range<usize>,
-    phrase: String,
-    mistaken: Vec<&'static str>,
-}
-
-impl Reader {
-    /// The problems found, none if the file is right.
-    pub(crate) fn into_problems(self) -> Vec<Problem> {
-        self.problems
-    }
-
-    /// Whether anything was reported inside `span`.
-    pub(crate) fn has_problem_in(&self, span: &Range<usize>) -> bool {
-        let inside = |problem: &Problem| span.contains(&problem.span.start);
-        self.problems.iter().any(inside)
-    }
-
-    /// Reports a problem at `span`.
-    pub(crate) fn report(&mut self, span: Range<usize>, message: String, help: impl Into<String>) {
-        if self.problems.len() < MOST_PROBLEMS {
-            let help = Some(help.into()).filter(|help| !help.is_empty());
-            self.problems.push(Problem {
-                span,
-                message,
-                help,
-            });
-        }
-    }
-
-    /// Reports that the value of a setting does not fit: "`weight` must be …".
-    pub(crate) fn wrong<T>(
-        &mut self,
-        item: &Item<'_>,
-        place: &Place,
-        what: &str,
-        help: impl Into<String>,
-    ) -> Option<T> {
-        self.report(item.span(), format!("{} {what}", quoted(&place.key)), help);
-        None
-    }
-
-    /// Reports that the value of a setting has another type than `T` takes.
-    pub(crate) fn wrong_type<T: Setting>(
-        &mut self,
-        item: &Item<'_>,
-        place: &Place,
-        help: impl Into<String>,
-    ) -> Option<T> {
-        let what = format!(
-            "must be {}, not {}",
-            T::shape().expects,
-            kind(item.get_ref())
-        );
-        self.wrong(item, place, &what, help)
-    }
-
-    /// Opens the table called `phrase`, which knows `keys`, and reports every other key in it.
-    pub(crate) fn open<'a, 'i>(
-        &mut self,
-        entries: &'a DeTable<'i>,
-        span: Range<usize>,
-        phrase: String,
-        keys: &'static [&'static str],
-    ) -> Open<'a, 'i> {
-        let mut mistaken = Vec::new();
-        for (key, _) in entries {
-            let name = key.get_ref().as_ref();
-            if keys.contains(&name) {
-                continue;
-            }
-            let help = match nearest(name, keys.iter().copied()) {
-                Some(near) => {
-                    mistaken.push(near);
-                    format!("did you mean `{near}`?")
-                }
-                None => format!("what can be set here: {}", listed(keys)),
-            };
-            let message = format!("unknown setting {} in {phrase}", quoted(name));
-            self.report(key.span(), message, help);
-        }
-        Open {
-            entries,
-            span,
-            phrase,
-            mistaken,
-        }
-    }
-
-    /// Reads a setting that must be there.
-    pub(crate) fn required<T: Setting>(
-        &mut self,
-        open: &Open<'_, '_>,
-        key: &'static str,
-        example: &str,
-    ) -> Option<Field<T>> {
-        let found = self.optional(open, key);
-        let excused = open.entries.contains_key(key) || open.mistaken.contains(&key);
-        if found.is_none() && !excused {
-            let message = format!("{} has no `{key}`", open.phrase);
-            self.report(open.span.clone(), message, format!("write {example}"));
-        }
-        found
-    }
-
-    /// Reads a setting that has a default. What cannot be read is reported and its default stands in, so that the
-    /// rest can be looked at as well.
-    pub(crate) fn with_default<T: Setting>(
-        &mut self,
-        open: &Open<'_, '_>,
-        key: &'static str,
-        default: &str,
-    ) -> Option<Field<T>> {
-        if let Some(found) = self.optional(open, key) {
-            return Some(found);
-        }
-        let value = DeValue::parse(default).ok()?.into_inner();
-        let item = Spanned::new(open.span.clone(), value);
-        let value = T::read(&item, &open.place(key), self)?;
-        Some(Field {
-            value,
-            span: item.span(),
-            given: false,
-        })
-    }
-
-    /// Reads a setting that may be there.
-    pub(crate) fn optional<T: Setting>(
-        &mut self,
-        open: &Open<'_, '_>,
-        key: &'static str,
-    ) -> Option<Field<T>> {
-        let item = open.entries.get(key)?;
-        let value = T::read(item, &open.place(key), self)?;
-        Some(Field {
-            value,
-            span: item.span(),
-            given: true,
-        })
-    }
-}
-
-impl Open<'_, '_> {
-    fn place(&self, key: &str) -> Place {
-        Place {
-            key: key.to_owned(),
-            within: self.phrase.clone(),
-        }
-    }
-}
-
 impl Table {
+    /// The same table, held in another way.
+    pub(crate) fn held(self, holds: Holds) -> Self {
+        Self { holds, ..self }
+    }
+
     /// The shape of a setting that is this table.
     pub(crate) fn into_shape(self) -> Shape {
         let required: Vec<_> = self
@@ -269,7 +119,7 @@ impl Table {
             .collect();
         let schema = json!({
             "type": "object",
-            "description": self.doc,
+            "description": plain(self.doc),
             "properties": properties,
             "required": required,
             "additionalProperties": false,
@@ -286,74 +136,13 @@ impl Row {
     /// The schema of the setting's type, with what only this setting knows.
     fn schema(&self) -> Json {
         let mut schema = self.shape.schema.clone();
-        schema["description"] = json!(self.doc);
+        schema["description"] = json!(plain(self.doc));
         if let Presence::Default(default) = self.presence
             && let Ok(default) = serde_json::from_str::<Json>(default)
         {
             schema["default"] = default;
         }
         schema
-    }
-}
-
-/// The one of `known` that `typed` was most likely meant to be.
-pub(crate) fn nearest<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // A third of the letters may be wrong, as in rustc's own suggestions: less misses real slips, more proposes
-    // words that have nothing to do with what was typed.
-    let most = typed.chars().count().div_ceil(3).min(MOST_SLIPS);
-    known
-        .map(|word| (strsim::damerau_levenshtein(&shortened(typed), word), word))
-        .filter(|(distance, _)| *distance <= most)
-        .min()
-        .map(|(_, word)| word)
-}
-
-/// The most slips in a word that is still taken for a misspelling.
-const MOST_SLIPS: usize = 5;
-
-/// The longest piece of the file that a message repeats, in characters.
-const LONGEST_QUOTE: usize = 60;
-
-/// The beginning of `text`: what a message repeats of it, and what is compared with known words.
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(LONGEST_QUOTE) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
-}
-
-/// `text` as a message repeats it: in backquotes, control characters visible, cut where it is long.
-pub(crate) fn quoted(text: &str) -> String {
-    let visible: String = shortened(text)
-        .chars()
-        .flat_map(|c| {
-            let escaped = c.is_control().then(|| c.escape_default());
-            let plain = (!c.is_control()).then_some(c);
-            escaped.into_iter().flatten().chain(plain)
-        })
-        .collect();
-    format!("`{visible}`")
-}
-
-/// Words in backquotes with commas between them.
-pub(crate) fn listed<S: AsRef<str>>(words: &[S]) -> String {
-    let quoted: Vec<_> = words
-        .iter()
-        .map(|word| format!("`{}`", word.as_ref()))
-        .collect();
-    quoted.join(", ")
-}
-
-/// What a value is, with its article.
-fn kind(value: &DeValue<'_>) -> &'static str {
-    match value {
-        DeValue::String(_) => "a text in quotes",
-        DeValue::Integer(_) => "a bare number",
-        DeValue::Float(_) => "a number with a fraction",
-        DeValue::Boolean(_) => "true or false",
-        DeValue::Datetime(_) => "a date or time",
-        DeValue::Array(_) => "a list",
-        DeValue::Table(_) => "a table",
     }
 }
 
@@ -394,7 +183,7 @@ macro_rules! settings {
                 entries: &toml::de::DeTable<'_>,
                 span: std::ops::Range<usize>,
                 place: &$crate::setting::Place,
-                reader: &mut $crate::setting::Reader,
+                reader: &mut $crate::reader::Reader,
             ) -> Option<Self> {
                 const KEYS: &[&str] = &[$(stringify!($key)),+];
                 let open = reader.open(entries, span, $called(place), KEYS);
@@ -405,6 +194,7 @@ macro_rules! settings {
             /// The table and what can be set in it.
             pub(crate) fn table() -> $crate::setting::Table {
                 $crate::setting::Table {
+                    holds: $crate::setting::Holds::One,
                     doc: concat!($($about, "\n"),+).trim(),
                     rows: vec![$($crate::setting::Row {
                         key: stringify!($key),
@@ -420,7 +210,7 @@ macro_rules! settings {
             fn read(
                 item: &$crate::setting::Item<'_>,
                 place: &$crate::setting::Place,
-                reader: &mut $crate::setting::Reader,
+                reader: &mut $crate::reader::Reader,
             ) -> Option<Self> {
                 match item.get_ref().as_table() {
                     Some(entries) => Self::read_entries(entries, item.span(), place, reader),

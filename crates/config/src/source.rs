@@ -10,9 +10,10 @@ use toml::de::DeTable;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::raw;
+use crate::reader::{Problem, Reader};
 use crate::resolve::resolve;
 use crate::resolved::Config;
-use crate::setting::{Place, Reader};
+use crate::setting::Place;
 
 /// The largest file that is read: a pool of a hundred thousand servers fits.
 const LARGEST_FILE: u64 = 16 << 20;
@@ -68,16 +69,16 @@ pub fn parse(file_name: &str, text: &str) -> Result<Config, Diagnostics> {
         let message = "no setting is in it, so there is nothing to serve".to_owned();
         return Err(Diagnostic::of_file(file_name, message, Some(SMALLEST.to_owned())).into());
     }
-    read(file_name, text, document.get_ref())
+    read(file_name, text, document.get_ref(), Reader::default())
 }
 
-/// Reads the settings of `document`, whose spans are in `text`.
+/// Reads the settings of `document`, whose spans are in `text`. `reader` has what was found wrong before.
 pub(crate) fn read(
     file_name: &str,
     text: &str,
     document: &DeTable<'_>,
+    mut reader: Reader,
 ) -> Result<Config, Diagnostics> {
-    let mut reader = Reader::default();
     let place = Place {
         key: String::new(),
         within: String::new(),
@@ -89,7 +90,7 @@ pub(crate) fn read(
         Some(config) if problems.is_empty() => Ok(config),
         _ => {
             let text: Arc<str> = text.into();
-            let diagnostic = |problem: crate::setting::Problem| {
+            let diagnostic = |problem: Problem| {
                 Diagnostic::of_file(file_name, problem.message, problem.help)
                     .at(&text, problem.span)
             };

@@ -6,7 +6,9 @@ use serde_json::json;
 use toml::Spanned;
 use toml::de::{DeInteger, DeValue};
 
-use crate::setting::{Field, Item, Place, Reader, Setting, Shape, listed, nearest, quoted};
+use crate::reader::Reader;
+use crate::setting::{Field, Holds, Item, Place, Setting, Shape};
+use crate::wording::{listed, nearest, quoted};
 
 /// A whole number within bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,7 +201,7 @@ impl<T: Setting> Setting for List<T> {
         Shape {
             expects: format!("a list, of which each is {}", inner.expects),
             schema: json!({ "type": "array", "items": inner.schema, "minItems": 1 }),
-            table: inner.table,
+            table: inner.table.map(|table| table.held(Holds::Listed)),
         }
     }
 }
@@ -268,7 +270,7 @@ impl<T: Setting> Setting for Named<T> {
                 "additionalProperties": inner.schema,
                 "minProperties": 1,
             }),
-            table: inner.table,
+            table: inner.table.map(|table| table.held(Holds::Named)),
         }
     }
 }
