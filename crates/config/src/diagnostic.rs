@@ -124,12 +124,23 @@ fn char_boundary_before(text: &str, at: usize) -> usize {
     at
 }
 
+/// The longest line that is shown, in bytes. Nobody reads more, and to lay out a line of megabytes takes seconds.
+const LONGEST_LINE: usize = 4096;
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(place) = &self.place else {
-            write!(f, "error: {}: {}", self.file, self.message)?;
+        let Some(place) = self
+            .place
+            .as_ref()
+            .filter(|place| place.line_text().len() <= LONGEST_LINE)
+        else {
+            write!(f, "error: {}", self.file)?;
+            if let Some(place) = &self.place {
+                write!(f, ":{}:{}", place.line, place.column)?;
+            }
+            write!(f, ": {}", self.message)?;
             return match &self.help {
-                Some(help) => write!(f, "\n  = help: {help}"),
+                Some(help) => write!(f, "\n  = help: {}", help.replace('\n', "\n    ")),
                 None => Ok(()),
             };
         };

@@ -89,7 +89,7 @@ const SIZE: Quantity = Quantity {
         ("KiB", 1 << 10),
         ("B", 1),
     ],
-    usual: "KiB",
+    usual: "B",
     sums: false,
     pattern: "^[0-9]+(B|[kK]B|KiB|[MG]i?B)$",
 };
@@ -140,7 +140,7 @@ fn amount(text: &str, quantity: &Quantity) -> Result<u64, String> {
             .unwrap_or("");
         let known = units.iter().position(|(name, _)| *name == unit);
         let (Some(at), false) = (known, number.is_empty()) else {
-            return Err(unit_help(number, unit, quantity));
+            return Err(quantity_help(number, unit, quantity));
         };
         let number = number.parse().unwrap_or(u64::MAX);
         total = total.saturating_add(units[at].1.saturating_mul(number));
@@ -149,6 +149,20 @@ fn amount(text: &str, quantity: &Quantity) -> Result<u64, String> {
         if rest.is_empty() {
             return Ok(total);
         }
+    }
+}
+
+/// How to write a quantity that stops making sense after `number` and at `unit`.
+fn quantity_help(number: &str, unit: &str, quantity: &Quantity) -> String {
+    let known = quantity.units.iter().any(|(name, _)| *name == unit);
+    if unit.starts_with(['.', ',']) {
+        "write a whole number, of a smaller unit if need be".to_owned()
+    } else if !known || number.is_empty() {
+        unit_help(number, unit, quantity)
+    } else if quantity.sums {
+        "write each unit once and the largest first, such as \"1m30s\"".to_owned()
+    } else {
+        "write one number and one unit".to_owned()
     }
 }
 

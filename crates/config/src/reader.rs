@@ -40,6 +40,11 @@ impl Reader {
         self.problems
     }
 
+    /// Whether so much was reported that nothing more will be.
+    pub(crate) fn is_full(&self) -> bool {
+        self.problems.len() >= MOST_PROBLEMS
+    }
+
     /// Whether anything was reported inside `span`.
     pub(crate) fn has_problem_in(&self, span: &Range<usize>) -> bool {
         let inside = |problem: &Problem| span.contains(&problem.span.start);
@@ -48,7 +53,7 @@ impl Reader {
 
     /// Reports a problem at `span`.
     pub(crate) fn report(&mut self, span: Range<usize>, message: String, help: impl Into<String>) {
-        if self.problems.len() < MOST_PROBLEMS {
+        if !self.is_full() {
             let help = Some(help.into()).filter(|help| !help.is_empty());
             self.problems.push(Problem {
                 span,

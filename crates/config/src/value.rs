@@ -25,7 +25,7 @@ pub(crate) struct Word<T>(pub(crate) T);
 /// What a [`Word`] can stand for.
 pub(crate) trait Choice: Copy {
     /// Every word and what it stands for.
-    fn words() -> Vec<(String, Self)>;
+    fn words() -> Vec<(&'static str, Self)>;
 }
 
 /// A list. What could not be read was reported and is left out.
@@ -106,10 +106,10 @@ impl<T: Choice> Setting for Word<T> {
             return reader.wrong_type::<Self>(item, place, "");
         };
         let words = T::words();
-        if let Some((_, value)) = words.iter().find(|(word, _)| word == text) {
+        if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
             return Some(Self(*value));
         }
-        let help = match nearest(text, words.iter().map(|(word, _)| word.as_str())) {
+        let help = match nearest(text, words.iter().map(|(word, _)| *word)) {
             Some(near) => format!("did you mean \"{near}\"?"),
             None => String::new(),
         };
@@ -228,18 +228,23 @@ impl<T: Setting> Setting for OneOrMore<T> {
     }
 }
 
+/// How to write tables by name.
+fn by_name_help(place: &Place) -> String {
+    format!(
+        "write `[{}.NAME]`, with a name of your choice, and below it its settings",
+        place.key
+    )
+}
+
 impl<T: Setting> Setting for Named<T> {
     fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
         let Some(entries) = item.get_ref().as_table() else {
-            return reader.wrong_type::<Self>(item, place, "");
+            return reader.wrong_type::<Self>(item, place, by_name_help(place));
         };
         if entries.is_empty() {
-            let what = format!(
-                "names nothing; write `[{}.app]` and its settings",
-                place.key
-            );
-            return reader.wrong(item, place, &what, "");
+            return reader.wrong(item, place, "is empty", by_name_help(place));
         }
+        let by_name = by_name_help(place);
         let mut read: Vec<_> = entries
             .iter()
             .map(|(key, item)| {
@@ -252,7 +257,16 @@ impl<T: Setting> Setting for Named<T> {
                     key: name.clone(),
                     within: place.key.clone(),
                 };
-                let table = T::read(item, &place, reader);
+                let table = if item.get_ref().is_table() {
+                    T::read(item, &place, reader)
+                } else {
+                    let what = format!(
+                        "stands in `{}`, which has only tables by name",
+                        place.within
+                    );
+                    reader.report(key.span(), format!("{} {what}", quoted(&name)), &by_name);
+                    None
+                };
                 let span = key.span();
                 Entry { name, span, table }
             })

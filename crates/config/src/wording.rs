@@ -6,6 +6,7 @@ pub(crate) fn nearest<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> 
     // words that have nothing to do with what was typed.
     let most = typed.chars().count().div_ceil(3).min(MOST_SLIPS);
     known
+        .take(MOST_CANDIDATES)
         .map(|word| (strsim::damerau_levenshtein(&shortened(typed), word), word))
         .filter(|(distance, _)| *distance <= most)
         .min()
@@ -14,6 +15,9 @@ pub(crate) fn nearest<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> 
 
 /// The most slips in a word that is still taken for a misspelling.
 const MOST_SLIPS: usize = 5;
+
+/// The most known words that are compared with one typed: more pools than anyone names by hand.
+const MOST_CANDIDATES: usize = 1000;
 
 /// The longest piece of the file that a message repeats, in characters.
 const LONGEST_QUOTE: usize = 60;
@@ -28,6 +32,9 @@ fn shortened(text: &str) -> String {
 
 /// `text` as a message repeats it: in backquotes, control characters visible, cut where it is long.
 pub(crate) fn quoted(text: &str) -> String {
+    if text.is_empty() {
+        return "`\"\"`".to_owned();
+    }
     let visible: String = shortened(text)
         .chars()
         .flat_map(|c| {
