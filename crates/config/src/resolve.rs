@@ -292,6 +292,7 @@ pub(crate) fn server_timeouts(raw: &raw::ServerTimeouts) -> ServerTimeouts {
     ServerTimeouts {
         connect: raw.connect.value.0,
         first_byte: raw.first_byte.value.0,
+        tunnel: raw.tunnel.value.0,
         idle: raw.idle.value.0,
     }
 }

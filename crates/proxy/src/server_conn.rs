@@ -118,5 +118,3 @@ fn would_block(stream: &TcpStream) -> bool {
     matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
-#[cfg(test)]
-mod tests;
