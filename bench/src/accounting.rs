@@ -163,6 +163,24 @@ fn parse_schedstat(text: &str) -> Option<u64> {
     text.split_ascii_whitespace().next()?.parse().ok()
 }
 
+/// How long a core has been at work so far, for whomever, to the tick.
+pub(crate) fn core_work(core: usize) -> anyhow::Result<Duration> {
+    let text = fs::read_to_string("/proc/stat").context("cannot read /proc/stat")?;
+    let ticks = parse_core_work(&text, core)
+        .with_context(|| format!("/proc/stat says nothing of core {core}"))?;
+    Ok(TICK * u32::try_from(ticks).unwrap_or(u32::MAX))
+}
+
+/// The sum of a core's fields in `/proc/stat` (proc(5)) but for idle (4th) and waiting for a disk (5th). The two
+/// fields of guests (9th and 10th) are already in the first two.
+fn parse_core_work(text: &str, core: usize) -> Option<u64> {
+    let name = format!("cpu{core} ");
+    let fields = text.lines().find_map(|line| line.strip_prefix(&name))?;
+    let fields: Result<Vec<u64>, _> = fields.split_ascii_whitespace().map(str::parse).collect();
+    let fields = fields.ok().filter(|fields| fields.len() >= 8)?;
+    Some(fields[..3].iter().chain(&fields[5..8]).sum())
+}
+
 /// Bytes of user-space memory of a process and its descendants that no file backs: the heaps, the stacks
 /// and the memory they share, each shared page counted once.
 pub(crate) fn memory(root: Pid) -> anyhow::Result<u64> {

@@ -78,7 +78,11 @@ impl Description {
         let cpuinfo = text("/proc/cpuinfo");
         Self {
             cpu: value_of(&cpuinfo, "model name").unwrap_or_else(|| "unknown CPU".to_owned()),
-            cores: std::thread::available_parallelism().map_or(0, usize::from),
+            // Counted by hand: the standard library would tell how many this pinned thread may use.
+            cores: cpuinfo
+                .lines()
+                .filter(|line| line.starts_with("processor"))
+                .count(),
             memory_mib: value_of(&text("/proc/meminfo"), "MemTotal")
                 .and_then(|value| value.split(' ').next()?.parse::<u64>().ok())
                 .map_or(0, |kib| kib / 1024),

@@ -136,6 +136,7 @@ fn locate(proxy: &dyn Proxy) -> Option<PathBuf> {
 pub(crate) struct Running {
     process: Process,
     address: SocketAddr,
+    core: usize,
 }
 
 /// How long a proxy has from its start to its first answer.
@@ -169,7 +170,11 @@ impl Running {
             read_stdout: false,
         })?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let mut running = Self { process, address };
+        let mut running = Self {
+            process,
+            address,
+            core,
+        };
         running.wait_until_ready()?;
         Ok(running)
     }
@@ -182,6 +187,11 @@ impl Running {
     /// The process whose tree is to be measured.
     pub(crate) fn pid(&self) -> Pid {
         self.process.pid()
+    }
+
+    /// The core it runs on.
+    pub(crate) fn core(&self) -> usize {
+        self.core
     }
 
     /// An error when it has ended.

@@ -126,11 +126,12 @@ fn traffic(rows: &[Row], table: &mut Table) {
     table.column("p50 us", rows.iter().map(middle));
     let tail = |row: &Row| whole(median(row, |traffic| traffic.p99_microseconds));
     table.column("p99 us", rows.iter().map(tail));
-    let busy = |row: &Row| {
-        let share = median(row, |traffic| traffic.busy);
-        share.map_or_else(nothing, |share| format!("{:.0}%", share * 100.0))
-    };
+    let share =
+        |value: Option<f64>| value.map_or_else(nothing, |value| format!("{:.0}%", value * 100.0));
+    let busy = |row: &Row| share(median(row, |traffic| traffic.busy));
     table.column("core used", rows.iter().map(busy));
+    let others = |row: &Row| share(median(row, |traffic| traffic.others));
+    table.column("by others", rows.iter().map(others));
     let opened = |row: &Row| whole(median(row, |traffic| traffic.server_connections as f64));
     table.column("server connects", rows.iter().map(opened));
 }

@@ -30,6 +30,14 @@ fn memory_adds_anonymous_and_shared_and_nothing_else() {
     assert_eq!(parse_smaps_rollup("Rss: 1 kB\n"), None);
 }
 
+#[test]
+fn a_cores_work_leaves_out_idle_waiting_and_guests() {
+    let text = "cpu  9 9 9 9 9 9 9 9 9 9\ncpu1 1 2 4 1000 1000 8 16 32 1000 1000\ncpu10 7 7 7 7 7 7 7 7 7 7\n";
+    assert_eq!(parse_core_work(text, 1), Some(63));
+    assert_eq!(parse_core_work(text, 2), None);
+    assert_eq!(parse_core_work("cpu1 1 2\n", 1), None);
+}
+
 fn snapshot(threads: &[(u32, u64)], ticks: u64) -> CpuSnapshot {
     let process = ProcessCpu {
         threads: threads.iter().copied().collect(),

@@ -18,7 +18,7 @@ impl Proxy for Nginx {
     }
 
     fn remedy(&self) -> &'static str {
-        "apt-get install nginx-light"
+        "apt-get install nginx"
     }
 
     fn version_argument(&self) -> &'static str {

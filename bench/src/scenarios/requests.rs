@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::{Plan, Row, Sample, Scenario, Traffic};
-use crate::accounting::CpuSnapshot;
+use crate::accounting::{self, CpuSnapshot};
 use crate::interrupt;
 use crate::load::{self, Load, Tally, Workload};
 use crate::origin_process::OriginProcess;
@@ -79,7 +79,7 @@ impl<'a> Stand<'a> {
         let Some(running) = self.running.as_mut().filter(|_| self.row.failure.is_none()) else {
             return Ok(());
         };
-        let outcome = visit(running, self.origin, workload, (lead_in, window));
+        let outcome = visit((running, self.origin), workload, lead_in, window);
         interrupt::check()?;
         match outcome {
             Ok(Visit { sample, failure }) => {
@@ -105,24 +105,25 @@ impl<'a> Stand<'a> {
     }
 }
 
+/// What one visit gave.
 struct Visit {
     sample: Option<Sample>,
     failure: Option<String>,
 }
 
 fn visit(
-    running: &mut Running,
-    origin: &OriginProcess,
+    stand: (&Running, &OriginProcess),
     workload: Workload,
-    (lead_in, window): (Duration, Option<Duration>),
+    lead_in: Duration,
+    window: Option<Duration>,
 ) -> anyhow::Result<Visit> {
-    let mut load = Load::start(running.address(), workload)?;
+    let mut load = Load::start(stand.0.address(), workload)?;
     let mut failure = load.drive(lead_in)?.first_error;
     let mut sample = None;
     if let Some(window) = window {
-        let (tally, cpu, server_connections) = measure(running, origin, &mut load, window)?;
-        sample = sample_of(&tally, cpu, server_connections);
-        failure = failure.or(tally.first_error);
+        let measured = Measured::take(stand, &mut load, window)?;
+        sample = measured.sample();
+        failure = failure.or(measured.tally.first_error);
         if sample.is_none() {
             failure.get_or_insert_with(|| "no request was answered".to_owned());
         }
@@ -134,38 +135,57 @@ fn visit(
     })
 }
 
-fn measure(
-    running: &Running,
-    origin: &OriginProcess,
-    load: &mut Load,
-    window: Duration,
-) -> anyhow::Result<(Tally, Duration, u64)> {
-    // Asked for outside the CPU snapshots and of the origin itself; the second question is a connection too.
-    let accepted = load::connections_accepted(origin.address())?;
-    let before = CpuSnapshot::read(running.pid())?;
-    let tally = load.drive(window)?;
-    let cpu = CpuSnapshot::read(running.pid())?.since(&before)?;
-    let accepted = load::connections_accepted(origin.address())?.saturating_sub(accepted + 1);
-    Ok((tally, cpu, accepted))
+/// What one window gave.
+struct Measured {
+    tally: Tally,
+    cpu: Duration,
+    core_work: Duration,
+    server_connections: u64,
 }
 
-/// `None` when nothing was answered.
-fn sample_of(tally: &Tally, cpu: Duration, server_connections: u64) -> Option<Sample> {
-    if tally.ok == 0 {
-        return None;
+impl Measured {
+    fn take(
+        (running, origin): (&Running, &OriginProcess),
+        load: &mut Load,
+        window: Duration,
+    ) -> anyhow::Result<Self> {
+        // Outside the snapshots, and of the origin itself.
+        let accepted = load::connections_accepted(origin.address())?;
+        let core_before = accounting::core_work(running.core())?;
+        let before = CpuSnapshot::read(running.pid())?;
+        let tally = load.drive(window)?;
+        let cpu = CpuSnapshot::read(running.pid())?.since(&before)?;
+        let core_work = accounting::core_work(running.core())?.saturating_sub(core_before);
+        let asked_again = load::connections_accepted(origin.address())?;
+        Ok(Self {
+            tally,
+            cpu,
+            core_work,
+            // The second question came on a connection too.
+            server_connections: asked_again.saturating_sub(accepted + 1),
+        })
     }
-    let microseconds = |quantile| tally.latency.value_at_quantile(quantile) as f64 / 1e3;
-    let seconds = tally.elapsed.as_secs_f64();
-    Some(Sample {
-        value: cpu.as_secs_f64() * 1e6 / tally.ok as f64,
-        ok: tally.ok,
-        errors: tally.errors,
-        traffic: Some(Traffic {
-            requests_per_second: tally.ok as f64 / seconds,
-            p50_microseconds: microseconds(0.5),
-            p99_microseconds: microseconds(0.99),
-            busy: cpu.as_secs_f64() / seconds,
-            server_connections,
-        }),
-    })
+
+    /// `None` when nothing was answered.
+    fn sample(&self) -> Option<Sample> {
+        let tally = &self.tally;
+        if tally.ok == 0 {
+            return None;
+        }
+        let microseconds = |quantile| tally.latency.value_at_quantile(quantile) as f64 / 1e3;
+        let seconds = tally.elapsed.as_secs_f64();
+        Some(Sample {
+            value: self.cpu.as_secs_f64() * 1e6 / tally.ok as f64,
+            ok: tally.ok,
+            errors: tally.errors,
+            traffic: Some(Traffic {
+                requests_per_second: tally.ok as f64 / seconds,
+                p50_microseconds: microseconds(0.5),
+                p99_microseconds: microseconds(0.99),
+                busy: self.cpu.as_secs_f64() / seconds,
+                others: self.core_work.saturating_sub(self.cpu).as_secs_f64() / seconds,
+                server_connections: self.server_connections,
+            }),
+        })
+    }
 }
