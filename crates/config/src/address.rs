@@ -123,9 +123,7 @@ fn bind(text: &str) -> Result<SocketAddr, Fault> {
     let port = port(port_text)?;
     match parse_host(host)? {
         Host::Ip(ip) => Ok(SocketAddr::new(ip, port)),
-        Host::Name(name) if name == "localhost" => {
-            Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
-        }
+        Host::Name(name) if name == "localhost" => Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
         Host::Name(_) => Fault::new(
             "has a name where the address of this machine must be",
             format!("write \"127.0.0.1:{port}\" for this machine only, \"*:{port}\" for everyone"),
@@ -139,10 +137,7 @@ fn address(text: &str) -> Result<Address, Fault> {
     let port = port(port_text)?;
     let host = parse_host(host)?;
     if port == 0 {
-        return Fault::new(
-            "has port 0, which no server can have",
-            "write its real port",
-        );
+        return Fault::new("has port 0, which no server can have", "write its real port");
     }
     if matches!(host, Host::Ip(ip) if ip.is_unspecified()) {
         return Fault::new(

@@ -211,19 +211,13 @@ impl Setting for Server {
 
 impl Choice for PolicyKind {
     fn words() -> Vec<(String, Self)> {
-        Self::ALL
-            .iter()
-            .map(|kind| (kind.to_string(), *kind))
-            .collect()
+        Self::ALL.iter().map(|kind| (kind.to_string(), *kind)).collect()
     }
 }
 
 impl Choice for AdminState {
     fn words() -> Vec<(String, Self)> {
-        Self::ALL
-            .iter()
-            .map(|state| (state.to_string(), *state))
-            .collect()
+        Self::ALL.iter().map(|state| (state.to_string(), *state)).collect()
     }
 }
 

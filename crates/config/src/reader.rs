@@ -50,11 +50,7 @@ impl Reader {
     pub(crate) fn report(&mut self, span: Range<usize>, message: String, help: impl Into<String>) {
         if self.problems.len() < MOST_PROBLEMS {
             let help = Some(help.into()).filter(|help| !help.is_empty());
-            self.problems.push(Problem {
-                span,
-                message,
-                help,
-            });
+            self.problems.push(Problem { span, message, help });
         }
     }
 
@@ -77,11 +73,7 @@ impl Reader {
         place: &Place,
         help: impl Into<String>,
     ) -> Option<T> {
-        let what = format!(
-            "must be {}, not {}",
-            T::shape().expects,
-            kind(item.get_ref())
-        );
+        let what = format!("must be {}, not {}", T::shape().expects, kind(item.get_ref()));
         self.wrong(item, place, &what, help)
     }
 
@@ -155,11 +147,7 @@ impl Reader {
     }
 
     /// Reads a setting that may be there.
-    pub(crate) fn optional<T: Setting>(
-        &mut self,
-        open: &Open<'_, '_>,
-        key: &'static str,
-    ) -> Option<Field<T>> {
+    pub(crate) fn optional<T: Setting>(&mut self, open: &Open<'_, '_>, key: &'static str) -> Option<Field<T>> {
         let item = open.entries.get(key)?;
         let value = T::read(item, &open.place(key), self)?;
         Some(Field {

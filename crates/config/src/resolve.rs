@@ -8,9 +8,7 @@ use std::ops::Range;
 use crate::quantity::show_bytes;
 use crate::raw;
 use crate::reader::Reader;
-use crate::resolved::{
-    ClientTimeouts, Config, Forward, KeepAlive, Listener, Pool, Server, ServerTimeouts,
-};
+use crate::resolved::{ClientTimeouts, Config, Forward, KeepAlive, Listener, Pool, Server, ServerTimeouts};
 use crate::setting::Field;
 use crate::value::Entry;
 use crate::wording::{listed, nearest, quoted};
@@ -39,11 +37,7 @@ pub(crate) fn resolve(file: &raw::File, reader: &mut Reader) -> Config {
 }
 
 /// Every pool a listener names must be there, and every pool must be named by one.
-fn check_pool_names(
-    listen: &[Entry<raw::Listener>],
-    pool: &[Entry<raw::Pool>],
-    reader: &mut Reader,
-) {
+fn check_pool_names(listen: &[Entry<raw::Listener>], pool: &[Entry<raw::Pool>], reader: &mut Reader) {
     let known: Vec<_> = pool.iter().map(|pool| pool.name.as_str()).collect();
     let wanted: Vec<_> = listen
         .iter()
@@ -58,26 +52,17 @@ fn check_pool_names(
             Some(near) => format!("did you mean \"{near}\"?"),
             None => format!("the pools are: {}", listed(&known)),
         };
-        reader.report(
-            wanted.span.clone(),
-            format!("there is no pool {}", quoted(name)),
-            help,
-        );
+        reader.report(wanted.span.clone(), format!("there is no pool {}", quoted(name)), help);
     }
     // Where a listener could not be read, or names no pool there is, it may have meant any of them.
-    let all_known = wanted
-        .iter()
-        .all(|wanted| known.contains(&wanted.value.0.as_str()));
+    let all_known = wanted.iter().all(|wanted| known.contains(&wanted.value.0.as_str()));
     if wanted.len() < listen.len() || !all_known {
         return;
     }
     for pool in pool {
         if !wanted.iter().any(|wanted| wanted.value.0 == pool.name) {
             let message = format!("no listener uses pool {}", quoted(&pool.name));
-            let help = format!(
-                "write `pool = \"{}\"` in a listener, or remove the pool",
-                pool.name
-            );
+            let help = format!("write `pool = \"{}\"` in a listener, or remove the pool", pool.name);
             reader.report(pool.span.clone(), message, help);
         }
     }
@@ -88,14 +73,7 @@ fn check_binds(listen: &[Entry<raw::Listener>], reader: &mut Reader) {
     let mut taken: HashMap<u16, Vec<(SocketAddr, &str)>> = HashMap::new();
     let all = listen.iter().filter_map(|entry| {
         let table = entry.table.as_ref()?;
-        Some(
-            table
-                .bind
-                .value
-                .0
-                .iter()
-                .map(|bind| (entry.name.as_str(), bind)),
-        )
+        Some(table.bind.value.0.iter().map(|bind| (entry.name.as_str(), bind)))
     });
     for (listener, bind) in all.flatten() {
         let address = bind.value.0;
@@ -127,9 +105,8 @@ const MOST_BINDS_OF_A_PORT: usize = 1000;
 
 /// Whether two addresses of the same port cannot both be bound. `[::]` takes IPv4 too.
 fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
-    let covers = |wide: SocketAddr, other: SocketAddr| {
-        wide.ip().is_unspecified() && (wide.is_ipv6() || other.is_ipv4())
-    };
+    let covers =
+        |wide: SocketAddr, other: SocketAddr| wide.ip().is_unspecified() && (wide.is_ipv6() || other.is_ipv4());
     a.ip() == b.ip() || covers(a, b) || covers(b, a)
 }
 
@@ -223,21 +200,12 @@ fn pool_of(entry: &Entry<raw::Pool>, raw: &raw::Pool, reader: &mut Reader) -> Po
 }
 
 /// A pool must have a server, and one that is not a backup.
-fn check_members(
-    entry: &Entry<raw::Pool>,
-    raw: &raw::Pool,
-    servers: &[Server],
-    reader: &mut Reader,
-) {
+fn check_members(entry: &Entry<raw::Pool>, raw: &raw::Pool, servers: &[Server], reader: &mut Reader) {
     let span = raw.servers.span.clone();
     let name = quoted(&entry.name);
     if raw.servers.value.0.is_empty() && !reader.has_problem_in(&span) {
         let message = format!("pool {name} has no servers");
-        reader.report(
-            span,
-            message,
-            "write at least one: `servers = [\"127.0.0.1:9001\"]`",
-        );
+        reader.report(span, message, "write at least one: `servers = [\"127.0.0.1:9001\"]`");
     } else if !servers.is_empty() && servers.iter().all(|server| server.backup) {
         let message = format!("pool {name} has only backup servers");
         let help = "remove `backup = true` from those that are to serve first";
@@ -257,10 +225,7 @@ fn check_server_name(
     if names.insert(server.name.clone(), span.clone()).is_none() {
         return;
     }
-    let message = format!(
-        "two servers of the pool are called {}",
-        quoted(&server.name)
-    );
+    let message = format!("two servers of the pool are called {}", quoted(&server.name));
     let help = match given {
         Some(_) => "give each its own name",
         None => "remove one, or give it a name of its own: `{ address = \"…\", name = \"…\" }`",

@@ -91,12 +91,9 @@ pub(crate) fn read(
         _ => {
             let text: Arc<str> = text.into();
             let diagnostic = |problem: Problem| {
-                Diagnostic::of_file(file_name, problem.message, problem.help)
-                    .at(&text, problem.span)
+                Diagnostic::of_file(file_name, problem.message, problem.help).at(&text, problem.span)
             };
-            Err(Diagnostics::new(
-                problems.into_iter().map(diagnostic).collect(),
-            ))
+            Err(Diagnostics::new(problems.into_iter().map(diagnostic).collect()))
         }
     }
 }

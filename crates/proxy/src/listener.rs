@@ -80,7 +80,11 @@ pub(crate) fn accept(
                 }
             }
         }
-        while let Some(Some((client, room))) = tokio::time::timeout(Duration::ZERO, accept_one(&listener, &service.room)).await.ok() {
+        while let Some(Some((client, room))) =
+            tokio::time::timeout(Duration::ZERO, accept_one(&listener, &service.room))
+                .await
+                .ok()
+        {
             spawn(client, room, &service, &worker);
         }
     })

@@ -53,10 +53,16 @@ pub enum StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Bind { listener, address, source } => {
+            Self::Bind {
+                listener,
+                address,
+                source,
+            } => {
                 write!(f, "listener `{listener}` cannot listen on {address}: ")?;
                 match source.kind() {
-                    io::ErrorKind::AddrInUse => f.write_str("the port is in use; stop what listens there, or choose another port"),
+                    io::ErrorKind::AddrInUse => {
+                        f.write_str("the port is in use; stop what listens there, or choose another port")
+                    }
                     io::ErrorKind::PermissionDenied => f.write_str(
                         "permission denied; ports below 1024 need root or the capability CAP_NET_BIND_SERVICE",
                     ),
@@ -64,7 +70,9 @@ impl fmt::Display for StartError {
                     _ => write!(f, "{source}"),
                 }
             }
-            Self::NoPool { listener, pool } => write!(f, "listener `{listener}` wants pool `{pool}`, which is not there"),
+            Self::NoPool { listener, pool } => {
+                write!(f, "listener `{listener}` wants pool `{pool}`, which is not there")
+            }
             Self::Worker(source) => write!(f, "a worker thread cannot be started: {source}"),
         }
     }
@@ -94,19 +102,41 @@ impl Proxy {
             })?;
             let service = Arc::new(service);
             for &address in &listener.binds {
-                let failed = |source| StartError::Bind { listener: listener.name.clone(), address, source };
+                let failed = |source| StartError::Bind {
+                    listener: listener.name.clone(),
+                    address,
+                    source,
+                };
                 let sockets = listener::bind(address, workers).map_err(failed)?;
-                addresses.extend(sockets.first().and_then(|socket| socket.local_addr().ok()).map(|at| (listener.name.clone(), at)));
+                addresses.extend(
+                    sockets
+                        .first()
+                        .and_then(|socket| socket.local_addr().ok())
+                        .map(|at| (listener.name.clone(), at)),
+                );
                 for (worker, socket) in bound.iter_mut().zip(sockets) {
-                    worker.push(Bound { socket, service: Arc::clone(&service) });
+                    worker.push(Bound {
+                        socket,
+                        service: Arc::clone(&service),
+                    });
                 }
             }
         }
         let (stop, stopped) = watch::channel(None);
         let cut_off = Arc::new(AtomicUsize::new(0));
-        let control = Control { clock, stop: stopped, cut_off: Arc::clone(&cut_off) };
+        let control = Control {
+            clock,
+            stop: stopped,
+            cut_off: Arc::clone(&cut_off),
+        };
         let workers = start_workers(bound, &control).map_err(StartError::Worker)?;
-        Ok(Self { addresses, workers, stop, cut_off, patience: config.shutdown_timeout })
+        Ok(Self {
+            addresses,
+            workers,
+            stop,
+            cut_off,
+            patience: config.shutdown_timeout,
+        })
     }
 
     /// The addresses bound, each with the name of its listener.
@@ -133,7 +163,9 @@ impl Proxy {
 fn start_workers(bound: Vec<Vec<Bound>>, control: &Control) -> io::Result<Vec<JoinHandle<io::Result<()>>>> {
     let start = |(number, bound): (usize, Vec<Bound>)| {
         let control = control.clone();
-        thread::Builder::new().name(format!("worker-{number}")).spawn(move || worker::run(bound, control))
+        thread::Builder::new()
+            .name(format!("worker-{number}"))
+            .spawn(move || worker::run(bound, control))
     };
     bound.into_iter().enumerate().map(start).collect()
 }

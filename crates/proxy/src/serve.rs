@@ -17,12 +17,12 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::buffer::{Buffer, Size};
 use crate::exchange::{End, Exchange, Parties, Trouble, client_left};
+use crate::http1::Reject;
 use crate::http1::answer::Answer;
 use crate::http1::framing::BodyLength;
 use crate::http1::request::MethodKind;
 use crate::http1::scan::Scan;
 use crate::http1::write::{self, ClientFacts, RequestRules};
-use crate::http1::Reject;
 use crate::server_conn::{self, ConnectError, ServerConn};
 use crate::service::Service;
 use crate::timers::Deadline;
@@ -139,7 +139,11 @@ impl<'a> Busy<'a> {
         let port = connection.stream.local_addr().map_or(0, |address| address.port());
         let client = ClientFacts::new(connection.address.ip(), port);
         let input = Buffer::new(&connection.worker.buffers, Size::Head);
-        Self { connection, input, client }
+        Self {
+            connection,
+            input,
+            client,
+        }
     }
 
     async fn run(mut self, mut idle_until: Time) -> After {
@@ -174,11 +178,20 @@ impl<'a> Busy<'a> {
     }
 
     async fn read_head(&mut self, desk: &mut Desk, idle_until: Time) -> HeadRead {
-        let Connection { worker, deadline, service, .. } = &*self.connection;
+        let Connection {
+            worker,
+            deadline,
+            service,
+            ..
+        } = &*self.connection;
         let head_timeout = service.listener.timeouts.head;
         let warm_until = worker.clock.now() + WARM;
         let mut in_head = !self.input.is_empty();
-        deadline.set(if in_head { worker.clock.now() + head_timeout } else { warm_until.min(idle_until) });
+        deadline.set(if in_head {
+            worker.clock.now() + head_timeout
+        } else {
+            warm_until.min(idle_until)
+        });
         let mut scan = Scan::default();
         let mut stopping = false;
         poll_fn(move |cx| {
@@ -208,10 +221,17 @@ impl<'a> Busy<'a> {
 
     fn head_is_late(&self, in_head: bool, idle_until: Time) -> HeadRead {
         if in_head {
-            return HeadRead::Wrong(Reject { status: 408, reason: "the request head did not arrive in time" });
+            return HeadRead::Wrong(Reject {
+                status: 408,
+                reason: "the request head did not arrive in time",
+            });
         }
         let worker = &self.connection.worker;
-        if worker.stopping() || worker.clock.now() >= idle_until { HeadRead::Closed } else { HeadRead::Quiet }
+        if worker.stopping() || worker.clock.now() >= idle_until {
+            HeadRead::Closed
+        } else {
+            HeadRead::Quiet
+        }
     }
 
     /// Looks for a whole head in what has come so far.
@@ -233,10 +253,18 @@ impl<'a> Busy<'a> {
         let length = match scan.head_length(bytes, bare_lf) {
             Ok(Some(length)) if length <= rules.max_head => length,
             Ok(None) if scan.in_first_line() && bytes.len() > rules.max_target + BESIDE_TARGET => {
-                return Some(HeadRead::Wrong(Reject { status: 414, reason: "the target is too long" }));
+                return Some(HeadRead::Wrong(Reject {
+                    status: 414,
+                    reason: "the target is too long",
+                }));
             }
             Ok(None) if bytes.len() < rules.max_head => return None,
-            Ok(_) => return Some(HeadRead::Wrong(Reject { status: 431, reason: "the request head is too large" })),
+            Ok(_) => {
+                return Some(HeadRead::Wrong(Reject {
+                    status: 431,
+                    reason: "the request head is too large",
+                }));
+            }
             Err(reject) => return Some(HeadRead::Wrong(reject)),
         };
         Some(match desk.request.parse(&bytes[..length], rules.max_target) {
@@ -252,18 +280,33 @@ impl<'a> Busy<'a> {
         if let BodyLength::Known(length) = desk.request.body
             && service.listener.max_body.is_some_and(|max| length > max)
         {
-            let reject = Reject { status: 413, reason: "the request body is too large" };
+            let reject = Reject {
+                status: 413,
+                reason: "the request body is too large",
+            };
             return self.answer(reject, Some(desk), true).await;
         }
         let now = worker.clock.now();
-        let permit = match service.pool.pick(&Ask { now, random: worker.random() }) {
+        let permit = match service.pool.pick(&Ask {
+            now,
+            random: worker.random(),
+        }) {
             Ok(permit) => permit,
             Err(refused) => return self.refuse(refused, desk, head_length).await,
         };
         let server = service.host_for(permit.server(), desk.request.host.is_some());
-        let rules = RequestRules { forward: &service.listener.forward, client: &self.client, server };
+        let rules = RequestRules {
+            forward: &service.listener.forward,
+            client: &self.client,
+            server,
+        };
         desk.to_server.clear();
-        write::request(&mut desk.to_server, &self.input.filled()[..head_length], &desk.request, &rules);
+        write::request(
+            &mut desk.to_server,
+            &self.input.filled()[..head_length],
+            &desk.request,
+            &rules,
+        );
         self.input.consume(head_length);
         let certain = !desk.request.method_kind.idempotent();
         let idle = worker.idle.borrow_mut().take(permit.server(), now, certain);
@@ -287,7 +330,14 @@ impl<'a> Busy<'a> {
                 },
             };
             let Connection { stream, deadline, .. } = &mut *self.connection;
-            let parties = Parties { worker, service, deadline, client: stream, input: &mut self.input, desk };
+            let parties = Parties {
+                worker,
+                service,
+                deadline,
+                client: stream,
+                input: &mut self.input,
+                desk,
+            };
             let mut exchange = Exchange::new(parties, permit, server);
             match poll_fn(|cx| exchange.poll(cx)).await {
                 Ok(End::Done { keep: true }) => return Next::Request,
@@ -341,7 +391,11 @@ impl<'a> Busy<'a> {
                 permit.finish(Outcome::of(OutcomeKind::Aborted, total));
                 return Next::Close;
             }
-            Some(ConnectError::TimedOut) => (OutcomeKind::ConnectFailed, 504, "connecting to the server took too long"),
+            Some(ConnectError::TimedOut) => (
+                OutcomeKind::ConnectFailed,
+                504,
+                "connecting to the server took too long",
+            ),
             Some(ConnectError::Failed(_)) => (OutcomeKind::ConnectFailed, 502, "the server could not be connected to"),
         };
         permit.finish(Outcome::of(kind, total));
@@ -362,7 +416,12 @@ impl<'a> Busy<'a> {
 
     /// Gives an answer of our own to the request on `desk`, or to whatever it was that could not be parsed.
     async fn answer(&mut self, reject: Reject, desk: Option<&Desk>, unread: bool) -> Next {
-        let Connection { stream, worker, service, .. } = &mut *self.connection;
+        let Connection {
+            stream,
+            worker,
+            service,
+            ..
+        } = &mut *self.connection;
         let persistent = desk.is_some_and(|desk| desk.request.persistent && desk.request.minor_version >= 1);
         let close = unread || !persistent || worker.stopping();
         let answer = Answer {
@@ -383,11 +442,24 @@ impl<'a> Busy<'a> {
     }
 
     async fn tunnel(&mut self, permit: Permit, mut server: ServerConn, mut from_server: Buffer, service: &Service) {
-        let Connection { stream, deadline, worker, .. } = &mut *self.connection;
+        let Connection {
+            stream,
+            deadline,
+            worker,
+            ..
+        } = &mut *self.connection;
         let idle = service.pool_rules.timeouts.tunnel;
-        let ends = tunnel::Ends { stream, from: &mut self.input };
-        let server_ends = tunnel::Ends { stream: &mut server.stream, from: &mut from_server };
-        let moved = tunnel::Tunnel::new(ends, server_ends).run(deadline, &worker.clock, idle).await;
+        let ends = tunnel::Ends {
+            stream,
+            from: &mut self.input,
+        };
+        let server_ends = tunnel::Ends {
+            stream: &mut server.stream,
+            from: &mut from_server,
+        };
+        let moved = tunnel::Tunnel::new(ends, server_ends)
+            .run(deadline, &worker.clock, idle)
+            .await;
         let total = worker.clock.now().saturating_since(permit.picked_at());
         permit.finish(Outcome::success(total, total).with_bytes(moved.to_server, moved.to_client));
     }

@@ -54,7 +54,12 @@ enum State {
 
 impl<'a> Tunnel<'a> {
     pub(crate) fn new(client: Ends<'a>, server: Ends<'a>) -> Self {
-        Self { client, server, to_server: Direction::default(), to_client: Direction::default() }
+        Self {
+            client,
+            server,
+            to_server: Direction::default(),
+            to_client: Direction::default(),
+        }
     }
 
     /// Runs until both ends have closed, one has failed, or nothing has moved for `idle`.
@@ -79,7 +84,10 @@ impl<'a> Tunnel<'a> {
     }
 
     fn moved(&self) -> Moved {
-        Moved { to_server: self.to_server.moved, to_client: self.to_client.moved }
+        Moved {
+            to_server: self.to_server.moved,
+            to_client: self.to_client.moved,
+        }
     }
 }
 

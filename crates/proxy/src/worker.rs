@@ -124,9 +124,15 @@ pub(crate) struct Control {
 
 /// Runs a worker on this thread until it is told to stop and has finished.
 pub(crate) fn run(bound: Vec<Bound>, mut control: Control) -> std::io::Result<()> {
-    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default())?;
     runtime.block_on(async move {
-        let head_bytes = bound.iter().map(|bound| bound.service.listener.max_head).max().unwrap_or_default();
+        let head_bytes = bound
+            .iter()
+            .map(|bound| bound.service.listener.max_head)
+            .max()
+            .unwrap_or_default();
         let worker = Worker::new(control.clock, head_bytes);
         tokio::task::spawn_local(turn_wheel(Rc::clone(&worker)));
         let mut accepting = Vec::new();
