@@ -123,18 +123,13 @@ fn bind(text: &str) -> Result<SocketAddr, Fault> {
         return Ok(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port(every)?)));
     }
     if !text.contains(':') {
-        return Fault::new(
-            "is neither a port nor an address and a port",
-            not_a_bind_help(text),
-        );
+        return Fault::new("is neither a port nor an address and a port", not_a_bind_help(text));
     }
     let (host, port_text) = split(text)?;
     let port = port(port_text)?;
     match parse_host(host)? {
         Host::Ip(ip) => Ok(SocketAddr::new(ip, port)),
-        Host::Name(name) if name == "localhost" => {
-            Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
-        }
+        Host::Name(name) if name == "localhost" => Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
         Host::Name(_) => Fault::new(
             "has a name where the address of this machine must be",
             format!("write \"127.0.0.1:{port}\" for this machine only, \"*:{port}\" for everyone"),
@@ -146,9 +141,9 @@ fn bind(text: &str) -> Result<SocketAddr, Fault> {
 fn not_a_bind_help(text: &str) -> String {
     match text.parse::<Ipv4Addr>() {
         Ok(ip) => format!("write \"{ip}:{EXAMPLE_PORT}\""),
-        Err(_) => format!(
-            "write \"127.0.0.1:{EXAMPLE_PORT}\" for this machine only, \"*:{EXAMPLE_PORT}\" for everyone"
-        ),
+        Err(_) => {
+            format!("write \"127.0.0.1:{EXAMPLE_PORT}\" for this machine only, \"*:{EXAMPLE_PORT}\" for everyone")
+        }
     }
 }
 
@@ -158,10 +153,7 @@ fn address(text: &str) -> Result<Address, Fault> {
     let port = port(port_text)?;
     let host = parse_host(host)?;
     if port == 0 {
-        return Fault::new(
-            "has port 0, which no server can have",
-            "write its real port",
-        );
+        return Fault::new("has port 0, which no server can have", "write its real port");
     }
     if matches!(host, Host::Ip(ip) if ip.is_unspecified()) {
         return Fault::new(

@@ -98,9 +98,7 @@ impl Diagnostic {
 
 impl Place {
     fn line_start(&self) -> usize {
-        self.text[..self.span.start]
-            .rfind('\n')
-            .map_or(0, |at| at + 1)
+        self.text[..self.span.start].rfind('\n').map_or(0, |at| at + 1)
     }
 
     fn line_text(&self) -> &str {
@@ -148,9 +146,7 @@ impl fmt::Display for Diagnostic {
             .path(self.file.as_str())
             .line_start(place.line)
             .annotation(AnnotationKind::Primary.span(place.span_in_line()));
-        let mut report = Level::ERROR
-            .primary_title(self.message.as_str())
-            .element(snippet);
+        let mut report = Level::ERROR.primary_title(self.message.as_str()).element(snippet);
         if let Some(help) = &self.help {
             report = report.element(Level::HELP.message(help.as_str()));
         }

@@ -46,19 +46,12 @@ fn section(text: &mut String, path: &str, table: &Table) {
     for row in &table.rows {
         let (key, value, meaning) = (row.key, cell(&row.shape.expects), cell(row.doc));
         let default = default_of(row);
-        push(
-            text,
-            format_args!("| `{key}` | {value} | {default} | {meaning} |\n"),
-        );
+        push(text, format_args!("| `{key}` | {value} | {default} | {meaning} |\n"));
     }
     for row in &table.rows {
         if let Some(inner) = &row.shape.table {
             let dot = if path.is_empty() { "" } else { "." };
-            let name = if inner.holds == Holds::Named {
-                ".NAME"
-            } else {
-                ""
-            };
+            let name = if inner.holds == Holds::Named { ".NAME" } else { "" };
             section(text, &format!("{path}{dot}{}{name}", row.key), inner);
         }
     }

@@ -25,7 +25,7 @@ mod wording;
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use document::{reference, schema};
 pub use resolved::{
-    BareLf, ClientTimeouts, Config, FieldMode, Forward, Host, HostMode, KeepAlive, Listener, Pool,
-    Server, ServerTimeouts,
+    BareLf, ClientTimeouts, Config, FieldMode, Forward, Host, HostMode, KeepAlive, Listener, Pool, Server,
+    ServerTimeouts,
 };
 pub use source::{load, parse};

@@ -83,24 +83,14 @@ const SIZE: Quantity = Quantity {
         ("kB", 1000),
         ("B", 1),
     ],
-    spoken: &[
-        ("GiB", 1 << 30),
-        ("MiB", 1 << 20),
-        ("KiB", 1 << 10),
-        ("B", 1),
-    ],
+    spoken: &[("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)],
     usual: "B",
     sums: false,
     pattern: "^[0-9]+(B|[kK]B|KiB|[MG]i?B)$",
 };
 
 /// Reads a quantity, in its smallest unit.
-fn read_amount<T: Setting>(
-    item: &Item<'_>,
-    place: &Place,
-    reader: &mut Reader,
-    quantity: &Quantity,
-) -> Option<u64> {
+fn read_amount<T: Setting>(item: &Item<'_>, place: &Place, reader: &mut Reader, quantity: &Quantity) -> Option<u64> {
     match item.get_ref() {
         DeValue::String(text) => match amount(text, quantity) {
             Ok(amount) => Some(amount),
@@ -134,10 +124,7 @@ fn amount(text: &str, quantity: &Quantity) -> Result<u64, String> {
     loop {
         let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         let (number, after) = rest.split_at(digits);
-        let unit = after
-            .split(|c: char| c.is_ascii_digit())
-            .next()
-            .unwrap_or("");
+        let unit = after.split(|c: char| c.is_ascii_digit()).next().unwrap_or("");
         let known = units.iter().position(|(name, _)| *name == unit);
         let (Some(at), false) = (known, number.is_empty()) else {
             return Err(quantity_help(number, unit, quantity));
@@ -171,10 +158,8 @@ fn unit_help(number: &str, unit: &str, quantity: &Quantity) -> String {
     let names: Vec<_> = quantity.units.iter().rev().map(|(name, _)| *name).collect();
     let typed = unit.trim();
     let same = |name: &&str| name.eq_ignore_ascii_case(typed);
-    let begins_the_same = |name: &&str| {
-        !typed.is_empty()
-            && name[..1].eq_ignore_ascii_case(&typed.chars().take(1).collect::<String>())
-    };
+    let begins_the_same =
+        |name: &&str| !typed.is_empty() && name[..1].eq_ignore_ascii_case(&typed.chars().take(1).collect::<String>());
     let spoken = || quantity.spoken.iter().map(|(name, _)| *name);
     let unit = spoken()
         .find(same)

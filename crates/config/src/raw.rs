@@ -148,6 +148,8 @@ settings! {
         first_byte: Lasts<MILLISECOND, DAY>, default "60s";
         /// The longest pause inside a response.
         idle: Lasts<MILLISECOND, DAY>, default "60s";
+        /// The longest quiet of a connection that has switched to another protocol, such as a WebSocket.
+        tunnel: Lasts<MILLISECOND, DAY>, default "1h";
     }
 
     /// How idle connections to the servers are kept for reuse.

@@ -55,11 +55,7 @@ impl Reader {
     pub(crate) fn report(&mut self, span: Range<usize>, message: String, help: impl Into<String>) {
         if !self.is_full() {
             let help = Some(help.into()).filter(|help| !help.is_empty());
-            self.problems.push(Problem {
-                span,
-                message,
-                help,
-            });
+            self.problems.push(Problem { span, message, help });
         }
     }
 
@@ -82,11 +78,7 @@ impl Reader {
         place: &Place,
         help: impl Into<String>,
     ) -> Option<T> {
-        let what = format!(
-            "must be {}, not {}",
-            T::shape().expects,
-            kind(item.get_ref())
-        );
+        let what = format!("must be {}, not {}", T::shape().expects, kind(item.get_ref()));
         self.wrong(item, place, &what, help)
     }
 
@@ -160,11 +152,7 @@ impl Reader {
     }
 
     /// Reads a setting that may be there.
-    pub(crate) fn optional<T: Setting>(
-        &mut self,
-        open: &Open<'_, '_>,
-        key: &'static str,
-    ) -> Option<Field<T>> {
+    pub(crate) fn optional<T: Setting>(&mut self, open: &Open<'_, '_>, key: &'static str) -> Option<Field<T>> {
         let item = open.entries.get(key)?;
         let value = T::read(item, &open.place(key), self)?;
         Some(Field {

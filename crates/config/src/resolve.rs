@@ -11,9 +11,7 @@ use toml::de::{DeTable, DeValue};
 use crate::quantity::show_bytes;
 use crate::raw;
 use crate::reader::Reader;
-use crate::resolved::{
-    ClientTimeouts, Config, Forward, KeepAlive, Listener, Pool, Server, ServerTimeouts,
-};
+use crate::resolved::{ClientTimeouts, Config, Forward, KeepAlive, Listener, Pool, Server, ServerTimeouts};
 use crate::setting::{Field, Place, Setting};
 use crate::value::Entry;
 use crate::wording::{listed, nearest, quoted};
@@ -42,11 +40,7 @@ pub(crate) fn resolve(file: &raw::File, reader: &mut Reader) -> Config {
 }
 
 /// Every pool a listener names must be there, and every pool must be named by one.
-fn check_pool_names(
-    listen: &[Entry<raw::Listener>],
-    pool: &[Entry<raw::Pool>],
-    reader: &mut Reader,
-) {
+fn check_pool_names(listen: &[Entry<raw::Listener>], pool: &[Entry<raw::Pool>], reader: &mut Reader) {
     let names: Vec<_> = pool.iter().map(|pool| pool.name.as_str()).collect();
     let known: HashSet<_> = names.iter().copied().collect();
     let wanted: Vec<_> = listen
@@ -62,31 +56,17 @@ fn check_pool_names(
             Some(near) => format!("did you mean \"{near}\"?"),
             None => format!("the pools are: {}", listed(&names)),
         };
-        reader.report(
-            wanted.span.clone(),
-            format!("there is no pool {}", quoted(name)),
-            help,
-        );
+        reader.report(wanted.span.clone(), format!("there is no pool {}", quoted(name)), help);
     }
-    let used: HashSet<_> = wanted
-        .iter()
-        .map(|wanted| wanted.value.0.as_str())
-        .collect();
+    let used: HashSet<_> = wanted.iter().map(|wanted| wanted.value.0.as_str()).collect();
     // Where a listener could not be read, or names no pool there is, it may have meant any of them.
     if wanted.len() < listen.len() || !used.is_subset(&known) {
         return;
     }
-    for pool in pool
-        .iter()
-        .filter(|pool| !used.contains(pool.name.as_str()))
-    {
+    for pool in pool.iter().filter(|pool| !used.contains(pool.name.as_str())) {
         let name = quoted(&pool.name);
         let help = format!("name {name} as the `pool` of a listener, or remove it");
-        reader.report(
-            pool.span.clone(),
-            format!("no listener uses pool {name}"),
-            help,
-        );
+        reader.report(pool.span.clone(), format!("no listener uses pool {name}"), help);
     }
 }
 
@@ -95,14 +75,7 @@ fn check_binds(listen: &[Entry<raw::Listener>], reader: &mut Reader) {
     let mut taken: HashMap<u16, Vec<(SocketAddr, &str)>> = HashMap::new();
     let all = listen.iter().filter_map(|entry| {
         let table = entry.table.as_ref()?;
-        Some(
-            table
-                .bind
-                .value
-                .0
-                .iter()
-                .map(|bind| (entry.name.as_str(), bind)),
-        )
+        Some(table.bind.value.0.iter().map(|bind| (entry.name.as_str(), bind)))
     });
     for (listener, bind) in all.flatten() {
         let address = bind.value.0;
@@ -134,9 +107,8 @@ const MOST_BINDS_OF_A_PORT: usize = 1000;
 
 /// Whether two addresses of the same port cannot both be bound. `[::]` takes IPv4 too.
 fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
-    let covers = |wide: SocketAddr, other: SocketAddr| {
-        wide.ip().is_unspecified() && (wide.is_ipv6() || other.is_ipv4())
-    };
+    let covers =
+        |wide: SocketAddr, other: SocketAddr| wide.ip().is_unspecified() && (wide.is_ipv6() || other.is_ipv4());
     a.ip() == b.ip() || covers(a, b) || covers(b, a)
 }
 
@@ -202,8 +174,7 @@ fn pool_of(entry: &Entry<raw::Pool>, raw: &raw::Pool, reader: &mut Reader) -> Po
     if retry_after.value.0.subsec_nanos() != 0 {
         reader.report(
             retry_after.span.clone(),
-            "`retry_after` must be whole seconds, as the field Retry-After counts in them"
-                .to_owned(),
+            "`retry_after` must be whole seconds, as the field Retry-After counts in them".to_owned(),
             format!("write \"{}s\"", retry_after.value.0.as_secs() + 1),
         );
     }
@@ -231,21 +202,12 @@ fn pool_of(entry: &Entry<raw::Pool>, raw: &raw::Pool, reader: &mut Reader) -> Po
 }
 
 /// A pool must have a server, and one that is not a backup.
-fn check_members(
-    entry: &Entry<raw::Pool>,
-    raw: &raw::Pool,
-    servers: &[Server],
-    reader: &mut Reader,
-) {
+fn check_members(entry: &Entry<raw::Pool>, raw: &raw::Pool, servers: &[Server], reader: &mut Reader) {
     let span = raw.servers.span.clone();
     let name = quoted(&entry.name);
     if raw.servers.value.0.is_empty() && !reader.has_problem_in(&span) {
         let message = format!("pool {name} has no servers");
-        reader.report(
-            span,
-            message,
-            "write at least one: `servers = [\"127.0.0.1:9001\"]`",
-        );
+        reader.report(span, message, "write at least one: `servers = [\"127.0.0.1:9001\"]`");
     } else if !servers.is_empty() && servers.iter().all(|server| server.backup) {
         let message = format!("pool {name} has only backup servers");
         let help = "remove `backup = true` from those that are to serve first";
@@ -265,10 +227,7 @@ fn check_server_name(
     if names.insert(server.name.clone(), span.clone()).is_none() {
         return;
     }
-    let message = format!(
-        "two servers of the pool are called {}",
-        quoted(&server.name)
-    );
+    let message = format!("two servers of the pool are called {}", quoted(&server.name));
     let help = match given {
         Some(_) => "give each its own name",
         None => "remove one, or give one a `name` of its own",
@@ -301,6 +260,7 @@ fn server_timeouts(raw: &raw::ServerTimeouts) -> ServerTimeouts {
         connect: raw.connect.value.0,
         first_byte: raw.first_byte.value.0,
         idle: raw.idle.value.0,
+        tunnel: raw.tunnel.value.0,
     }
 }
 
@@ -329,8 +289,7 @@ fn untouched<T: Setting>() -> T {
         key: String::new(),
         within: String::new(),
     };
-    T::read(&item, &place, &mut Reader::default())
-        .expect("each setting of the table has a default that fits")
+    T::read(&item, &place, &mut Reader::default()).expect("each setting of the table has a default that fits")
 }
 
 impl Default for ClientTimeouts {

@@ -168,6 +168,8 @@ pub struct ServerTimeouts {
     pub first_byte: Duration,
     /// The longest pause inside a response.
     pub idle: Duration,
+    /// The longest quiet of a connection that has switched to another protocol, such as a WebSocket.
+    pub tunnel: Duration,
 }
 
 /// How idle connections to the servers of a pool are kept.

@@ -112,11 +112,8 @@ impl Table {
             .filter(|row| row.presence == Presence::Required)
             .map(|row| row.key)
             .collect();
-        let properties: serde_json::Map<_, _> = self
-            .rows
-            .iter()
-            .map(|row| (row.key.to_owned(), row.schema()))
-            .collect();
+        let properties: serde_json::Map<_, _> =
+            self.rows.iter().map(|row| (row.key.to_owned(), row.schema())).collect();
         let schema = json!({
             "type": "object",
             "description": plain(self.doc),

@@ -102,12 +102,9 @@ pub(crate) fn read(
         _ => {
             let text: Arc<str> = text.into();
             let diagnostic = |problem: Problem| {
-                Diagnostic::of_file(file_name, problem.message, problem.help)
-                    .at(&text, problem.span)
+                Diagnostic::of_file(file_name, problem.message, problem.help).at(&text, problem.span)
             };
-            Err(Diagnostics::new(
-                problems.into_iter().map(diagnostic).collect(),
-            ))
+            Err(Diagnostics::new(problems.into_iter().map(diagnostic).collect()))
         }
     }
 }
@@ -140,26 +137,15 @@ fn syntax_message(message: &str) -> (String, Option<String>) {
             "a text must stand in quotes",
             "write `setting = \"text\"`",
         ),
-        (
-            "duplicate key",
-            "this is set a second time",
-            "remove one of the two",
-        ),
+        ("duplicate key", "this is set a second time", "remove one of the two"),
         (
             "key with no value",
             "a setting without a value",
             "write `setting = value`",
         ),
-        (
-            "unclosed table",
-            "the bracket is not closed",
-            "write `[name]`",
-        ),
+        ("unclosed table", "the bracket is not closed", "write `[name]`"),
     ];
-    match known
-        .into_iter()
-        .find(|(theirs, ..)| message.starts_with(theirs))
-    {
+    match known.into_iter().find(|(theirs, ..)| message.starts_with(theirs)) {
         Some((_, ours, help)) => (ours.to_owned(), Some(help.to_owned())),
         None => (message.to_owned(), None),
     }

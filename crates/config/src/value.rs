@@ -173,11 +173,7 @@ impl Setting for Name {
 }
 
 /// Reads every item of an array.
-fn read_items<T: Setting>(
-    items: &[Spanned<DeValue<'_>>],
-    place: &Place,
-    reader: &mut Reader,
-) -> Vec<Field<T>> {
+fn read_items<T: Setting>(items: &[Spanned<DeValue<'_>>], place: &Place, reader: &mut Reader) -> Vec<Field<T>> {
     let mut read = |item: &Item<'_>| {
         Some(Field {
             value: T::read(item, place, reader)?,
@@ -209,9 +205,7 @@ impl<T: Setting> Setting for List<T> {
 impl<T: Setting> Setting for OneOrMore<T> {
     fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
         match item.get_ref().as_array() {
-            Some(items) if items.is_empty() => {
-                reader.wrong(item, place, "is an empty list", "write at least one")
-            }
+            Some(items) if items.is_empty() => reader.wrong(item, place, "is an empty list", "write at least one"),
             Some(items) => Some(Self(read_items(items, place, reader))),
             None => Some(Self(read_items(std::slice::from_ref(item), place, reader))),
         }
@@ -260,10 +254,7 @@ impl<T: Setting> Setting for Named<T> {
                 let table = if item.get_ref().is_table() {
                     T::read(item, &place, reader)
                 } else {
-                    let what = format!(
-                        "stands in `{}`, which has only tables by name",
-                        place.within
-                    );
+                    let what = format!("stands in `{}`, which has only tables by name", place.within);
                     reader.report(key.span(), format!("{} {what}", quoted(&name)), &by_name);
                     None
                 };

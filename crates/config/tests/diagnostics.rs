@@ -20,16 +20,11 @@ fn each_mistake_is_told_with_its_place_and_what_to_write_instead() {
         let (_, template) = head.split_once('\n').expect("a comment and a template");
         for case in rest.split("\n\n") {
             cases += 1;
-            let (written, expected): (Vec<_>, Vec<_>) =
-                case.lines().partition(|line| line.starts_with("> "));
+            let (written, expected): (Vec<_>, Vec<_>) = case.lines().partition(|line| line.starts_with("> "));
             let written: Vec<_> = written.iter().map(|line| &line[2..]).collect();
             let told = told(&template.replace("{}", &written.join("\n")));
             if told != expected {
-                wrong.push(format!(
-                    "{}\n{written:#?}\n{}\n",
-                    path.display(),
-                    told.join("\n")
-                ));
+                wrong.push(format!("{}\n{written:#?}\n{}\n", path.display(), told.join("\n")));
             }
         }
     }
@@ -83,22 +78,12 @@ servers = [
 /// The column of `needle` in `line` as a terminal shows it, in which a letter of these scripts is one or two wide.
 fn shown_column(line: &str, needle: &str) -> usize {
     let before = &line[..line.find(needle).expect("the needle is there")];
-    before
-        .chars()
-        .map(|c| if c >= '\u{1100}' { 2 } else { 1 })
-        .sum()
+    before.chars().map(|c| if c >= '\u{1100}' { 2 } else { 1 }).sum()
 }
 
 #[test]
 fn the_pointer_lines_up_after_tabs_and_wide_letters() {
-    for prefix in [
-        "",
-        "\t",
-        "\t\t",
-        "'é' = 1, ",
-        "'日本語' = 1, ",
-        "\t'語\t' = 1, ",
-    ] {
+    for prefix in ["", "\t", "\t\t", "'é' = 1, ", "'日本語' = 1, ", "\t'語\t' = 1, "] {
         let text = format!("x = {{ {prefix}a = 1 2 }}\n");
         let shown = rejected(&text).to_string();
         let lines: Vec<_> = shown.lines().collect();
@@ -107,11 +92,7 @@ fn the_pointer_lines_up_after_tabs_and_wide_letters() {
         let column = problem.iter().next().and_then(Diagnostic::column);
         let expected = text.chars().collect::<Vec<_>>();
         assert_eq!(expected[column.expect("a column") - 1], '1', "{shown}");
-        assert_eq!(
-            shown_column(source, "1 2"),
-            shown_column(pointer, "^"),
-            "{shown}"
-        );
+        assert_eq!(shown_column(source, "1 2"), shown_column(pointer, "^"), "{shown}");
     }
 }
 
@@ -151,9 +132,6 @@ fn control_characters_of_the_file_never_reach_the_terminal() {
     let escaped = rejected("\"\\u001b[2J\" = 1\n\"\u{202e}x\" = 2\n");
     let raw = rejected("x = \"\u{1b}[2J\"");
     let shown = format!("{escaped}\n{raw}");
-    assert!(
-        shown.chars().all(|c| c == '\n' || !c.is_control()),
-        "{shown:?}"
-    );
+    assert!(shown.chars().all(|c| c == '\n' || !c.is_control()), "{shown:?}");
     assert!(!shown.contains('\u{202e}'), "{shown:?}");
 }

@@ -61,13 +61,7 @@ fn a_file_that_is_too_large_is_not_read_to_its_end() {
 
 #[test]
 fn a_byte_order_mark_is_no_part_of_the_first_line() {
-    let file = Scratch::new(
-        "mark.toml",
-        "\u{feff}workers = 0\nlisten = 1\npool = 1".as_bytes(),
-    );
+    let file = Scratch::new("mark.toml", "\u{feff}workers = 0\nlisten = 1\npool = 1".as_bytes());
     let problems = load(&file.0).expect_err("the file is wrong");
-    assert_eq!(
-        problems.iter().next().and_then(Diagnostic::column),
-        Some(11)
-    );
+    assert_eq!(problems.iter().next().and_then(Diagnostic::column), Some(11));
 }

@@ -11,10 +11,7 @@ use crate::policy::Policy;
 use crate::rank::Ranking;
 use crate::snapshot::{Member, Snapshot};
 use crate::turn::Clock;
-use crate::{
-    Explanation, MemberStats, Permit, PoolSpec, PoolStats, Refused, Server, ServerId, ServerSpec,
-    Time,
-};
+use crate::{Explanation, MemberStats, Permit, PoolSpec, PoolStats, Refused, Server, ServerId, ServerSpec, Time};
 
 /// What one pick is given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,12 +46,7 @@ impl Pool {
 
     /// A pool of these servers with a policy of your own. It keeps the policy through every
     /// [`apply`](Pool::apply), whatever the spec's `policy` says.
-    pub fn with_policy(
-        name: &str,
-        policy: Arc<dyn Policy>,
-        servers: Vec<ServerSpec>,
-        now: Time,
-    ) -> Self {
+    pub fn with_policy(name: &str, policy: Arc<dyn Policy>, servers: Vec<ServerSpec>, now: Time) -> Self {
         let pool = Self::empty(name, Arc::clone(&policy), Some(policy));
         pool.apply(
             PoolSpec {
@@ -107,10 +99,7 @@ impl Pool {
     pub fn apply(&self, spec: PoolSpec, now: Time) {
         let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.home.current.load_full();
-        let policy = self
-            .own_policy
-            .clone()
-            .unwrap_or_else(|| spec.policy.policy());
+        let policy = self.own_policy.clone().unwrap_or_else(|| spec.policy.policy());
         let mut roster = Roster::new(&old, std::mem::take(&mut *leaving));
         let members = roster.enlist(&self.name, &self.home, &spec.servers);
         let new = Arc::new(Snapshot::new(old.generation + 1, policy, members));
@@ -191,12 +180,7 @@ impl Drop for Pool {
 impl Home {
     /// Publishes a snapshot and tells every server its place, in the order that [`Place`](crate::home::Place)
     /// asks for.
-    fn put_in_force<'a>(
-        &self,
-        new: &Arc<Snapshot>,
-        servers: impl Iterator<Item = &'a Arc<Server>>,
-        now: Time,
-    ) {
+    fn put_in_force<'a>(&self, new: &Arc<Snapshot>, servers: impl Iterator<Item = &'a Arc<Server>>, now: Time) {
         let measured = new.policy.ranking() == Some(Ranking::ResponseTime);
         for member in &new.members {
             member.live.measured.store(measured, Ordering::Relaxed);
@@ -228,9 +212,7 @@ impl Roster {
             server: Arc::clone(&member.server),
             admitted: member.admits(),
         });
-        let known = left
-            .chain(listed)
-            .map(|known| (known.server.id().clone(), known));
+        let known = left.chain(listed).map(|known| (known.server.id().clone(), known));
         Self {
             known: known.collect(),
             listed: BTreeMap::new(),
@@ -256,10 +238,7 @@ impl Roster {
             self.listed.insert(id, Arc::clone(&server));
             let member = Member::new(server, spec);
             if member.admits() && !admitted {
-                member
-                    .live
-                    .turn
-                    .join(&home.clock, member.stride, (i, specs.len()));
+                member.live.turn.join(&home.clock, member.stride, (i, specs.len()));
             }
             members.push(member);
         }

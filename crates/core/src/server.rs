@@ -32,12 +32,7 @@ impl Server {
     /// The same server at other addresses: it keeps its counts and gets a new serial, since connections to
     /// the old addresses must not be used for it.
     pub(crate) fn moved(&self, addresses: &[SocketAddr]) -> Self {
-        Self::build(
-            self.id.clone(),
-            addresses,
-            Arc::clone(&self.live),
-            &self.home,
-        )
+        Self::build(self.id.clone(), addresses, Arc::clone(&self.live), &self.home)
     }
 
     fn build(id: ServerId, addresses: &[SocketAddr], live: Arc<Live>, home: &Arc<Home>) -> Self {
@@ -103,8 +98,7 @@ impl Server {
         let live = &self.live;
         let now = picked_at + outcome.total;
         if outcome.kind == OutcomeKind::Success && live.measured.load(Ordering::Relaxed) {
-            live.latency
-                .learn(outcome.first_byte.unwrap_or(outcome.total), now);
+            live.latency.learn(outcome.first_byte.unwrap_or(outcome.total), now);
         }
         let released = live.slots.release();
         debug_assert!(released, "{} had nothing in flight to release", self.id);

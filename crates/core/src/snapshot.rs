@@ -94,8 +94,7 @@ impl Snapshot {
 
     /// Members in the order they are listed.
     pub(crate) fn new(generation: u64, policy: Arc<dyn Policy>, members: Vec<Member>) -> Self {
-        let (mut ordered, backups): (Vec<_>, Vec<_>) =
-            members.into_iter().partition(|member| !member.backup);
+        let (mut ordered, backups): (Vec<_>, Vec<_>) = members.into_iter().partition(|member| !member.backup);
         let primaries = ordered.len();
         ordered.extend(backups);
         let shares = Shares::new(&ordered, primaries);
@@ -148,10 +147,7 @@ impl Snapshot {
     #[inline]
     fn claimed(&self, i: usize, ask: &Ask, home: &Home) -> &Arc<Server> {
         let Member {
-            server,
-            live,
-            stride,
-            ..
+            server, live, stride, ..
         } = &self.members[i];
         live.turn.take(&home.clock, *stride);
         live.last_pick

@@ -86,8 +86,7 @@ pub(crate) struct Series {
 
 impl Series {
     fn new() -> Self {
-        let config = Config::new(GROUPING_POWER, MAX_VALUE_POWER)
-            .expect("the powers are in order and below 64");
+        let config = Config::new(GROUPING_POWER, MAX_VALUE_POWER).expect("the powers are in order and below 64");
         Self {
             histogram: AtomicHistogram::with_config(&config),
             sum_nanos: AtomicU64::new(0),

@@ -127,7 +127,8 @@ impl<'a> Exchange<'a> {
     /// An exchange over `server`, for which `permit` was given.
     pub(crate) fn new(parties: Parties<'a>, permit: Permit, server: ServerConn) -> Self {
         let body = parties.desk.request.body;
-        if matches!(body, BodyLength::Chunked) || matches!(body, BodyLength::Known(length) if length > LARGE as u64 / 4) {
+        if matches!(body, BodyLength::Chunked) || matches!(body, BodyLength::Known(length) if length > LARGE as u64 / 4)
+        {
             parties.input.grow();
         }
         let from_server = Buffer::new(&parties.worker.buffers, Size::Large);
@@ -196,8 +197,16 @@ impl<'a> Exchange<'a> {
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
-        let Parties { client, input, desk, service, .. } = &mut self.parties;
-        let Some(server) = &mut self.server else { return Poll::Ready(Ok(())) };
+        let Parties {
+            client,
+            input,
+            desk,
+            service,
+            ..
+        } = &mut self.parties;
+        let Some(server) = &mut self.server else {
+            return Poll::Ready(Ok(()));
+        };
         loop {
             if self.sending.flushed() && !self.sending.source_ended() && input.is_empty() {
                 match ready!(input.poll_fill(client, cx)) {
@@ -246,17 +255,23 @@ impl<'a> Exchange<'a> {
         if self.server.is_some() && self.parties.desk.response.status == 101 {
             return End::Upgraded;
         }
-        End::Done { keep: self.keep_client && self.sending.source_ended() }
+        End::Done {
+            keep: self.keep_client && self.sending.source_ended(),
+        }
     }
 
     fn poll_to_client(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
         let Parties { client, desk, .. } = &mut self.parties;
-        let flushed = self.receiving.poll_flush(&desk.to_client, &mut self.from_server, client, cx);
+        let flushed = self
+            .receiving
+            .poll_flush(&desk.to_client, &mut self.from_server, client, cx);
         flushed.map_err(|_| Trouble::ClientLeft)
     }
 
     fn poll_from_server(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
-        let Some(server) = &mut self.server else { return Poll::Ready(Ok(0)) };
+        let Some(server) = &mut self.server else {
+            return Poll::Ready(Ok(0));
+        };
         let result = ready!(self.from_server.poll_fill(&mut server.stream, cx));
         self.received += result.as_ref().map_or(0, |count| *count as u64);
         Poll::Ready(result)
@@ -264,7 +279,10 @@ impl<'a> Exchange<'a> {
 
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
         if !self.from_server.is_empty() {
-            let found = self.scan.head_length(self.from_server.filled(), false).map_err(Trouble::ServerWrong)?;
+            let found = self
+                .scan
+                .head_length(self.from_server.filled(), false)
+                .map_err(Trouble::ServerWrong)?;
             if let Some(length) = found {
                 return Poll::Ready(self.take_head(length));
             }
@@ -283,7 +301,11 @@ impl<'a> Exchange<'a> {
         let request = &self.parties.desk.request;
         let replayable = request.method_kind.idempotent() && request.body == BodyLength::None;
         let reused = self.server.as_ref().is_some_and(|server| server.reused);
-        if reused && self.received == 0 && replayable { Trouble::ServerStale } else { Trouble::ServerLost }
+        if reused && self.received == 0 && replayable {
+            Trouble::ServerStale
+        } else {
+            Trouble::ServerLost
+        }
     }
 
     fn take_head(&mut self, length: usize) -> Result<(), Trouble> {
@@ -294,7 +316,9 @@ impl<'a> Exchange<'a> {
         desk.response.parse(head, bodiless).map_err(Trouble::ServerWrong)?;
         match desk.response.status {
             101 if desk.request.upgrade => self.begin_response(length),
-            101 => Err(Trouble::ServerWrong(Reject::bad("the server switches protocols unasked"))),
+            101 => Err(Trouble::ServerWrong(Reject::bad(
+                "the server switches protocols unasked",
+            ))),
             100..=199 => self.begin_interim(length),
             _ => self.begin_response(length),
         }
@@ -303,7 +327,9 @@ impl<'a> Exchange<'a> {
     fn begin_interim(&mut self, length: usize) -> Result<(), Trouble> {
         self.interim += 1;
         if self.interim > MAX_INTERIM {
-            return Err(Trouble::ServerWrong(Reject::bad("the server sends too many interim responses")));
+            return Err(Trouble::ServerWrong(Reject::bad(
+                "the server sends too many interim responses",
+            )));
         }
         let desk = &mut *self.parties.desk;
         // HTTP/1.0 knows none (RFC 9110, section 15.2).
@@ -322,7 +348,13 @@ impl<'a> Exchange<'a> {
         let now = self.parties.worker.clock.now();
         self.first_byte = self.since_pick(now);
         let Parties { desk, worker, .. } = &mut self.parties;
-        let Desk { request, response, response_framing, to_client, .. } = &mut **desk;
+        let Desk {
+            request,
+            response,
+            response_framing,
+            to_client,
+            ..
+        } = &mut **desk;
         *response_framing = match response.body {
             BodyLength::Chunked | BodyLength::UntilClose if request.minor_version == 0 => BodyLength::UntilClose,
             BodyLength::UntilClose => BodyLength::Chunked,
@@ -345,7 +377,9 @@ impl<'a> Exchange<'a> {
         self.receiving = Flow::new(response.body, *response_framing);
         self.from_server.consume(length);
         self.phase = Phase::Body;
-        self.receiving.stage(&mut self.from_server).map_err(Trouble::ServerWrong)?;
+        self.receiving
+            .stage(&mut self.from_server)
+            .map_err(Trouble::ServerWrong)?;
         if self.receiving.source_ended() && self.parties.desk.response.status != 101 {
             self.settle(now);
         }
@@ -361,7 +395,9 @@ impl<'a> Exchange<'a> {
                 Ok(_) => {}
             }
         }
-        self.receiving.stage(&mut self.from_server).map_err(Trouble::ServerWrong)?;
+        self.receiving
+            .stage(&mut self.from_server)
+            .map_err(Trouble::ServerWrong)?;
         if self.receiving.source_ended() {
             self.settle(self.parties.worker.clock.now());
         }
@@ -373,8 +409,13 @@ impl<'a> Exchange<'a> {
     fn settle(&mut self, now: Time) {
         let response = &self.parties.desk.response;
         let unasked = self.from_server.filled().len() > self.receiving.staged_input();
-        let reusable = response.persistent && self.sent && !self.send_broken && !unasked && !self.parties.worker.stopping();
-        let outcome = if response.status >= 500 { OutcomeKind::Rejected } else { OutcomeKind::Success };
+        let reusable =
+            response.persistent && self.sent && !self.send_broken && !unasked && !self.parties.worker.stopping();
+        let outcome = if response.status >= 500 {
+            OutcomeKind::Rejected
+        } else {
+            OutcomeKind::Success
+        };
         if unasked {
             self.keep_client = false;
         }
@@ -382,7 +423,11 @@ impl<'a> Exchange<'a> {
         let (server, permit) = (self.server.take(), self.permit.as_ref());
         if let (true, Some(conn), Some(permit)) = (reusable, server, permit) {
             let rule = &self.parties.service.pool_rules.keep_alive;
-            self.parties.worker.idle.borrow_mut().put(permit.server(), conn, now, rule);
+            self.parties
+                .worker
+                .idle
+                .borrow_mut()
+                .put(permit.server(), conn, now, rule);
         }
         self.finish(outcome, now);
     }
@@ -391,16 +436,29 @@ impl<'a> Exchange<'a> {
         let total = self.since_pick(now);
         let Some(permit) = self.permit.take() else { return };
         let first_byte = (self.phase == Phase::Body).then_some(self.first_byte);
-        permit.finish(Outcome { kind, first_byte, total, sent: self.sending.written, received: self.received });
+        permit.finish(Outcome {
+            kind,
+            first_byte,
+            total,
+            sent: self.sending.written,
+            received: self.received,
+        });
     }
 
     fn since_pick(&self, now: Time) -> Duration {
-        self.permit.as_ref().map_or(Duration::ZERO, |permit| now.saturating_since(permit.picked_at()))
+        self.permit
+            .as_ref()
+            .map_or(Duration::ZERO, |permit| now.saturating_since(permit.picked_at()))
     }
 
     /// Moves the deadline on when something moved, and asks whether it has passed.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Result<End, Trouble>> {
-        let Parties { worker, service, deadline, .. } = &self.parties;
+        let Parties {
+            worker,
+            service,
+            deadline,
+            ..
+        } = &self.parties;
         let waiting = self.waiting_for();
         let moved = self.sending.written + self.receiving.written + self.received + self.body_received;
         if self.waiting != Some((waiting, moved)) {
@@ -410,15 +468,21 @@ impl<'a> Exchange<'a> {
                 _ => worker.clock.now(),
             };
             let timeouts = &service.pool_rules.timeouts;
-            deadline.set(now + match waiting {
-                Waiting::Client => service.listener.timeouts.body,
-                Waiting::FirstByte => timeouts.first_byte,
-                Waiting::Server => timeouts.idle,
-            });
+            deadline.set(
+                now + match waiting {
+                    Waiting::Client => service.listener.timeouts.body,
+                    Waiting::FirstByte => timeouts.first_byte,
+                    Waiting::Server => timeouts.idle,
+                },
+            );
             self.waiting = Some((waiting, moved));
         }
         ready!(deadline.poll(cx));
-        Poll::Ready(Err(if waiting == Waiting::Client { Trouble::ClientSlow } else { Trouble::ServerSlow }))
+        Poll::Ready(Err(if waiting == Waiting::Client {
+            Trouble::ClientSlow
+        } else {
+            Trouble::ServerSlow
+        }))
     }
 
     fn waiting_for(&self) -> Waiting {
@@ -432,7 +496,10 @@ impl<'a> Exchange<'a> {
     }
 }
 
-const TOO_LARGE: Reject = Reject { status: 413, reason: "the request body is too large" };
+const TOO_LARGE: Reject = Reject {
+    status: 413,
+    reason: "the request body is too large",
+};
 
 /// Whether a client that is owed an answer has gone. What it sends meanwhile is kept for later, as far as it fits.
 pub(crate) fn client_left(client: &mut TcpStream, input: &mut Buffer, cx: &mut Context<'_>) -> bool {

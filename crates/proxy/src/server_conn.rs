@@ -44,7 +44,11 @@ pub(crate) async fn connect(server: &Server, timeout: Duration) -> Result<Server
 }
 
 async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }?;
     // A request that does not fill a segment must not wait for the acknowledgement of the one before.
     socket.set_nodelay(true)?;
     socket.connect(address).await
@@ -77,7 +81,10 @@ impl IdleConns {
         let conns = self.by_server.get_mut(&server.serial())?;
         while let Some(idle) = conns.pop() {
             if idle.usable(now) && (!certain || would_block(&idle.stream)) {
-                return Some(ServerConn { stream: idle.stream, reused: true });
+                return Some(ServerConn {
+                    stream: idle.stream,
+                    reused: true,
+                });
             }
         }
         None
@@ -90,7 +97,11 @@ impl IdleConns {
         }
         let conns = self.by_server.entry(server.serial()).or_default();
         if conns.len() < rule.connections {
-            conns.push(Idle { stream: conn.stream, since: now, keep: rule.timeout });
+            conns.push(Idle {
+                stream: conn.stream,
+                since: now,
+                keep: rule.timeout,
+            });
         }
     }
 
@@ -117,6 +128,3 @@ fn is_quiet(stream: &TcpStream) -> bool {
 fn would_block(stream: &TcpStream) -> bool {
     matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
-
-#[cfg(test)]
-mod tests;

@@ -90,7 +90,10 @@ impl ConnectionOptions {
 
 /// The members of a comma-separated list, without white space and empty members.
 pub(crate) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
+    value
+        .split(|byte| *byte == b',')
+        .map(<[u8]>::trim_ascii)
+        .filter(|member| !member.is_empty())
 }
 
 /// Takes over `parsed` into `fields`, whose spans refer to `head`.
@@ -107,11 +110,7 @@ pub(crate) fn take_over(head: &[u8], parsed: &[httparse::Header<'_>], fields: &m
 ///
 /// Naming a field that every recipient needs is an attempt to make the next hop see another message than
 /// this one did, and is refused.
-pub(crate) fn remove_named(
-    head: &[u8],
-    options: ConnectionOptions,
-    fields: &mut Vec<Field>,
-) -> Result<(), Reject> {
+pub(crate) fn remove_named(head: &[u8], options: ConnectionOptions, fields: &mut Vec<Field>) -> Result<(), Reject> {
     if !options.names_fields {
         return Ok(());
     }
@@ -119,11 +118,17 @@ pub(crate) fn remove_named(
     for field in fields.iter().filter(|field| field.kind == Kind::Connection) {
         named.extend(list(field.value.slice(head)));
     }
-    if named.iter().any(|name| matches!(Kind::of(name), Kind::Host | Kind::ContentLength | Kind::Connection)) {
+    if named
+        .iter()
+        .any(|name| matches!(Kind::of(name), Kind::Host | Kind::ContentLength | Kind::Connection))
+    {
         return Err(Reject::bad("Connection names a field that is not for one hop only"));
     }
     fields.retain(|field| {
-        field.kind != Kind::Other || !named.iter().any(|name| name.eq_ignore_ascii_case(field.name.slice(head)))
+        field.kind != Kind::Other
+            || !named
+                .iter()
+                .any(|name| name.eq_ignore_ascii_case(field.name.slice(head)))
     });
     Ok(())
 }
@@ -136,8 +141,14 @@ pub(crate) fn explain(error: httparse::Error) -> Reject {
         httparse::Error::NewLine => Reject::bad("a line of the head does not end in CR LF"),
         httparse::Error::Token => Reject::bad("the method or the target holds a character that is not allowed"),
         httparse::Error::Status => Reject::bad("the status line is not valid"),
-        httparse::Error::TooManyHeaders => Reject { status: 431, reason: "the head has more than 128 fields" },
-        httparse::Error::Version => Reject { status: 505, reason: "only HTTP/1.0 and HTTP/1.1 are spoken here" },
+        httparse::Error::TooManyHeaders => Reject {
+            status: 431,
+            reason: "the head has more than 128 fields",
+        },
+        httparse::Error::Version => Reject {
+            status: 505,
+            reason: "only HTTP/1.0 and HTTP/1.1 are spoken here",
+        },
     }
 }
 

@@ -38,7 +38,10 @@ impl Span {
     pub(crate) fn of(whole: &[u8], part: &[u8]) -> Self {
         let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
         debug_assert!(start + part.len() <= whole.len(), "the part lies outside of the whole");
-        Self { start: start as u32, end: (start + part.len()) as u32 }
+        Self {
+            start: start as u32,
+            end: (start + part.len()) as u32,
+        }
     }
 
     /// The bytes it covers; empty when `whole` is not what it was taken from.

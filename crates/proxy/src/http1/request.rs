@@ -66,10 +66,16 @@ impl RequestHead {
         let method = parsed.method.unwrap_or_default().as_bytes();
         let target = parsed.path.unwrap_or_default().as_bytes();
         if target.len() > max_target {
-            return Err(Reject { status: 414, reason: "the target is too long" });
+            return Err(Reject {
+                status: 414,
+                reason: "the target is too long",
+            });
         }
         if method == b"CONNECT" {
-            return Err(Reject { status: 405, reason: "CONNECT is not served here" });
+            return Err(Reject {
+                status: 405,
+                reason: "CONNECT is not served here",
+            });
         }
         self.minor_version = parsed.version.unwrap_or(1);
         self.method = Span::of(head, method);
@@ -101,8 +107,7 @@ impl RequestHead {
         }
         self.body = framing.request_body(self.minor_version)?;
         self.persistent = connection.persistent(self.minor_version);
-        self.upgrade =
-            upgrade && connection.upgrade && self.minor_version >= 1 && self.body == BodyLength::None;
+        self.upgrade = upgrade && connection.upgrade && self.minor_version >= 1 && self.body == BodyLength::None;
         self.check_host(head)?;
         fields::remove_named(head, connection, &mut self.fields)
     }
@@ -128,7 +133,11 @@ impl RequestHead {
 /// The parser stops at the version of anything that is not HTTP/1.0 or HTTP/1.1; a line without any version is
 /// not HTTP at all.
 fn explain(error: httparse::Error, head: &[u8]) -> Reject {
-    let first_line = head.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii_end();
+    let first_line = head
+        .split(|byte| *byte == b'\n')
+        .next()
+        .unwrap_or_default()
+        .trim_ascii_end();
     let version = first_line.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
     let is_version = matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
         if major.is_ascii_digit() && minor.is_ascii_digit());
@@ -168,7 +177,10 @@ mod tests {
         assert_eq!(status("GET / HTTP/2.0\r\nHost: a\r\n\r\n"), 505);
         assert_eq!(status("PRI * HTTP/2.0\r\n\r\n"), 505);
         assert_eq!(status("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n"), 405);
-        assert_eq!(status(&format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(1000))), 414);
+        assert_eq!(
+            status(&format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(1000))),
+            414
+        );
         for wrong in [
             "GET /\r\nHost: a\r\n\r\n",
             "GET / HTTP/1.1\r\n\r\n",
@@ -196,15 +208,22 @@ mod tests {
         let head = "GET / HTTP/1.1\r\nHost: a\r\nX-Once: 1\r\nX-Keep: 1\r\nConnection: close, x-once\r\n\r\n";
         let request = parse(head).unwrap();
         assert!(!request.persistent);
-        let names: Vec<_> =
-            request.fields.iter().map(|field| std::str::from_utf8(field.name.slice(head.as_bytes())).unwrap()).collect();
+        let names: Vec<_> = request
+            .fields
+            .iter()
+            .map(|field| std::str::from_utf8(field.name.slice(head.as_bytes())).unwrap())
+            .collect();
         assert_eq!(names, ["Host", "X-Keep", "Connection"]);
     }
 
     #[test]
     fn upgrades_but_not_to_h2c() {
         let upgrade = |to: &str| {
-            parse(&format!("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: {to}\r\n\r\n")).unwrap().upgrade
+            parse(&format!(
+                "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: {to}\r\n\r\n"
+            ))
+            .unwrap()
+            .upgrade
         };
         assert!(upgrade("websocket"));
         assert!(!upgrade("h2c"));
@@ -214,7 +233,11 @@ mod tests {
     fn http_1_0_needs_no_host_and_ends_its_connection() {
         let request = parse("GET / HTTP/1.0\r\n\r\n").unwrap();
         assert!(request.host.is_none() && !request.persistent);
-        assert!(parse("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").unwrap().persistent);
+        assert!(
+            parse("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+                .unwrap()
+                .persistent
+        );
         assert!(parse("GET http://a/ HTTP/1.0\r\n\r\n").unwrap().host.is_some());
     }
 }

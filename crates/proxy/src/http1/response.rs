@@ -25,7 +25,8 @@ impl ResponseHead {
     pub(crate) fn parse(&mut self, head: &[u8], bodiless: bool) -> Result<(), Reject> {
         let mut storage = [const { MaybeUninit::uninit() }; MAX_FIELDS];
         let mut parsed = httparse::Response::new(&mut []);
-        let result = httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, head, &mut storage);
+        let result =
+            httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, head, &mut storage);
         match result {
             Ok(httparse::Status::Complete(length)) if length == head.len() && head.starts_with(b"HTTP/") => {}
             Ok(_) => return Err(Reject::bad("the status line is not valid")),

@@ -51,14 +51,27 @@ mod tests {
             let early = scan.head_length(&bytes[..cut], false).unwrap();
             assert_eq!(early, (cut >= head.len()).then_some(head.len()));
             if early.is_none() {
-                assert_eq!(scan.head_length(&bytes, false).unwrap(), Some(head.len()), "cut at {cut}");
+                assert_eq!(
+                    scan.head_length(&bytes, false).unwrap(),
+                    Some(head.len()),
+                    "cut at {cut}"
+                );
             }
         }
     }
 
     #[test]
     fn a_bare_lf_ends_a_line_only_where_accepted() {
-        assert!(Scan::default().head_length(b"GET / HTTP/1.1\nHost: a\n\n", false).is_err());
-        assert_eq!(Scan::default().head_length(b"GET / HTTP/1.1\nHost: a\n\n", true).unwrap(), Some(24));
+        assert!(
+            Scan::default()
+                .head_length(b"GET / HTTP/1.1\nHost: a\n\n", false)
+                .is_err()
+        );
+        assert_eq!(
+            Scan::default()
+                .head_length(b"GET / HTTP/1.1\nHost: a\n\n", true)
+                .unwrap(),
+            Some(24)
+        );
     }
 }

@@ -20,15 +20,24 @@ impl Target {
             return Err(Reject::bad("the target holds a character that must be percent-encoded"));
         }
         if target.starts_with(b"/") || (target == b"*" && method == b"OPTIONS") {
-            return Ok(Self { path: Span::of(head, target), authority: None });
+            return Ok(Self {
+                path: Span::of(head, target),
+                authority: None,
+            });
         }
         let rest = after_scheme(target).ok_or(Reject::bad("the target is neither a path nor an http URL"))?;
-        let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
+        let end = rest
+            .iter()
+            .position(|byte| matches!(byte, b'/' | b'?'))
+            .unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
         if !valid_authority(authority) {
             return Err(Reject::bad("the authority of the target is not valid"));
         }
-        Ok(Self { path: Span::of(head, path), authority: Some(Span::of(head, authority)) })
+        Ok(Self {
+            path: Span::of(head, path),
+            authority: Some(Span::of(head, authority)),
+        })
     }
 }
 
@@ -45,7 +54,12 @@ pub(crate) fn valid_authority(authority: &[u8]) -> bool {
     let host_valid = match host.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]")) {
         Some(address) => std::str::from_utf8(address).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok()),
         // A comma is allowed by the grammar, but lets a joined pair of fields look like one name.
-        None => !host.is_empty() && host.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(byte)),
+        None => {
+            !host.is_empty()
+                && host
+                    .iter()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(byte))
+        }
     };
     host_valid && port.is_none_or(valid_port)
 }
@@ -53,7 +67,10 @@ pub(crate) fn valid_authority(authority: &[u8]) -> bool {
 fn split_port(authority: &[u8]) -> (&[u8], Option<&[u8]>) {
     let after_host = authority.iter().rposition(|byte| *byte == b']').unwrap_or(0);
     match authority[after_host..].iter().position(|byte| *byte == b':') {
-        Some(colon) => (&authority[..after_host + colon], Some(&authority[after_host + colon + 1..])),
+        Some(colon) => (
+            &authority[..after_host + colon],
+            Some(&authority[after_host + colon + 1..]),
+        ),
         None => (authority, None),
     }
 }
@@ -81,10 +98,20 @@ mod tests {
 
     #[test]
     fn authorities() {
-        for right in ["a", "a.example:80", "127.0.0.1:8080", "[::1]", "[2001:db8::1]:443", "a:", "xn--bcher-kva.example"] {
+        for right in [
+            "a",
+            "a.example:80",
+            "127.0.0.1:8080",
+            "[::1]",
+            "[2001:db8::1]:443",
+            "a:",
+            "xn--bcher-kva.example",
+        ] {
             assert!(valid_authority(right.as_bytes()), "{right}");
         }
-        for wrong in ["", ":80", "a:b", "a:65536", "user@a", "a b", "a/b", "[::1", "::1", "[v1.x]", "a,b", "a\\b", "[::1]x"] {
+        for wrong in [
+            "", ":80", "a:b", "a:65536", "user@a", "a b", "a/b", "[::1", "::1", "[v1.x]", "a,b", "a\\b", "[::1]x",
+        ] {
             assert!(!valid_authority(wrong.as_bytes()), "{wrong}");
         }
         assert!(same_authority(b"A.example:80", b"a.example"));
@@ -105,7 +132,16 @@ mod tests {
         assert_eq!(parse("GET", "http://a:8/x"), absolute("/x"));
         assert_eq!(parse("GET", "HTTP://a:8?x"), absolute("?x"));
         assert_eq!(parse("GET", "http://a:8"), absolute(""));
-        for wrong in ["*", "x", "ftp://a/", "http:///x", "http://u@a/", "/a#b", "a:80", "/\u{fc}"] {
+        for wrong in [
+            "*",
+            "x",
+            "ftp://a/",
+            "http:///x",
+            "http://u@a/",
+            "/a#b",
+            "a:80",
+            "/\u{fc}",
+        ] {
             assert!(parse("GET", wrong).is_err(), "{wrong}");
         }
     }

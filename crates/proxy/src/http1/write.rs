@@ -27,8 +27,17 @@ impl ClientFacts {
     /// The facts of a plain connection from `client` to `port`.
     pub(crate) fn new(client: std::net::IpAddr, port: u16) -> Self {
         let client = client.to_canonical();
-        let node = if client.is_ipv6() { format!("\"[{client}]\"") } else { client.to_string() };
-        Self { address: client.to_string(), node, scheme: "http", port }
+        let node = if client.is_ipv6() {
+            format!("\"[{client}]\"")
+        } else {
+            client.to_string()
+        };
+        Self {
+            address: client.to_string(),
+            node,
+            scheme: "http",
+            port,
+        }
     }
 }
 
@@ -69,8 +78,12 @@ pub(crate) fn request(out: &mut Vec<u8>, head: &[u8], request: &RequestHead, rul
             }
             Kind::Upgrade if request.upgrade => copy(out, head, *field),
             Kind::Connection | Kind::Hop | Kind::Upgrade => {}
-            Kind::Forwarded | Kind::XForwardedFor | Kind::XForwardedHost | Kind::XForwardedPort
-            | Kind::XForwardedProto | Kind::XRealIp => {
+            Kind::Forwarded
+            | Kind::XForwardedFor
+            | Kind::XForwardedHost
+            | Kind::XForwardedPort
+            | Kind::XForwardedProto
+            | Kind::XRealIp => {
                 if mode(rules.forward, field.kind) == FieldMode::Keep {
                     copy(out, head, *field);
                 }
@@ -88,8 +101,15 @@ pub(crate) fn request(out: &mut Vec<u8>, head: &[u8], request: &RequestHead, rul
 ///
 /// `body` says how the client's copy is framed, which need not be how the server's was.
 pub(crate) fn response(out: &mut Vec<u8>, head: &[u8], response: &ResponseHead, body: BodyLength, connection: &str) {
-    let digits = [b'0' + (response.status / 100) as u8, b'0' + (response.status / 10 % 10) as u8, b'0' + (response.status % 10) as u8];
-    put(out, &[b"HTTP/1.1 ", &digits, b" ", response.reason.slice(head), b"\r\n"]);
+    let digits = [
+        b'0' + (response.status / 100) as u8,
+        b'0' + (response.status / 10 % 10) as u8,
+        b'0' + (response.status % 10) as u8,
+    ];
+    put(
+        out,
+        &[b"HTTP/1.1 ", &digits, b" ", response.reason.slice(head), b"\r\n"],
+    );
     let interim = response.status < 200 || response.status == 204;
     let mut framing_written = false;
     for field in &response.fields {
@@ -174,17 +194,26 @@ fn forwarding(out: &mut Vec<u8>, head: &[u8], request: &RequestHead, rules: &Req
         put(out, &[b"\r\n"]);
     };
     let host = request.host.map_or(&b""[..], |host| host.slice(head));
-    field(Kind::XForwardedFor, "X-Forwarded-For", &|out| put(out, &[client.address.as_bytes()]));
-    field(Kind::XForwardedProto, "X-Forwarded-Proto", &|out| put(out, &[client.scheme.as_bytes()]));
+    field(Kind::XForwardedFor, "X-Forwarded-For", &|out| {
+        put(out, &[client.address.as_bytes()])
+    });
+    field(Kind::XForwardedProto, "X-Forwarded-Proto", &|out| {
+        put(out, &[client.scheme.as_bytes()])
+    });
     if !host.is_empty() {
         field(Kind::XForwardedHost, "X-Forwarded-Host", &|out| put(out, &[host]));
     }
     field(Kind::XForwardedPort, "X-Forwarded-Port", &|out| {
         let _ = write!(out, "{}", client.port);
     });
-    field(Kind::XRealIp, "X-Real-IP", &|out| put(out, &[client.address.as_bytes()]));
+    field(Kind::XRealIp, "X-Real-IP", &|out| {
+        put(out, &[client.address.as_bytes()])
+    });
     field(Kind::Forwarded, "Forwarded", &|out| {
-        put(out, &[b"for=", client.node.as_bytes(), b";proto=", client.scheme.as_bytes()]);
+        put(
+            out,
+            &[b"for=", client.node.as_bytes(), b";proto=", client.scheme.as_bytes()],
+        );
         if !host.is_empty() {
             put(out, &[b";host=\"", host, b"\""]);
         }
@@ -193,7 +222,10 @@ fn forwarding(out: &mut Vec<u8>, head: &[u8], request: &RequestHead, rules: &Req
 
 /// The client's own values of a field that is a list, so that ours becomes its last member.
 fn earlier(out: &mut Vec<u8>, head: &[u8], fields: &[Field], kind: Kind) {
-    for field in fields.iter().filter(|field| field.kind == kind && field.value != Span::default()) {
+    for field in fields
+        .iter()
+        .filter(|field| field.kind == kind && field.value != Span::default())
+    {
         put(out, &[field.value.slice(head), b", "]);
     }
 }

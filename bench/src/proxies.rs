@@ -1,0 +1,211 @@
+//! The proxies under test: where each is found, how it is configured, how it is started and stopped.
+
+mod haproxy;
+mod nginx;
+mod plimsoll;
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::accounting::Pid;
+use crate::process::{Launch, Process};
+use crate::{interrupt, load};
+
+/// Which proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Name {
+    Plimsoll,
+    Nginx,
+    Haproxy,
+}
+
+/// What the program must know of a proxy.
+trait Proxy {
+    /// The file name of its program.
+    fn program(&self) -> &'static str;
+    /// The environment variable that points to another build.
+    fn variable(&self) -> &'static str;
+    /// How to get it.
+    fn remedy(&self) -> &'static str;
+    /// The argument that makes it tell its version.
+    fn version_argument(&self) -> &'static str;
+    /// The text of its configuration file.
+    fn configuration(&self, setup: &Setup<'_>) -> String;
+    /// How it is started in the foreground with that file.
+    fn arguments(&self, configuration: &Path) -> Vec<OsString>;
+}
+
+/// What a configuration depends on.
+pub(crate) struct Setup<'a> {
+    /// Where the proxy listens, on 127.0.0.1.
+    port: u16,
+    /// Where the servers of its pool listen, on 127.0.0.1.
+    servers: &'a [u16],
+    /// A directory for what the proxy writes.
+    room: &'a Path,
+}
+
+impl Name {
+    /// All of them, in the order of a round.
+    pub(crate) const ALL: [Self; 3] = [Self::Plimsoll, Self::Nginx, Self::Haproxy];
+
+    /// As the tables call it.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Plimsoll => "Plimsoll",
+            Self::Nginx => "nginx",
+            Self::Haproxy => "HAProxy",
+        }
+    }
+
+    fn proxy(self) -> &'static dyn Proxy {
+        match self {
+            Self::Plimsoll => &plimsoll::Plimsoll,
+            Self::Nginx => &nginx::Nginx,
+            Self::Haproxy => &haproxy::Haproxy,
+        }
+    }
+}
+
+/// A proxy found on this machine.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Installed {
+    pub(crate) name: Name,
+    pub(crate) program: PathBuf,
+    pub(crate) version: String,
+}
+
+impl Installed {
+    /// Looks for it; an error says what to do to have it.
+    pub(crate) fn find(name: Name) -> anyhow::Result<Self> {
+        let proxy = name.proxy();
+        let program = locate(proxy).with_context(|| {
+            let (title, remedy, variable) = (name.title(), proxy.remedy(), proxy.variable());
+            format!("{title} is missing: {remedy}, or set {variable} to its program")
+        })?;
+        let output = Command::new(&program)
+            .arg(proxy.version_argument())
+            .output()
+            .with_context(|| format!("cannot run {}", program.display()))?;
+        // nginx tells its version on stderr.
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text);
+        let version = text.lines().next().unwrap_or("unknown version").trim().to_owned();
+        Ok(Self { name, program, version })
+    }
+}
+
+/// By its variable, beside this program, or in the places for programs.
+fn locate(proxy: &dyn Proxy) -> Option<PathBuf> {
+    let is_file = |path: &PathBuf| path.is_file();
+    if let Some(path) = env::var_os(proxy.variable()) {
+        return Some(PathBuf::from(path)).filter(is_file);
+    }
+    let beside = env::current_exe().ok()?.parent()?.to_path_buf();
+    let listed = env::var_os("PATH").unwrap_or_default();
+    // Debian keeps both peers in sbin, which an ordinary user's PATH leaves out.
+    let system = ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from);
+    std::iter::once(beside)
+        .chain(env::split_paths(&listed))
+        .chain(system)
+        .map(|directory| directory.join(proxy.program()))
+        .find(is_file)
+}
+
+/// A proxy that answers.
+pub(crate) struct Running {
+    process: Process,
+    address: SocketAddr,
+    core: usize,
+}
+
+/// How long a proxy has from its start to its first answer.
+const START: Duration = Duration::from_secs(10);
+
+impl Running {
+    /// Writes its configuration into `room`, starts it on `core` in front of these servers, and waits until it
+    /// forwards a request.
+    pub(crate) fn start(installed: &Installed, servers: &[u16], core: usize, room: &Path) -> anyhow::Result<Self> {
+        let (name, proxy) = (installed.name, installed.name.proxy());
+        let port = free_port()?;
+        let setup = Setup { port, servers, room };
+        let configuration = room.join("configuration");
+        fs::write(&configuration, proxy.configuration(&setup))
+            .with_context(|| format!("cannot write {}", configuration.display()))?;
+        let process = Process::start(&Launch {
+            name: name.title(),
+            program: &installed.program,
+            arguments: &proxy.arguments(&configuration),
+            core,
+            log: room.join("log"),
+            read_stdout: false,
+        })?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let mut running = Self { process, address, core };
+        running.wait_until_ready()?;
+        Ok(running)
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The process whose tree is to be measured.
+    pub(crate) fn pid(&self) -> Pid {
+        self.process.pid()
+    }
+
+    /// The core it runs on.
+    pub(crate) fn core(&self) -> usize {
+        self.core
+    }
+
+    /// An error when it has ended.
+    pub(crate) fn check(&mut self) -> anyhow::Result<()> {
+        self.process.check()
+    }
+
+    fn wait_until_ready(&mut self) -> anyhow::Result<()> {
+        let start = Instant::now();
+        loop {
+            interrupt::check()?;
+            self.check()?;
+            match load::ask_once(self.address, 128) {
+                Ok(()) => return Ok(()),
+                Err(error) if start.elapsed() > START => {
+                    let words = self.process.last_words();
+                    return Err(error).context(format!("not ready within {START:?}; its log:\n{words}"));
+                }
+                Err(_) => thread::sleep(Duration::from_millis(20)),
+            }
+        }
+    }
+}
+
+/// A port that was free a moment ago. The proxies cannot be given port 0 and asked for what they got, so another
+/// program might take it first; the proxy then does not start and says so.
+fn free_port() -> anyhow::Result<u16> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
+    Ok(listener.local_addr()?.port())
+}
+
+/// Lines of configuration, one a server.
+fn server_lines(servers: &[u16], line: impl Fn(usize, u16) -> String) -> String {
+    let numbered = servers.iter().enumerate();
+    numbered
+        .map(|(index, port)| line(index, *port))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
