@@ -51,7 +51,10 @@ impl Diagnostic {
     pub(crate) fn at(self, text: &Arc<str>, span: Range<usize>) -> Self {
         let start = char_boundary_before(text, span.start);
         let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
-        let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
+        let line = text[line_start..].lines().next().unwrap_or_default();
+        let line_end = line_start + line.len();
+        // What is missing at the end of a line may be missed between its CR and LF.
+        let start = start.min(line_end);
         let end = char_boundary_before(text, span.end).clamp(start, line_end);
         let place = Place {
             text: Arc::clone(text),

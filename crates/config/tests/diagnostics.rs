@@ -97,6 +97,14 @@ fn the_pointer_lines_up_after_tabs_and_wide_letters() {
 }
 
 #[test]
+fn a_line_that_ends_in_cr_lf_is_pointed_at_like_any_other() {
+    let problems = rejected("\"workers\r\n");
+    let problem = problems.iter().next().expect("one problem");
+    assert_eq!((problem.line(), problem.column()), (Some(1), Some(9)));
+    assert_eq!(problem.source_line(), Some("\"workers"));
+}
+
+#[test]
 fn all_is_told_at_once_in_the_order_of_the_file() {
     let text = "workers = 0\nshutdown_timeout = 5\n[listen.web]\nbind = 8\npool = \"a\"\n[pool.b]\nservers = []\n";
     let lines: Vec<_> = rejected(text).iter().filter_map(Diagnostic::line).collect();

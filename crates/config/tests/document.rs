@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 fn holds(schema: &Value, value: &Value) -> bool {
     let words = schema.as_object().expect("a schema is an object");
     words.iter().all(|(word, rule)| match word.as_str() {
-        "$schema" | "title" | "description" | "default" => true,
+        // The last two are looked at together, below.
+        "$schema" | "title" | "description" | "default" | "properties" | "additionalProperties" => true,
         "type" => match rule.as_str() {
             Some("object") => value.is_object(),
             Some("array") => value.is_array(),
@@ -18,7 +19,6 @@ fn holds(schema: &Value, value: &Value) -> bool {
             Some("boolean") => value.is_boolean(),
             _ => panic!("unknown type {rule}"),
         },
-        "properties" | "additionalProperties" => true,
         "required" => rule
             .as_array()
             .into_iter()
@@ -117,13 +117,14 @@ fn the_schema_refuses_mistakes() {
     }
 }
 
-/// A JSON value as TOML with everything inline.
+/// A JSON value as TOML, each table of the top in one line.
 fn toml_of(value: &Value) -> String {
     let table = value.as_object().expect("a file is a table");
-    table
+    let lines: Vec<_> = table
         .iter()
-        .map(|(key, value)| format!("{key} = {}\n", inline(value)))
-        .collect()
+        .map(|(key, value)| format!("{key} = {}", inline(value)))
+        .collect();
+    lines.join("\n")
 }
 
 fn inline(value: &Value) -> String {
