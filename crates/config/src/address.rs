@@ -69,7 +69,7 @@ impl Setting for Address {
 impl Setting for HostMode {
     fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
         match item.get_ref() {
-            DeValue::Integer(_) => reader.wrong_type(item, place, "write it in quotes"),
+            DeValue::Integer(_) => reader.unfit(item, place, "write it in quotes"),
             _ => read_text(item, place, reader, host_mode),
         }
     }
@@ -101,9 +101,9 @@ fn read_text<T: Setting>(
         },
         DeValue::Integer(port) => {
             let help = format!("write \"127.0.0.1:{port}\"");
-            reader.wrong_type(item, place, help)
+            reader.unfit(item, place, help)
         }
-        _ => reader.wrong_type(item, place, ""),
+        _ => reader.unfit(item, place, ""),
     }
 }
 

@@ -160,7 +160,8 @@ impl fmt::Display for Diagnostic {
 
 impl std::error::Error for Diagnostic {}
 
-/// Everything found wrong with a configuration, in the order of the file. Never empty.
+/// What is wrong with a configuration, in the order of the file: everything, or the hundred things found first. Never
+/// empty.
 ///
 /// Its `Display` is every diagnostic, with an empty line between two.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -196,7 +196,7 @@ impl Setting for Server {
                 ServerTable::read_entries(&entries, item.span(), place, reader).map(Self)
             }
             DeValue::Table(_) => ServerTable::read(item, place, reader).map(Self),
-            _ => reader.wrong_type(item, place, "write its address, such as \"127.0.0.1:9001\""),
+            _ => reader.unfit(item, place, "write its address, such as \"127.0.0.1:9001\""),
         }
     }
 

@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -178,7 +177,7 @@ fn pool_of(entry: &Entry<raw::Pool>, raw: &raw::Pool, reader: &mut Reader) -> Po
             format!("write \"{}s\"", retry_after.value.0.as_secs() + 1),
         );
     }
-    let mut names = HashMap::new();
+    let mut names = HashSet::new();
     let servers: Vec<_> = raw
         .servers
         .value
@@ -216,15 +215,10 @@ fn check_members(entry: &Entry<raw::Pool>, raw: &raw::Pool, servers: &[Server], 
 }
 
 /// No two servers of a pool may be called the same, or nobody could tell them apart.
-fn check_server_name(
-    server: &Server,
-    field: &Field<raw::Server>,
-    names: &mut HashMap<String, Range<usize>>,
-    reader: &mut Reader,
-) {
+fn check_server_name(server: &Server, field: &Field<raw::Server>, names: &mut HashSet<String>, reader: &mut Reader) {
     let given = field.value.0.name.as_ref();
     let span = given.map_or(&field.value.0.address.span, |name| &name.span);
-    if names.insert(server.name.clone(), span.clone()).is_none() {
+    if names.insert(server.name.clone()) {
         return;
     }
     let message = format!("two servers of the pool are called {}", quoted(&server.name));

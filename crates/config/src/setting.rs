@@ -215,7 +215,7 @@ macro_rules! settings {
                     Some(entries) => Self::read_entries(entries, item.span(), place, reader),
                     None => {
                         let help = format!("write `{} = {{ {} = … }}`", place.key, Self::KEYS[0]);
-                        reader.wrong_type(item, place, help)
+                        reader.unfit(item, place, help)
                     }
                 }
             }

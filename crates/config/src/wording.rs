@@ -4,10 +4,11 @@
 pub(crate) fn nearest<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     // A third of the letters may be wrong, as in rustc's own suggestions: less misses real slips, more proposes
     // words that have nothing to do with what was typed.
+    let typed = shortened(typed);
     let most = typed.chars().count().div_ceil(3).min(MOST_SLIPS);
     known
         .take(MOST_CANDIDATES)
-        .map(|word| (strsim::damerau_levenshtein(&shortened(typed), word), word))
+        .map(|word| (strsim::damerau_levenshtein(&typed, word), word))
         .filter(|(distance, _)| *distance <= most)
         .min()
         .map(|(_, word)| word)
@@ -30,20 +31,23 @@ fn shortened(text: &str) -> String {
     }
 }
 
-/// `text` as a message repeats it: in backquotes, control characters visible, cut where it is long.
-pub(crate) fn quoted(text: &str) -> String {
-    if text.is_empty() {
-        return "`\"\"`".to_owned();
+/// `text` as a message repeats it: control characters visible, cut where it is long.
+pub(crate) fn visible(text: &str) -> String {
+    let mut visible = String::new();
+    for c in shortened(text).chars() {
+        if c.is_control() {
+            visible.extend(c.escape_default());
+        } else {
+            visible.push(c);
+        }
     }
-    let visible: String = shortened(text)
-        .chars()
-        .flat_map(|c| {
-            let escaped = c.is_control().then(|| c.escape_default());
-            let plain = (!c.is_control()).then_some(c);
-            escaped.into_iter().flatten().chain(plain)
-        })
-        .collect();
-    format!("`{visible}`")
+    visible
+}
+
+/// The same in backquotes.
+pub(crate) fn quoted(text: &str) -> String {
+    let text = if text.is_empty() { "\"\"" } else { text };
+    format!("`{}`", visible(text))
 }
 
 /// A documentation comment as one line.
@@ -51,8 +55,18 @@ pub(crate) fn plain(doc: &str) -> String {
     doc.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Words in backquotes with commas between them.
+/// Words in backquotes with commas between them, cut where they are many.
 pub(crate) fn listed<S: AsRef<str>>(words: &[S]) -> String {
-    let quoted: Vec<_> = words.iter().map(|word| format!("`{}`", word.as_ref())).collect();
-    quoted.join(", ")
+    let mut listed: Vec<_> = words
+        .iter()
+        .take(MOST_LISTED)
+        .map(|word| quoted(word.as_ref()))
+        .collect();
+    if words.len() > MOST_LISTED {
+        listed.push("…".to_owned());
+    }
+    listed.join(", ")
 }
+
+/// The most words that a message lists: every setting of one table fits.
+const MOST_LISTED: usize = 20;

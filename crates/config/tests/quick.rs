@@ -66,22 +66,22 @@ fn each_mistake_is_told() {
         (
             "8080",
             &["a:1,weight=x"],
-            "`weight` must be a whole number from 0 to 65535, not a text",
+            "`weight` must be a whole number from 0 to 65535, not \"x\"",
         ),
         (
             "8080",
             &["a:1,weight=1.5"],
-            "`weight` must be a whole number from 0 to 65535, not a number with a fraction",
+            "`weight` must be a whole number from 0 to 65535, not 1.5",
         ),
         (
             "8080",
             &["a:1,backup=yes"],
-            "`backup` must be true or false, not a text",
+            "`backup` must be true or false, not \"yes\"",
         ),
         (
             "8080",
             &["a:1,state=up"],
-            "`state` must be one of `ready`, `drain`, `down`, not `up`",
+            "`state` must be one of \"ready\", \"drain\", \"down\", not \"up\"",
         ),
         ("8080", &["a:1", "a:1"], "two servers of the pool are called `a:1`"),
         ("8080", &["a:1,backup=true"], "pool `app` has only backup servers"),
