@@ -143,6 +143,16 @@ fn syntax_message(message: &str) -> (String, Option<String>) {
             "a setting without a value",
             "write `setting = value`",
         ),
+        (
+            "cannot recurse further",
+            "this is nested too deep",
+            "no setting lies deeper than three tables",
+        ),
+        (
+            "recursion limit",
+            "this is nested too deep",
+            "no setting lies deeper than three tables",
+        ),
         ("unclosed table", "the bracket is not closed", "write `[name]`"),
     ];
     match known.into_iter().find(|(theirs, ..)| message.starts_with(theirs)) {

@@ -1,6 +1,7 @@
 //! Whatever is in a file, reading it neither panics nor says nothing.
 //!
-//! A failing case prints its seed and is kept beside this file; proptest runs it again first.
+//! A failing case is printed at its smallest and kept beside this file with its seed, from which the next run begins.
+//! `PROPTEST_RNG_SEED` sets the seed of a whole run, `PROPTEST_CASES` its length.
 
 use plimsoll_config::{Config, parse};
 use proptest::prelude::*;

@@ -136,6 +136,22 @@ fn a_huge_broken_file_is_told_in_few_words() {
 }
 
 #[test]
+fn nesting_without_end_is_refused() {
+    let (tables, keys) = ("{a=".repeat(100_000), "a.".repeat(100_000));
+    let lists = "[".repeat(100_000);
+    for text in [
+        format!("a = {lists}"),
+        format!("a = {tables}"),
+        format!("{keys}a = 1"),
+        format!("[{keys}a]"),
+    ] {
+        let problems = rejected(&text);
+        let messages: Vec<_> = problems.iter().map(Diagnostic::message).collect();
+        assert_eq!(messages, ["this is nested too deep"]);
+    }
+}
+
+#[test]
 fn control_characters_of_the_file_never_reach_the_terminal() {
     let escaped = rejected("\"\\u001b[2J\" = 1\n\"\u{202e}x\" = 2\n");
     let raw = rejected("x = \"\u{1b}[2J\"");

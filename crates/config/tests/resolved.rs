@@ -99,6 +99,45 @@ fn each_setting_of_a_pool_reaches_its_field() {
 }
 
 #[test]
+fn what_a_file_leaves_open_has_its_default() {
+    let config = Config::quick("8080", &["a:1"]).expect("the arguments are right");
+    let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
+    assert_eq!((config.workers, config.shutdown_timeout), (None, 30 * second));
+    let (listener, pool) = (&config.listeners[0], &config.pools[0]);
+    assert_eq!((listener.max_connections, listener.max_body), (20_000, None));
+    assert_eq!(
+        (listener.max_head, listener.max_target, listener.bare_lf),
+        (16_384, 8192, BareLf::Reject)
+    );
+    let ClientTimeouts { head, body, keep_alive } = listener.timeouts;
+    assert_eq!((head, body, keep_alive), (10 * second, minute, 75 * second));
+    let forward = &listener.forward;
+    let ours = [
+        forward.x_forwarded_for,
+        forward.x_forwarded_proto,
+        forward.x_forwarded_host,
+    ];
+    assert_eq!(ours, [FieldMode::Set; 3]);
+    let removed = [forward.x_forwarded_port, forward.x_real_ip, forward.forwarded];
+    assert_eq!((removed, &forward.host), ([FieldMode::Off; 3], &HostMode::Keep));
+    assert_eq!(
+        (pool.policy, pool.retry_after),
+        (PolicyKind::LeastConnections, 5 * second)
+    );
+    let ServerTimeouts {
+        connect,
+        first_byte,
+        idle,
+        tunnel,
+    } = pool.timeouts;
+    assert_eq!(
+        (connect, first_byte, idle, tunnel),
+        (5 * second, minute, minute, 60 * minute)
+    );
+    assert_eq!((pool.keep_alive.connections, pool.keep_alive.timeout), (128, minute));
+}
+
+#[test]
 fn every_policy_can_be_written() {
     for policy in PolicyKind::ALL {
         let text = format!(
