@@ -172,6 +172,17 @@ fn listeners_and_pools_keep_the_order_of_the_file() {
 }
 
 #[test]
+fn every_ipv4_address_leaves_ipv6_to_others() {
+    let text = "[listen.web]\nbind = [\"0.0.0.0:80\", \"[::1]:80\"]\npool = \"app\"\n[pool.app]\nservers = [\"a:1\"]";
+    assert_eq!(
+        parse("both.toml", text).expect("the file is right").listeners[0]
+            .binds
+            .len(),
+        2
+    );
+}
+
+#[test]
 fn port_0_may_be_bound_as_often_as_one_likes() {
     let text = "[listen.web]\nbind = [\"0\", \"127.0.0.1:0\"]\npool = \"app\"\n[pool.app]\nservers = [\"a:1\"]";
     assert_eq!(
