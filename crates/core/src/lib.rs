@@ -22,6 +22,7 @@ mod stats;
 mod sync;
 mod tally;
 mod time;
+mod tournament;
 mod turn;
 mod view;
 

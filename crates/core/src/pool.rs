@@ -1,6 +1,6 @@
 //! A pool: servers, and the rule by which one is picked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -112,9 +112,9 @@ impl Pool {
             .clone()
             .unwrap_or_else(|| spec.policy.policy());
         let mut roster = Roster::new(&old, std::mem::take(&mut *leaving));
-        let members = roster.enlist(&self.name, &self.home, &spec.servers);
+        let members = roster.enlist(&self.name, &self.home, spec.servers);
         let new = Arc::new(Snapshot::new(old.generation + 1, policy, members));
-        self.home.put_in_force(&new, roster.servers(), now);
+        self.home.put_in_force(&new, roster.unlisted(), now);
         *leaving = roster.rest();
         drop(old);
         // Only permits, callers and snapshots still in use can hold a server now; once none does, nothing
@@ -189,27 +189,38 @@ impl Drop for Pool {
 }
 
 impl Home {
-    /// Publishes a snapshot and tells every server its place, in the order that [`Place`](crate::home::Place)
-    /// asks for.
+    /// Publishes a snapshot and tells every server its place, in the order that
+    /// [`Place`](crate::home::Place) asks for.
     fn put_in_force<'a>(
         &self,
         new: &Arc<Snapshot>,
-        servers: impl Iterator<Item = &'a Arc<Server>>,
+        gone: impl Iterator<Item = &'a Arc<Server>>,
         now: Time,
     ) {
         let measured = new.policy.ranking() == Some(Ranking::ResponseTime);
         for member in &new.members {
             member.live.measured.store(measured, Ordering::Relaxed);
         }
+        new.repair_all(now);
         self.current.store(Arc::clone(new));
-        let _ = (servers, now);
+        for (i, member) in new.members.iter().enumerate() {
+            if new.is_indexed() {
+                member.live.place.set(new.generation, i);
+            } else {
+                member.live.place.leave();
+            }
+        }
+        for server in gone {
+            server.live.place.leave();
+        }
+        new.repair_all(now);
     }
 }
 
 /// The servers a pool knows while it changes.
 struct Roster {
     known: BTreeMap<ServerId, Known>,
-    listed: BTreeMap<ServerId, Arc<Server>>,
+    listed: BTreeSet<ServerId>,
 }
 
 struct Known {
@@ -233,17 +244,18 @@ impl Roster {
             .map(|known| (known.server.id().clone(), known));
         Self {
             known: known.collect(),
-            listed: BTreeMap::new(),
+            listed: BTreeSet::new(),
         }
     }
 
     /// The members of the pool to be: known servers where the name is known, new ones elsewhere. Those
     /// that took no requests before start at the pool's clock.
-    fn enlist(&mut self, pool: &str, home: &Arc<Home>, specs: &[ServerSpec]) -> Vec<Member> {
-        let mut members = Vec::with_capacity(specs.len());
-        for (i, spec) in specs.iter().enumerate() {
+    fn enlist(&mut self, pool: &str, home: &Arc<Home>, specs: Vec<ServerSpec>) -> Vec<Member> {
+        let count = specs.len();
+        let mut members = Vec::with_capacity(count);
+        for (i, spec) in specs.into_iter().enumerate() {
             let id = ServerId::new(pool, &spec.name);
-            if self.listed.contains_key(&id) {
+            if self.listed.contains(&id) {
                 continue;
             }
             let known = self.known.remove(&id);
@@ -253,13 +265,13 @@ impl Roster {
                 Some(known) => Arc::new(known.server.moved(&spec.addresses)),
                 None => Arc::new(Server::new(id.clone(), &spec.addresses, home)),
             };
-            self.listed.insert(id, Arc::clone(&server));
-            let member = Member::new(server, spec);
+            self.listed.insert(id);
+            let member = Member::new(server, &spec);
             if member.admits() && !admitted {
                 member
                     .live
                     .turn
-                    .join(&home.clock, member.stride, (i, specs.len()));
+                    .join(&home.clock, member.stride, (i, count));
             }
             members.push(member);
         }
@@ -267,7 +279,7 @@ impl Roster {
     }
 
     /// Servers that are no longer listed.
-    fn servers(&self) -> impl Iterator<Item = &Arc<Server>> {
+    fn unlisted(&self) -> impl Iterator<Item = &Arc<Server>> {
         self.known.values().map(|known| &known.server)
     }
 

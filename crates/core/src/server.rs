@@ -9,6 +9,7 @@ use crate::home::{Home, Place};
 use crate::latency::Latency;
 use crate::slots::Slots;
 use crate::tally::Tally;
+use crate::tournament::Reach;
 use crate::turn::Turn;
 use crate::{Outcome, OutcomeKind, ServerStats, Time};
 
@@ -112,7 +113,7 @@ impl Server {
             live.tally.underflows.fetch_add(1, Ordering::Relaxed);
         }
         live.tally.record(outcome);
-        self.home.repair(live, now);
+        self.home.repair(live, Reach::Needed, now);
     }
 }
 

@@ -87,6 +87,9 @@ impl<'a> View<'a> {
     /// primary when any can take a request, else a backup, else `None`.
     #[inline]
     pub fn least(&self, ranking: Ranking) -> Option<Choice> {
+        if let Some(best) = self.snapshot.indexed_best(ranking) {
+            return self.choice(best);
+        }
         match ranking {
             Ranking::Load => self.scan(|member, n| member.rank(Ranking::Load, n, self.now)),
             Ranking::ExpectedDelay => {
