@@ -19,14 +19,14 @@ fn main() {
 }
 
 /// A bare drop, as an aborted request ends.
-#[divan::bench(args = SIZES, threads = [1, 2])]
+#[divan::bench(args = SIZES, threads = [1, 2], sample_size = 5000)]
 fn pick_drop(bencher: Bencher<'_, '_>, servers: usize) {
     let pool = pool(PolicyKind::LeastConnections, servers);
     bencher.bench(|| drop(pool.pick(black_box(&ASK))));
 }
 
 /// The whole life of a good request: distribution and sum of both times, and bytes both ways.
-#[divan::bench(args = SIZES, threads = [1, 2])]
+#[divan::bench(args = SIZES, threads = [1, 2], sample_size = 5000)]
 fn pick_finish(bencher: Bencher<'_, '_>, servers: usize) {
     let pool = pool(PolicyKind::LeastConnections, servers);
     bencher.bench(|| {
@@ -37,7 +37,7 @@ fn pick_finish(bencher: Bencher<'_, '_>, servers: usize) {
 
 /// The same among servers that carry about five requests each, a quarter of which is let go in turn: here a
 /// release makes a server one of the best, and the index has to learn it.
-#[divan::bench(args = SIZES)]
+#[divan::bench(args = SIZES, sample_size = 5000)]
 fn pick_finish_busy(bencher: Bencher<'_, '_>, servers: usize) {
     let pool = pool(PolicyKind::LeastConnections, servers);
     let mut held: Vec<Permit> = (0..servers * 5)
@@ -53,7 +53,7 @@ fn pick_finish_busy(bencher: Bencher<'_, '_>, servers: usize) {
 }
 
 /// Every policy at one small and one large size.
-#[divan::bench(args = PolicyKind::ALL, consts = [16, 10_000])]
+#[divan::bench(args = PolicyKind::ALL, consts = [16, 10_000], sample_size = 5000)]
 fn policies<const SERVERS: usize>(bencher: Bencher<'_, '_>, policy: PolicyKind) {
     let pool = pool(policy, SERVERS);
     let mut random = 0_u64;
@@ -67,7 +67,7 @@ fn policies<const SERVERS: usize>(bencher: Bencher<'_, '_>, policy: PolicyKind) 
 
 /// What the others do: look at every server's count, then count one up and down. It keeps no statistics,
 /// no limits and no turns.
-#[divan::bench(args = SIZES, threads = [1, 2])]
+#[divan::bench(args = SIZES, threads = [1, 2], sample_size = 5000)]
 fn plain_scan(bencher: Bencher<'_, '_>, servers: usize) {
     let counts: Vec<Arc<Counted>> = (0..servers).map(|_| Arc::default()).collect();
     bencher.bench(|| {

@@ -4,6 +4,7 @@
 //! program of yours and a simulation run the very same code.
 
 mod explain;
+mod histogram;
 mod home;
 mod latency;
 mod outcome;

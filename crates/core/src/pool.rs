@@ -9,8 +9,8 @@ use arc_swap::ArcSwap;
 use crate::home::Home;
 use crate::policy::Policy;
 use crate::rank::Ranking;
-use crate::snapshot::{Member, Snapshot};
-use crate::turn::Clock;
+use crate::snapshot::{Details, Member, Snapshot};
+use crate::turn::{Clock, stride};
 use crate::{
     Explanation, MemberStats, Permit, PoolSpec, PoolStats, Refused, Server, ServerId, ServerSpec,
     Time,
@@ -126,9 +126,9 @@ impl Pool {
     pub fn servers(&self) -> Vec<Arc<Server>> {
         let snapshot = self.home.current.load();
         snapshot
-            .members
+            .details
             .iter()
-            .map(|member| Arc::clone(&member.server))
+            .map(|details| Arc::clone(&details.server))
             .collect()
     }
 
@@ -136,12 +136,13 @@ impl Pool {
     pub fn stats(&self) -> PoolStats {
         let leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
         let snapshot = self.home.current.load_full();
-        let listed = snapshot.members.iter().map(|member| MemberStats {
-            server: member.server.stats(),
+        let members = snapshot.members.iter().zip(&snapshot.details);
+        let listed = members.map(|(member, details)| MemberStats {
+            server: details.server.stats(),
             weight: member.weight,
-            limit: member.limit,
+            limit: details.limit,
             backup: member.backup,
-            state: member.state,
+            state: details.state,
             listed: true,
         });
         let gone = leaving
@@ -172,7 +173,7 @@ impl Pool {
     pub(crate) fn in_flight(&self) -> u64 {
         let leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
         let snapshot = self.home.current.load();
-        let listed = snapshot.members.iter().map(|member| &member.server);
+        let listed = snapshot.details.iter().map(|details| &details.server);
         listed
             .chain(leaving.iter())
             .map(|server| u64::from(server.in_flight()))
@@ -199,7 +200,11 @@ impl Home {
     ) {
         let measured = new.policy.ranking() == Some(Ranking::ResponseTime);
         for member in &new.members {
-            member.live.measured.store(measured, Ordering::Relaxed);
+            member
+                .live
+                .tally
+                .measured
+                .store(measured, Ordering::Relaxed);
         }
         new.repair_all(now);
         self.current.store(Arc::clone(new));
@@ -235,10 +240,14 @@ impl Roster {
             server,
             admitted: false,
         });
-        let listed = old.members.iter().map(|member| Known {
-            server: Arc::clone(&member.server),
-            admitted: member.admits(),
-        });
+        let listed = old
+            .members
+            .iter()
+            .zip(&old.details)
+            .map(|(member, details)| Known {
+                server: Arc::clone(&details.server),
+                admitted: member.admits(),
+            });
         let known = left
             .chain(listed)
             .map(|known| (known.server.id().clone(), known));
@@ -250,7 +259,12 @@ impl Roster {
 
     /// The members of the pool to be: known servers where the name is known, new ones elsewhere. Those
     /// that took no requests before start at the pool's clock.
-    fn enlist(&mut self, pool: &str, home: &Arc<Home>, specs: Vec<ServerSpec>) -> Vec<Member> {
+    fn enlist(
+        &mut self,
+        pool: &str,
+        home: &Arc<Home>,
+        specs: Vec<ServerSpec>,
+    ) -> Vec<(Member, Details)> {
         let count = specs.len();
         let mut members = Vec::with_capacity(count);
         for (i, spec) in specs.into_iter().enumerate() {
@@ -266,14 +280,14 @@ impl Roster {
                 None => Arc::new(Server::new(id.clone(), &spec.addresses, home)),
             };
             self.listed.insert(id);
-            let member = Member::new(server, &spec);
+            let (member, details) = Member::new(server, &spec);
             if member.admits() && !admitted {
                 member
                     .live
                     .turn
-                    .join(&home.clock, member.stride, (i, count));
+                    .join(&home.clock, stride(member.weight), (i, count));
             }
-            members.push(member);
+            members.push((member, details));
         }
         members
     }

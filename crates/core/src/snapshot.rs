@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::home::Home;
 use crate::policy::Policy;
-use crate::rank::{NOT_ELIGIBLE, Rank, Ranking};
+use crate::rank::{Load, Rank, Ranking};
 use crate::server::Live;
 use crate::shares::Shares;
 use crate::slots::Claim;
@@ -22,6 +22,8 @@ pub(crate) struct Snapshot {
     pub(crate) policy: Arc<dyn Policy>,
     /// Primaries first and then backups, each in the order they are listed.
     pub(crate) members: Box<[Member]>,
+    /// Of each member.
+    pub(crate) details: Box<[Details]>,
     /// How many of the members are primaries.
     pub(crate) primaries: usize,
     pub(crate) shares: Shares,
@@ -40,37 +42,45 @@ struct Index {
 /// Pools of more members than this have an index.
 const SCANNED: usize = 64;
 
-/// A server with what the configuration says of it.
+/// What a choice reads of a member: little, so that many fit a line of the cache.
 #[derive(Debug)]
 pub(crate) struct Member {
-    pub(crate) server: Arc<Server>,
-    /// The server's own, kept here to save a step on the way to it.
     pub(crate) live: Arc<Live>,
-    pub(crate) weight: u16,
     /// What it may have in flight to take one more: its limit, or 0 when it takes nothing new.
     pub(crate) capacity: u32,
-    pub(crate) limit: u32,
+    pub(crate) weight: u16,
     pub(crate) backup: bool,
+}
+
+/// The rest that the configuration says of a member.
+#[derive(Debug)]
+pub(crate) struct Details {
+    pub(crate) server: Arc<Server>,
+    pub(crate) limit: u32,
     pub(crate) state: AdminState,
-    pub(crate) stride: u64,
 }
 
 impl Member {
-    pub(crate) fn new(server: Arc<Server>, spec: &ServerSpec) -> Self {
+    /// A server as a member of its pool.
+    pub(crate) fn new(server: Arc<Server>, spec: &ServerSpec) -> (Self, Details) {
         let limit = spec
             .max_connections
             .map_or(MAX_IN_FLIGHT, |limit| limit.get().min(MAX_IN_FLIGHT));
         let admits = spec.state == AdminState::Ready && spec.weight > 0;
-        Self {
+        let member = Self {
             live: Arc::clone(&server.live),
-            server,
-            weight: spec.weight,
             capacity: if admits { limit } else { 0 },
-            limit,
+            weight: spec.weight,
             backup: spec.backup,
-            state: spec.state,
-            stride: turn::stride(spec.weight),
-        }
+        };
+        (
+            member,
+            Details {
+                server,
+                limit,
+                state: spec.state,
+            },
+        )
     }
 
     /// Whether it can take a request with this much in flight: the one definition of *eligible*.
@@ -84,16 +94,17 @@ impl Member {
         self.capacity > 0
     }
 
-    /// Where it stands under a ranking with this much in flight.
+    /// Where it stands in its tier with this much in flight; .
     #[inline]
     pub(crate) fn rank(&self, ranking: Ranking, in_flight: u32, now: Time) -> Rank {
+        let load = ranking.load(&self.live, (in_flight, self.weight), now);
+        let load = if self.eligible(in_flight) {
+            load
+        } else {
+            Load::INFINITE
+        };
         Rank {
-            tier: if self.eligible(in_flight) {
-                u8::from(self.backup)
-            } else {
-                NOT_ELIGIBLE
-            },
-            load: ranking.load(&self.live, (in_flight, self.weight), now),
+            load,
             due: self.live.turn.due(),
         }
     }
@@ -110,22 +121,26 @@ impl Snapshot {
     }
 
     /// Members in the order they are listed.
-    pub(crate) fn new(generation: u64, policy: Arc<dyn Policy>, members: Vec<Member>) -> Self {
-        let (mut ordered, backups): (Vec<_>, Vec<_>) =
-            members.into_iter().partition(|member| !member.backup);
-        let primaries = ordered.len();
-        ordered.extend(backups);
-        let shares = Shares::new(&ordered, primaries);
-        let indexed = (SCANNED + 1..=MAX_MEMBERS).contains(&ordered.len());
+    pub(crate) fn new(
+        generation: u64,
+        policy: Arc<dyn Policy>,
+        mut members: Vec<(Member, Details)>,
+    ) -> Self {
+        members.sort_by_key(|(member, _)| member.backup);
+        let (members, details): (Vec<Member>, Vec<Details>) = members.into_iter().unzip();
+        let primaries = members.partition_point(|member| !member.backup);
+        let shares = Shares::new(&members, primaries);
+        let indexed = (SCANNED + 1..=MAX_MEMBERS).contains(&members.len());
         let index = policy.ranking().filter(|_| indexed).map(|ranking| Index {
             ranking,
-            tree: Tournament::new(ordered.len()),
+            tree: Tournament::new(members.len()),
             stalest: AtomicUsize::new(0),
         });
         Self {
             generation,
             policy,
-            members: ordered.into(),
+            members: members.into(),
+            details: details.into(),
             primaries,
             shares,
             index,
@@ -182,17 +197,12 @@ impl Snapshot {
     /// Books a slot that was just claimed.
     #[inline]
     fn claimed(&self, i: usize, ask: &Ask, home: &Home) -> &Arc<Server> {
-        let Member {
-            server,
-            live,
-            stride,
-            ..
-        } = &self.members[i];
-        live.turn.take(&home.clock, *stride);
+        let Member { live, weight, .. } = &self.members[i];
+        live.turn.take(&home.clock, turn::stride(*weight));
         live.last_pick.store(ask.now.as_nanos(), Ordering::Relaxed);
         home.repair(live, Reach::Root, ask.now);
         self.refresh_stalest(ask.now);
-        server
+        &self.details[i].server
     }
 
     /// The member the index names for a ranking, eligible or not; `None` without an index for it.
@@ -271,16 +281,19 @@ struct Field<'a> {
 }
 
 impl Contest for Field<'_> {
-    type Rank = Rank;
+    /// The tier comes first: a backup stands behind all primaries that are eligible.
+    type Rank = (bool, Rank);
 
     #[inline]
-    fn rank(&self, i: usize) -> Rank {
+    fn rank(&self, i: usize) -> (bool, Rank) {
         let member = &self.members[i];
-        member.rank(self.ranking, member.live.slots.in_flight(), self.now)
+        let in_flight = member.live.slots.in_flight();
+        let behind = member.backup | !member.eligible(in_flight);
+        (behind, member.rank(self.ranking, in_flight, self.now))
     }
 
     #[inline]
-    fn before(a: &Rank, b: &Rank) -> bool {
-        a.before(b)
+    fn before(a: &(bool, Rank), b: &(bool, Rank)) -> bool {
+        if a.0 == b.0 { a.1.before(&b.1) } else { b.0 }
     }
 }
