@@ -80,6 +80,9 @@ impl<'a> View<'a> {
     /// primary when any can take a request, else a backup, else `None`.
     #[inline]
     pub fn least(&self, ranking: Ranking) -> Option<Choice> {
+        if let Some(best) = self.snapshot.indexed_best(ranking) {
+            return self.choice(best);
+        }
         match ranking {
             Ranking::Load => self.scan(|member, n| member.rank(Ranking::Load, n, self.now)),
             Ranking::ExpectedDelay => self.scan(|member, n| member.rank(Ranking::ExpectedDelay, n, self.now)),
@@ -154,18 +157,24 @@ impl<'a> View<'a> {
     }
 }
 
+/// The first of the least.
 #[inline]
 fn least_of(members: &[Member], rank: impl Fn(&Member, u32) -> Rank) -> Option<Choice> {
-    let mut best: Option<(Choice, Rank)> = None;
+    let mut best = Rank::LAST;
+    let mut choice = None;
     for (i, member) in members.iter().enumerate() {
         let seen = member.live.slots.in_flight();
         if !member.eligible(seen) {
             continue;
         }
         let rank = rank(member, seen);
-        if best.as_ref().is_none_or(|(_, least)| rank.before(least)) {
-            best = Some((Choice { index: i as u32, seen }, rank));
+        if rank.before(&best) {
+            best = rank;
+            choice = Some(Choice {
+                index: i as u32,
+                seen,
+            });
         }
     }
-    best.map(|(choice, _)| choice)
+    choice
 }
