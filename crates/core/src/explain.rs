@@ -78,7 +78,9 @@ impl Explanation {
                 backup: member.backup,
                 score: match ranking {
                     Ranking::Turn => turn,
-                    _ => ranking.load(&member.live, (in_flight, member.weight), ask.now).as_f64(),
+                    _ => ranking
+                        .load(&member.live, (in_flight, member.weight), ask.now)
+                        .as_f64(),
                 },
                 turn,
                 verdict: verdict((member, details.state), in_flight, primary_serves),
@@ -136,10 +138,18 @@ impl fmt::Display for Verdict {
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let longest = self.servers.iter().map(|server| server.id.name().chars().count()).max();
+        let longest = self
+            .servers
+            .iter()
+            .map(|server| server.id.name().chars().count())
+            .max();
         let width = longest.unwrap_or(0).max("server".len());
         writeln!(f, "pool {} by {}", self.pool, self.policy)?;
-        writeln!(f, "  {:width$}  in flight  weight   score     turn  verdict", "server")?;
+        writeln!(
+            f,
+            "  {:width$}  in flight  weight   score     turn  verdict",
+            "server"
+        )?;
         for server in &self.servers {
             let mark = if self.picked.as_ref() == Ok(&server.id) {
                 '>'

@@ -49,7 +49,12 @@ impl Pool {
 
     /// A pool of these servers with a policy of your own. It keeps the policy through every
     /// [`apply`](Pool::apply), whatever the spec's `policy` says.
-    pub fn with_policy(name: &str, policy: Arc<dyn Policy>, servers: Vec<ServerSpec>, now: Time) -> Self {
+    pub fn with_policy(
+        name: &str,
+        policy: Arc<dyn Policy>,
+        servers: Vec<ServerSpec>,
+        now: Time,
+    ) -> Self {
         let pool = Self::empty(name, Arc::clone(&policy), Some(policy));
         pool.apply(
             PoolSpec {
@@ -102,7 +107,10 @@ impl Pool {
     pub fn apply(&self, spec: PoolSpec, now: Time) {
         let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.home.current.load_full();
-        let policy = self.own_policy.clone().unwrap_or_else(|| spec.policy.policy());
+        let policy = self
+            .own_policy
+            .clone()
+            .unwrap_or_else(|| spec.policy.policy());
         let mut roster = Roster::new(&old, std::mem::take(&mut *leaving));
         let members = roster.enlist(&self.name, &self.home, spec.servers);
         let new = Arc::new(Snapshot::new(old.generation + 1, policy, members));

@@ -88,7 +88,10 @@ impl Ranking {
             Self::ResponseTime => {
                 // 2^32 microseconds times 2^16 requests: a server with more is compared as if it had these.
                 let at_work = in_flight.min((1 << 16) - 2) + 1;
-                Load::new(u64::from(live.latency.cost(in_flight as u32, now)) * at_work, weight)
+                Load::new(
+                    u64::from(live.latency.cost(in_flight as u32, now)) * at_work,
+                    weight,
+                )
             }
         }
     }

@@ -37,7 +37,12 @@ impl Server {
     /// The same server at other addresses: it keeps its counts and gets a new serial, since connections to
     /// the old addresses must not be used for it.
     pub(crate) fn moved(&self, addresses: &[SocketAddr]) -> Self {
-        Self::build(self.id.clone(), addresses, Arc::clone(&self.live), &self.home)
+        Self::build(
+            self.id.clone(),
+            addresses,
+            Arc::clone(&self.live),
+            &self.home,
+        )
     }
 
     fn build(id: ServerId, addresses: &[SocketAddr], live: Arc<Live>, home: &Arc<Home>) -> Self {

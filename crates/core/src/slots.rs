@@ -130,6 +130,9 @@ mod tests {
             assert_eq!(slots.claim(u32::MAX, u32::MAX), Claim::Taken);
         }
         assert_eq!(slots.claim(u32::MAX, u32::MAX), Claim::Full);
-        assert_eq!(slots.in_flight_and_picks(), (MAX_IN_FLIGHT, u64::from(MAX_IN_FLIGHT)));
+        assert_eq!(
+            slots.in_flight_and_picks(),
+            (MAX_IN_FLIGHT, u64::from(MAX_IN_FLIGHT))
+        );
     }
 }

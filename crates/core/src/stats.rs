@@ -103,7 +103,9 @@ impl Distribution {
 
     /// The mean, or `None` of none.
     pub fn mean(&self) -> Option<Duration> {
-        self.sum_nanos.checked_div(self.count()).map(Duration::from_nanos)
+        self.sum_nanos
+            .checked_div(self.count())
+            .map(Duration::from_nanos)
     }
 
     /// The duration that a share `quantile` (0 to 1) of all did not exceed, rounded up to the end of its
