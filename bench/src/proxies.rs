@@ -136,7 +136,6 @@ fn locate(proxy: &dyn Proxy) -> Option<PathBuf> {
 pub(crate) struct Running {
     process: Process,
     address: SocketAddr,
-    core: usize,
 }
 
 /// How long a proxy has from its start to its first answer.
@@ -170,11 +169,7 @@ impl Running {
             read_stdout: false,
         })?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let mut running = Self {
-            process,
-            address,
-            core,
-        };
+        let mut running = Self { process, address };
         running.wait_until_ready()?;
         Ok(running)
     }
@@ -187,11 +182,6 @@ impl Running {
     /// The process whose tree is to be measured.
     pub(crate) fn pid(&self) -> Pid {
         self.process.pid()
-    }
-
-    /// The core it runs on.
-    pub(crate) fn core(&self) -> usize {
-        self.core
     }
 
     /// An error when it has ended.
