@@ -32,8 +32,8 @@ impl CpuSnapshot {
     pub(crate) fn read(root: Pid) -> anyhow::Result<Self> {
         let mut processes = HashMap::new();
         for pid in process_tree(root)? {
-            let process = read_process(pid)
-                .with_context(|| format!("cannot read the CPU time of process {}", pid.0))?;
+            let process =
+                read_process(pid).with_context(|| format!("cannot read the CPU time of process {}", pid.0))?;
             processes.insert(pid, process);
         }
         Ok(Self { processes })
@@ -42,11 +42,7 @@ impl CpuSnapshot {
     /// CPU time used between `earlier` and this snapshot. An error when a process went away in between,
     /// because what it used is lost.
     pub(crate) fn since(&self, earlier: &Self) -> anyhow::Result<Duration> {
-        if let Some(pid) = earlier
-            .processes
-            .keys()
-            .find(|pid| !self.processes.contains_key(pid))
-        {
+        if let Some(pid) = earlier.processes.keys().find(|pid| !self.processes.contains_key(pid)) {
             bail!("process {} of the proxy ended inside the window", pid.0);
         }
         let fresh = ProcessCpu::default();
@@ -65,10 +61,7 @@ const TICK: Duration = Duration::from_millis(10);
 
 impl ProcessCpu {
     fn since(&self, earlier: &Self) -> Duration {
-        let thread_ended = earlier
-            .threads
-            .keys()
-            .any(|thread| !self.threads.contains_key(thread));
+        let thread_ended = earlier.threads.keys().any(|thread| !self.threads.contains_key(thread));
         if thread_ended {
             // A thread that ended takes its schedstat with it; the process's ticks still have its time.
             let ticks = self.ticks.saturating_sub(earlier.ticks);
@@ -95,8 +88,7 @@ fn read_process(pid: Pid) -> anyhow::Result<ProcessCpu> {
         };
         match fs::read_to_string(entry.path().join("schedstat")) {
             Ok(text) => {
-                let nanoseconds = parse_schedstat(&text)
-                    .context("schedstat is not in the form this program knows")?;
+                let nanoseconds = parse_schedstat(&text).context("schedstat is not in the form this program knows")?;
                 threads.insert(thread, nanoseconds);
             }
             // It ended between the listing and the reading.
@@ -166,8 +158,7 @@ fn parse_schedstat(text: &str) -> Option<u64> {
 /// How long a core has been at work so far, for whomever, to the tick.
 pub(crate) fn core_work(core: usize) -> anyhow::Result<Duration> {
     let text = fs::read_to_string("/proc/stat").context("cannot read /proc/stat")?;
-    let ticks = parse_core_work(&text, core)
-        .with_context(|| format!("/proc/stat says nothing of core {core}"))?;
+    let ticks = parse_core_work(&text, core).with_context(|| format!("/proc/stat says nothing of core {core}"))?;
     Ok(TICK * u32::try_from(ticks).unwrap_or(u32::MAX))
 }
 
@@ -188,8 +179,7 @@ pub(crate) fn memory(root: Pid) -> anyhow::Result<u64> {
     for pid in process_tree(root)? {
         let path = format!("/proc/{}/smaps_rollup", pid.0);
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
-        total += parse_smaps_rollup(&text)
-            .with_context(|| format!("{path} is not in the form this program knows"))?;
+        total += parse_smaps_rollup(&text).with_context(|| format!("{path} is not in the form this program knows"))?;
     }
     Ok(total)
 }

@@ -63,11 +63,7 @@ impl Verdict {
 
 /// The verdicts on all bars of the scenarios that ran.
 pub(crate) fn judge(outcomes: &[Outcome]) -> Vec<Verdict> {
-    let of_scenario = |bar: &Bar| {
-        outcomes
-            .iter()
-            .find(|outcome| outcome.scenario == bar.scenario)
-    };
+    let of_scenario = |bar: &Bar| outcomes.iter().find(|outcome| outcome.scenario == bar.scenario);
     BARS.iter()
         .filter_map(|bar| of_scenario(bar).map(|outcome| verdict(bar, outcome)))
         .collect()
@@ -116,11 +112,7 @@ fn sound_rows(outcome: &Outcome, name: Name) -> Vec<&Row> {
 fn better<'a>(one: Option<&'a Row>, other: Option<&'a Row>) -> Option<&'a Row> {
     let (one, other) = (one?, other?);
     let median = |row: &Row| Spread::of(&row.values()).map(|spread| spread.median);
-    Some(if median(one)? <= median(other)? {
-        one
-    } else {
-        other
-    })
+    Some(if median(one)? <= median(other)? { one } else { other })
 }
 
 #[cfg(test)]
@@ -156,9 +148,7 @@ mod tests {
     fn every_bar_belongs_to_a_scenario() {
         for bar in BARS {
             assert!(
-                scenarios::ALL
-                    .iter()
-                    .any(|scenario| scenario.name == bar.scenario),
+                scenarios::ALL.iter().any(|scenario| scenario.name == bar.scenario),
                 "{}",
                 bar.scenario
             );

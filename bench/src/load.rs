@@ -211,8 +211,7 @@ impl Load {
         match client.stream.write(&self.request) {
             Ok(length) if length == self.request.len() => Ok(()),
             outcome => {
-                self.tally
-                    .error(format!("a request could not be sent: {outcome:?}"));
+                self.tally.error(format!("a request could not be sent: {outcome:?}"));
                 self.replace(index)
             }
         }
@@ -251,8 +250,8 @@ impl Load {
 /// A connection that is being made.
 fn connect_nonblocking(target: SocketAddr) -> anyhow::Result<TcpStream> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let socket = net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)
-        .context("cannot make a socket")?;
+    let socket =
+        net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).context("cannot make a socket")?;
     match net::connect(&socket, &target) {
         Ok(()) | Err(rustix::io::Errno::INPROGRESS) => Ok(TcpStream::from(socket)),
         Err(error) => Err(error).with_context(|| format!("cannot connect to {target}")),
@@ -263,10 +262,7 @@ fn connect_nonblocking(target: SocketAddr) -> anyhow::Result<TcpStream> {
 /// progress; only a full accept queue makes it wait.
 fn send_first(mut stream: &TcpStream, request: &[u8]) -> anyhow::Result<()> {
     let mut sent = stream.write(request);
-    if sent
-        .as_ref()
-        .is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
-    {
+    if sent.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
         let patience = Timespec::try_from(PATIENCE)?;
         poll(&mut [PollFd::new(&stream, PollFlags::OUT)], Some(&patience))?;
         sent = stream.write(request);
@@ -279,17 +275,12 @@ fn send_first(mut stream: &TcpStream, request: &[u8]) -> anyhow::Result<()> {
 }
 
 fn connect(target: SocketAddr) -> anyhow::Result<TcpStream> {
-    TcpStream::connect_timeout(&target, PATIENCE)
-        .with_context(|| format!("cannot connect to {target}"))
+    TcpStream::connect_timeout(&target, PATIENCE).with_context(|| format!("cannot connect to {target}"))
 }
 
 /// A request head of the size a plain client's has.
 fn request(target: &SocketAddr, body: u64, keep_alive: bool) -> Vec<u8> {
-    let connection = if keep_alive {
-        ""
-    } else {
-        "Connection: close\r\n"
-    };
+    let connection = if keep_alive { "" } else { "Connection: close\r\n" };
     format!(
         "GET /{body} HTTP/1.1\r\nHost: {target}\r\nUser-Agent: plimsoll-bench/0.1 (loopback)\r\n\
          Accept: text/html,application/json;q=0.9,*/*;q=0.8\r\nAccept-Language: en-GB,en;q=0.7\r\n\

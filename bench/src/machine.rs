@@ -20,9 +20,7 @@ impl Cores {
     /// The first two cores this process may use, or those asked for.
     pub(crate) fn choose(wanted: Option<&[usize]>) -> anyhow::Result<Self> {
         let allowed = sched_getaffinity(None).context("cannot read this process's cores")?;
-        let allowed: Vec<usize> = (0..CpuSet::MAX_CPU)
-            .filter(|&core| allowed.is_set(core))
-            .collect();
+        let allowed: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core)).collect();
         let (proxy, load) = match wanted {
             Some(&[proxy, load]) => (proxy, load),
             Some(_) => bail!("--cores takes two cores, such as 0,1"),
@@ -79,10 +77,7 @@ impl Description {
         Self {
             cpu: value_of(&cpuinfo, "model name").unwrap_or_else(|| "unknown CPU".to_owned()),
             // Counted by hand: the standard library would tell how many this pinned thread may use.
-            cores: cpuinfo
-                .lines()
-                .filter(|line| line.starts_with("processor"))
-                .count(),
+            cores: cpuinfo.lines().filter(|line| line.starts_with("processor")).count(),
             memory_mib: value_of(&text("/proc/meminfo"), "MemTotal")
                 .and_then(|value| value.split(' ').next()?.parse::<u64>().ok())
                 .map_or(0, |kib| kib / 1024),

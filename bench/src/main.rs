@@ -1,10 +1,7 @@
 //! `plimsoll-bench`: measures Plimsoll against nginx and HAProxy on this machine, side by side in one run, and says
 //! which of its bars Plimsoll keeps. README.md beside this crate says how and why.
 
-#![expect(
-    clippy::doc_markdown,
-    reason = "HAProxy is a name, and help texts have no backticks"
-)]
+#![expect(clippy::doc_markdown, reason = "HAProxy is a name, and help texts have no backticks")]
 
 mod accounting;
 mod bars;
@@ -100,9 +97,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.role {
         Some(Role::Origin { servers }) => origin_process::serve(servers).map(|()| true),
-        Some(Role::Pinned { core, command }) => {
-            process::become_pinned(core, &command).map(|()| true)
-        }
+        Some(Role::Pinned { core, command }) => process::become_pinned(core, &command).map(|()| true),
         None => run(&arguments.run),
     };
     match done {
@@ -175,8 +170,7 @@ fn installed(wanted: &[Name]) -> anyhow::Result<Vec<Installed>> {
 }
 
 fn chosen(names: &[String]) -> impl Iterator<Item = &'static Scenario> {
-    let is_chosen =
-        |scenario: &&Scenario| names.is_empty() || names.iter().any(|n| n == scenario.name);
+    let is_chosen = |scenario: &&Scenario| names.is_empty() || names.iter().any(|n| n == scenario.name);
     scenarios::ALL.iter().filter(is_chosen)
 }
 

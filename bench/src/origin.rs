@@ -133,12 +133,7 @@ impl Origin {
         Ok(())
     }
 
-    fn serve(
-        &mut self,
-        index: usize,
-        flags: epoll::EventFlags,
-        buffer: &mut [u8],
-    ) -> anyhow::Result<()> {
+    fn serve(&mut self, index: usize, flags: epoll::EventFlags, buffer: &mut [u8]) -> anyhow::Result<()> {
         let data = self.token(index);
         let Some(connection) = self.connections[index].as_mut() else {
             return Ok(());
@@ -231,10 +226,7 @@ fn answer_to(head: &[u8], accepted: u64) -> Option<Answer> {
         let body = accepted.to_string();
         return Some(Answer::Made(response::whole(body.as_bytes(), true)));
     }
-    let size = target
-        .parse()
-        .ok()
-        .filter(|&size| size <= response::MAX_BODY)?;
+    let size = target.parse().ok().filter(|&size| size <= response::MAX_BODY)?;
     let close = memchr::memmem::find(head, b"\r\nConnection: close\r\n").is_some();
     Some(Answer::Sized { size, close })
 }

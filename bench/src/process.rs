@@ -45,8 +45,7 @@ const POLL: Duration = Duration::from_millis(10);
 impl Process {
     /// Starts it through this program's own `pinned` command, which binds it to its core and then becomes it.
     pub(crate) fn start(launch: &Launch<'_>) -> anyhow::Result<Self> {
-        let log = File::create(&launch.log)
-            .with_context(|| format!("cannot write {}", launch.log.display()))?;
+        let log = File::create(&launch.log).with_context(|| format!("cannot write {}", launch.log.display()))?;
         let stdout = if launch.read_stdout {
             Stdio::piped()
         } else {
@@ -84,11 +83,7 @@ impl Process {
     /// An error with the end of its log once it has ended by itself.
     pub(crate) fn check(&mut self) -> anyhow::Result<()> {
         if let Some(status) = self.child.try_wait()? {
-            bail!(
-                "{} ended ({status}); its last words:\n{}",
-                self.name,
-                self.last_words()
-            );
+            bail!("{} ended ({status}); its last words:\n{}", self.name, self.last_words());
         }
         Ok(())
     }
@@ -132,10 +127,7 @@ impl Drop for Process {
 
 /// Sends a signal; a process that has ended meanwhile needs none.
 fn signal(pid: Pid, signal: Signal) {
-    if let Some(pid) = i32::try_from(pid.0)
-        .ok()
-        .and_then(rustix::process::Pid::from_raw)
-    {
+    if let Some(pid) = i32::try_from(pid.0).ok().and_then(rustix::process::Pid::from_raw) {
         kill_process(pid, signal).ok();
     }
 }

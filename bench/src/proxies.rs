@@ -101,17 +101,8 @@ impl Installed {
         // nginx tells its version on stderr.
         let text = [output.stdout, output.stderr].concat();
         let text = String::from_utf8_lossy(&text);
-        let version = text
-            .lines()
-            .next()
-            .unwrap_or("unknown version")
-            .trim()
-            .to_owned();
-        Ok(Self {
-            name,
-            program,
-            version,
-        })
+        let version = text.lines().next().unwrap_or("unknown version").trim().to_owned();
+        Ok(Self { name, program, version })
     }
 }
 
@@ -144,19 +135,10 @@ const START: Duration = Duration::from_secs(10);
 impl Running {
     /// Writes its configuration into `room`, starts it on `core` in front of these servers, and waits until it
     /// forwards a request.
-    pub(crate) fn start(
-        installed: &Installed,
-        servers: &[u16],
-        core: usize,
-        room: &Path,
-    ) -> anyhow::Result<Self> {
+    pub(crate) fn start(installed: &Installed, servers: &[u16], core: usize, room: &Path) -> anyhow::Result<Self> {
         let (name, proxy) = (installed.name, installed.name.proxy());
         let port = free_port()?;
-        let setup = Setup {
-            port,
-            servers,
-            room,
-        };
+        let setup = Setup { port, servers, room };
         let configuration = room.join("configuration");
         fs::write(&configuration, proxy.configuration(&setup))
             .with_context(|| format!("cannot write {}", configuration.display()))?;
@@ -198,8 +180,7 @@ impl Running {
                 Ok(()) => return Ok(()),
                 Err(error) if start.elapsed() > START => {
                     let words = self.process.last_words();
-                    return Err(error)
-                        .context(format!("not ready within {START:?}; its log:\n{words}"));
+                    return Err(error).context(format!("not ready within {START:?}; its log:\n{words}"));
                 }
                 Err(_) => thread::sleep(Duration::from_millis(20)),
             }

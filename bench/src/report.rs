@@ -33,9 +33,7 @@ impl Report {
 
     /// Whether any bar was missed, or could not be judged.
     pub(crate) fn misses_bars(&self) -> bool {
-        self.verdicts
-            .iter()
-            .any(|verdict| verdict.kept() != Some(true))
+        self.verdicts.iter().any(|verdict| verdict.kept() != Some(true))
     }
 
     /// The whole report.
@@ -86,12 +84,7 @@ fn scenario(outcome: &Outcome) -> String {
     if outcome.unit == Unit::CpuMicroseconds {
         traffic(rows, &mut table);
     }
-    let mut text = format!(
-        "\n### {}: {}\n\n{}",
-        outcome.scenario,
-        outcome.title,
-        table.render()
-    );
+    let mut text = format!("\n### {}: {}\n\n{}", outcome.scenario, outcome.title, table.render());
     for row in rows {
         if let Some(failure) = &row.failure {
             let (title, servers) = (row.proxy.title(), row.servers);
@@ -111,12 +104,7 @@ fn versus(row: &Row, rows: &[Row], fits: impl Fn(&Row) -> bool) -> String {
 /// How the requests went: the medians over the rounds.
 fn traffic(rows: &[Row], table: &mut Table) {
     let median = |row: &Row, of: fn(&crate::scenarios::Traffic) -> f64| {
-        let values: Vec<f64> = row
-            .samples
-            .iter()
-            .filter_map(|s| s.traffic.as_ref())
-            .map(of)
-            .collect();
+        let values: Vec<f64> = row.samples.iter().filter_map(|s| s.traffic.as_ref()).map(of).collect();
         Spread::of(&values).map(|spread| spread.median)
     };
     let whole = |value: Option<f64>| value.map_or_else(nothing, |value| format!("{value:.0}"));
@@ -126,8 +114,7 @@ fn traffic(rows: &[Row], table: &mut Table) {
     table.column("p50 us", rows.iter().map(middle));
     let tail = |row: &Row| whole(median(row, |traffic| traffic.p99_microseconds));
     table.column("p99 us", rows.iter().map(tail));
-    let share =
-        |value: Option<f64>| value.map_or_else(nothing, |value| format!("{:.0}%", value * 100.0));
+    let share = |value: Option<f64>| value.map_or_else(nothing, |value| format!("{:.0}%", value * 100.0));
     let busy = |row: &Row| share(median(row, |traffic| traffic.busy));
     table.column("core used", rows.iter().map(busy));
     let others = |row: &Row| share(median(row, |traffic| traffic.others));

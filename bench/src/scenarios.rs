@@ -167,12 +167,8 @@ impl Scenario {
     /// Runs it with every proxy of the plan. A proxy that fails fails its row; an error is one of the run itself.
     pub(crate) fn run(&self, plan: &Plan) -> anyhow::Result<Outcome> {
         let (unit, rows) = match &self.measure {
-            Measure::Requests(workload) => {
-                (Unit::CpuMicroseconds, requests::run(self, *workload, plan)?)
-            }
-            Measure::IdleMemory { connections } => {
-                (Unit::Kibibytes, idle_memory::run(self, *connections, plan)?)
-            }
+            Measure::Requests(workload) => (Unit::CpuMicroseconds, requests::run(self, *workload, plan)?),
+            Measure::IdleMemory { connections } => (Unit::Kibibytes, idle_memory::run(self, *connections, plan)?),
         };
         Ok(Outcome {
             scenario: self.name,

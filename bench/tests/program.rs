@@ -42,9 +42,6 @@ fn a_proxy_that_does_not_start_fails_its_row_and_the_run() {
         return;
     }
     let report = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        report.contains("FAILED: nginx with 3 servers: nginx ended"),
-        "{report}"
-    );
+    assert!(report.contains("FAILED: nginx with 3 servers: nginx ended"), "{report}");
     assert!(report.contains("not judged"), "{report}");
 }

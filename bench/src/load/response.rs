@@ -99,14 +99,9 @@ impl ResponseReader {
             .ok()
             .and_then(|value| value.parse().ok());
         if length != Some(self.expected) {
-            return Err(format!(
-                "Content-Length {length:?} instead of {}",
-                self.expected
-            ));
+            return Err(format!("Content-Length {length:?} instead of {}", self.expected));
         }
-        self.state = State::Body {
-            left: self.expected,
-        };
+        self.state = State::Body { left: self.expected };
         Ok(Some(head))
     }
 
@@ -142,11 +137,7 @@ mod tests {
         for cut in 1..WHOLE.len() {
             let (first, second) = WHOLE.split_at(cut);
             let progress = read(5, &[first, second]).expect("a right response");
-            assert_eq!(
-                progress,
-                [Progress::Partial, Progress::Complete],
-                "cut at {cut}"
-            );
+            assert_eq!(progress, [Progress::Partial, Progress::Complete], "cut at {cut}");
         }
         let bytes: Vec<&[u8]> = WHOLE.chunks(1).collect();
         let progress = read(5, &bytes).expect("a right response");
@@ -157,10 +148,7 @@ mod tests {
 
     #[test]
     fn an_empty_body_completes_with_its_head() {
-        let progress = read(
-            0,
-            &[b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n"],
-        );
+        let progress = read(0, &[b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n"]);
         assert_eq!(progress, Ok(vec![Progress::Complete]));
     }
 

@@ -23,10 +23,7 @@ fn against_the_origin(workload: Workload, window: Duration) -> (Tally, Tally, u6
             anyhow::Ok((tally, rest, connections_accepted(target)?))
         })();
         stop.store(true, Ordering::Relaxed);
-        serving
-            .join()
-            .expect("the origin's thread")
-            .expect("the origin");
+        serving.join().expect("the origin's thread").expect("the origin");
         outcome.expect("a load that runs")
     })
 }
@@ -42,12 +39,7 @@ fn keep_alive_requests_are_all_answered_on_the_same_connections() {
             keep_alive: true,
         };
         let (tally, rest, accepted) = against_the_origin(workload, WINDOW);
-        assert_eq!(
-            (tally.errors, rest.errors),
-            (0, 0),
-            "{:?}",
-            tally.first_error
-        );
+        assert_eq!((tally.errors, rest.errors), (0, 0), "{:?}", tally.first_error);
         assert!(tally.ok > 0);
         assert_eq!(tally.latency.len(), tally.ok);
         assert!(tally.elapsed >= WINDOW);
@@ -65,12 +57,7 @@ fn every_request_has_its_connection_when_none_is_kept() {
         keep_alive: false,
     };
     let (tally, rest, accepted) = against_the_origin(workload, WINDOW);
-    assert_eq!(
-        (tally.errors, rest.errors),
-        (0, 0),
-        "{:?}",
-        tally.first_error
-    );
+    assert_eq!((tally.errors, rest.errors), (0, 0), "{:?}", tally.first_error);
     assert_eq!(accepted, tally.ok + rest.ok + 1);
 }
 
@@ -85,8 +72,7 @@ fn against_bytes(answer: &'static [u8], keep_alive: bool) -> Tally {
                 if stop.load(Ordering::Relaxed) {
                     break;
                 }
-                let ended =
-                    |line: &std::io::Result<String>| line.as_ref().is_ok_and(String::is_empty);
+                let ended = |line: &std::io::Result<String>| line.as_ref().is_ok_and(String::is_empty);
                 BufReader::new(&stream).lines().find(ended);
                 // The client may be gone already; that is its affair.
                 stream.write_all(answer).ok();

@@ -28,10 +28,7 @@ impl Responses {
     /// that is half written stays whole.
     pub(super) fn refresh_date(&mut self) {
         let now = Instant::now();
-        if self
-            .dated
-            .is_some_and(|dated| now.duration_since(dated).as_secs() < 1)
-        {
+        if self.dated.is_some_and(|dated| now.duration_since(dated).as_secs() < 1) {
             return;
         }
         self.dated = Some(now);

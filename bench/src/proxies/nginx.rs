@@ -31,9 +31,7 @@ impl Proxy for Nginx {
     fn configuration(&self, setup: &Setup<'_>) -> String {
         let room = setup.room.display();
         let port = setup.port;
-        let servers = server_lines(setup.servers, |_, port| {
-            format!("    server 127.0.0.1:{port};")
-        });
+        let servers = server_lines(setup.servers, |_, port| format!("    server 127.0.0.1:{port};"));
         let idle = setup.servers.len() * 2 + 256;
         // A master that is root gives its worker to a user that may not reach the scratch directory.
         let user = if rustix::process::geteuid().is_root() {

@@ -28,10 +28,7 @@ impl Table {
 
     fn line(&self, cell: impl Fn(&[String], usize) -> String) -> String {
         let width = |cells: &[String]| cells.iter().map(|cell| cell.chars().count()).max();
-        let cells = self
-            .columns
-            .iter()
-            .map(|cells| cell(cells, width(cells).unwrap_or(0)));
+        let cells = self.columns.iter().map(|cells| cell(cells, width(cells).unwrap_or(0)));
         format!("|{}\n", cells.collect::<String>())
     }
 }

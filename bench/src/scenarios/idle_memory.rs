@@ -24,11 +24,7 @@ const MAX_ROUNDS: usize = 3;
 /// Bytes of each answer's body.
 const BODY: u64 = 128;
 
-pub(super) fn run(
-    scenario: &Scenario,
-    connections: usize,
-    plan: &Plan,
-) -> anyhow::Result<Vec<Row>> {
+pub(super) fn run(scenario: &Scenario, connections: usize, plan: &Plan) -> anyhow::Result<Vec<Row>> {
     let servers = scenario.servers.iter().copied().max().unwrap_or(1);
     let origin = OriginProcess::start(servers, plan)?;
     let mut rows = scenario.empty_rows(plan);
@@ -43,9 +39,7 @@ pub(super) fn run(
             let (name, title) = (scenario.name, installed.name.title());
             match growth {
                 Ok(value) => {
-                    eprintln!(
-                        "{name}: round {round}/{rounds}, {title}: {value:.2} KiB a connection"
-                    );
+                    eprintln!("{name}: round {round}/{rounds}, {title}: {value:.2} KiB a connection");
                     row.samples.push(Sample {
                         value,
                         ok: (connections + FIRST) as u64,
@@ -64,22 +58,15 @@ pub(super) fn run(
 }
 
 /// KiB that each connection adds.
-fn measure(
-    installed: &Installed,
-    servers: &[u16],
-    connections: usize,
-    plan: &Plan,
-) -> anyhow::Result<f64> {
-    let room = plan
-        .scratch
-        .room(&format!("{}-idle", installed.name.title()))?;
+fn measure(installed: &Installed, servers: &[u16], connections: usize, plan: &Plan) -> anyhow::Result<f64> {
+    let room = plan.scratch.room(&format!("{}-idle", installed.name.title()))?;
     let mut running = Running::start(installed, servers, plan.cores.proxy, &room)?;
     let mut open = Vec::with_capacity(FIRST + connections);
     let mut ask = |count: usize| -> anyhow::Result<()> {
         for _ in 0..count {
             interrupt::check()?;
-            let stream = load::ask_and_keep(running.address(), BODY)
-                .with_context(|| format!("connection {}", open.len()))?;
+            let stream =
+                load::ask_and_keep(running.address(), BODY).with_context(|| format!("connection {}", open.len()))?;
             open.push(stream);
         }
         Ok(())

@@ -24,11 +24,7 @@ struct Stand<'a> {
     cores: Cores,
 }
 
-pub(super) fn run(
-    scenario: &Scenario,
-    workload: Workload,
-    plan: &Plan,
-) -> anyhow::Result<Vec<Row>> {
+pub(super) fn run(scenario: &Scenario, workload: Workload, plan: &Plan) -> anyhow::Result<Vec<Row>> {
     let largest = scenario.servers.iter().copied().max().unwrap_or(1);
     let origin = OriginProcess::start(largest, plan)?;
     let mut stands = Vec::new();
@@ -50,13 +46,8 @@ pub(super) fn run(
 
 impl<'a> Stand<'a> {
     fn put_up(mut row: Row, origin: &'a OriginProcess, plan: &Plan) -> anyhow::Result<Self> {
-        let room = plan
-            .scratch
-            .room(&format!("{}-{}", row.proxy.title(), row.servers))?;
-        let installed = plan
-            .proxies
-            .iter()
-            .find(|installed| installed.name == row.proxy);
+        let room = plan.scratch.room(&format!("{}-{}", row.proxy.title(), row.servers))?;
+        let installed = plan.proxies.iter().find(|installed| installed.name == row.proxy);
         let installed = installed.context("a row without its proxy")?;
         let servers = &origin.ports()[..row.servers];
         let running = Running::start(installed, servers, plan.cores.proxy, &room);
@@ -73,12 +64,7 @@ impl<'a> Stand<'a> {
     }
 
     /// Drives the proxy for `lead_in`, then measures it for `window` if there is one. What goes wrong fails the row.
-    fn visit(
-        &mut self,
-        workload: Workload,
-        lead_in: Duration,
-        window: Option<Duration>,
-    ) -> anyhow::Result<()> {
+    fn visit(&mut self, workload: Workload, lead_in: Duration, window: Option<Duration>) -> anyhow::Result<()> {
         let Some(running) = self.running.as_mut().filter(|_| self.row.failure.is_none()) else {
             return Ok(());
         };

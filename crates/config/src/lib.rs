@@ -1,1 +1,31 @@
-//! Plimsoll config.
+//! Plimsoll's configuration: text to raw to resolved, with diagnostics.
+//!
+//! [`load`] reads a file, [`parse`] a text, and [`Config::quick`] the arguments of a command line. Each gives a
+//! [`Config`] in which every default is filled in and every rule holds, or [`Diagnostics`]: everything that is wrong,
+//! each with its line and what to write instead. [`reference`] and [`schema`] tell what can be written.
+//!
+//! Inside, `raw` declares each setting once; `setting` and `reader` are the machinery that a declaration becomes; `value`,
+//! `quantity` and `address` are the types a setting can have; `resolve` checks what no setting can know alone.
+//! Nothing here looks up a name, opens a socket or asks the time, and only [`load`] touches the disk.
+
+mod address;
+mod diagnostic;
+mod document;
+mod quantity;
+mod quick;
+mod raw;
+mod reader;
+mod resolve;
+mod resolved;
+mod setting;
+mod source;
+mod value;
+mod wording;
+
+pub use diagnostic::{Diagnostic, Diagnostics};
+pub use document::{reference, schema};
+pub use resolved::{
+    BareLf, ClientTimeouts, Config, FieldMode, Forward, Host, HostMode, KeepAlive, Listener, Pool, Server,
+    ServerTimeouts,
+};
+pub use source::{load, parse};

@@ -1,1 +1,26 @@
-//! Plimsoll proxy.
+//! Plimsoll's data plane: listeners, HTTP/1.1, forwarding.
+//!
+//! [`Proxy::start`] binds what a [`Config`](plimsoll_config::Config) says and serves it over the given
+//! [`Pools`](plimsoll_core::Pools), one thread for each worker, until it is stopped. A worker has its own sockets,
+//! buffers, timers and connections to servers; the pools are all that workers share.
+//!
+//! A request goes through these rooms: `listener` accepts its connection, `serve` reads its head and picks a
+//! server, `server_conn` finds a connection to it, `exchange` forwards it and brings the response back through a
+//! `flow` for each direction, `tunnel` takes over when it was an upgrade. `http1` knows the wire and never waits.
+
+mod buffer;
+mod clock;
+mod exchange;
+mod flow;
+mod http1;
+mod listener;
+mod proxy;
+mod serve;
+mod server_conn;
+mod service;
+mod timers;
+mod tunnel;
+mod worker;
+
+pub use clock::Clock;
+pub use proxy::{Proxy, StartError};

@@ -1,0 +1,278 @@
+//! Addresses as people write them: where to listen, where a server is, and what to send as Host.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use serde_json::json;
+use toml::de::DeValue;
+
+use crate::reader::Reader;
+use crate::resolved::{Host, HostMode};
+use crate::setting::{Item, Place, Setting, Shape};
+use crate::wording::{nearest, quoted};
+
+/// An address to listen on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Bind(pub(crate) SocketAddr);
+
+/// Where a server is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Address {
+    pub(crate) host: Host,
+    pub(crate) port: u16,
+}
+
+/// Why a text is no address, to follow the text, and what to write instead.
+#[derive(Debug, PartialEq, Eq)]
+struct Fault {
+    what: String,
+    help: String,
+}
+
+impl Fault {
+    fn new<T>(what: impl Into<String>, help: impl Into<String>) -> Result<T, Self> {
+        let (what, help) = (what.into(), help.into());
+        Err(Self { what, help })
+    }
+}
+
+/// The port that examples in messages use.
+const EXAMPLE_PORT: &str = "8080";
+
+impl Setting for Bind {
+    fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
+        read_text(item, place, reader, |text| bind(text).map(Self))
+    }
+
+    fn shape() -> Shape {
+        Shape {
+            expects: "an address to listen on".to_owned(),
+            schema: json!({ "type": "string", "pattern": "^([^/]+:)?[0-9]+$" }),
+            table: None,
+        }
+    }
+}
+
+impl Setting for Address {
+    fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
+        read_text(item, place, reader, address)
+    }
+
+    fn shape() -> Shape {
+        Shape {
+            expects: "a server's host and port".to_owned(),
+            schema: json!({ "type": "string", "pattern": "^[^/]+:[0-9]+$" }),
+            table: None,
+        }
+    }
+}
+
+impl Setting for HostMode {
+    fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
+        read_text(item, place, reader, host_mode)
+    }
+
+    fn shape() -> Shape {
+        Shape {
+            expects: "`keep`, `server` or a host name".to_owned(),
+            schema: json!({ "type": "string", "minLength": 1 }),
+            table: None,
+        }
+    }
+}
+
+/// Reads a text with `parse` and reports its fault.
+fn read_text<T: Setting>(
+    item: &Item<'_>,
+    place: &Place,
+    reader: &mut Reader,
+    parse: impl Fn(&str) -> Result<T, Fault>,
+) -> Option<T> {
+    match item.get_ref() {
+        DeValue::String(text) => match parse(text) {
+            Ok(value) => Some(value),
+            Err(fault) => {
+                let message = format!("{} {}", quoted(text), fault.what);
+                reader.report(item.span(), message, fault.help);
+                None
+            }
+        },
+        DeValue::Integer(port) => {
+            let help = format!("write \"127.0.0.1:{port}\"");
+            reader.wrong_type(item, place, help)
+        }
+        _ => reader.wrong_type(item, place, ""),
+    }
+}
+
+/// Where `text` says to listen. A port alone, and `localhost`, are this machine only.
+fn bind(text: &str) -> Result<SocketAddr, Fault> {
+    if text.parse::<u16>().is_ok() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port(text)?)));
+    }
+    if let Some(port) = text.strip_prefix(':') {
+        // Some programs take this for every address and others for this machine only.
+        return Fault::new(
+            "does not say on which address",
+            format!("write \"127.0.0.1:{port}\" for this machine only, \"*:{port}\" for everyone"),
+        );
+    }
+    if let Some(every) = text.strip_prefix("*:") {
+        return Ok(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port(every)?)));
+    }
+    let (host, port_text) = split(text)?;
+    let port = port(port_text)?;
+    match parse_host(host)? {
+        Host::Ip(ip) => Ok(SocketAddr::new(ip, port)),
+        Host::Name(name) if name == "localhost" => Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+        Host::Name(_) => Fault::new(
+            "has a name where the address of this machine must be",
+            format!("write \"127.0.0.1:{port}\" for this machine only, \"*:{port}\" for everyone"),
+        ),
+    }
+}
+
+/// Where `text` says a server is.
+fn address(text: &str) -> Result<Address, Fault> {
+    let (host, port_text) = split(text)?;
+    let port = port(port_text)?;
+    let host = parse_host(host)?;
+    if port == 0 {
+        return Fault::new("has port 0, which no server can have", "write its real port");
+    }
+    if matches!(host, Host::Ip(ip) if ip.is_unspecified()) {
+        return Fault::new(
+            "is no address that can be connected to",
+            format!("write \"127.0.0.1:{port}\" for a server on this machine"),
+        );
+    }
+    Ok(Address { host, port })
+}
+
+/// What `text` says to send as Host.
+fn host_mode(text: &str) -> Result<HostMode, Fault> {
+    const WORDS: [&str; 2] = ["keep", "server"];
+    match text {
+        "keep" => return Ok(HostMode::Keep),
+        "server" => return Ok(HostMode::Server),
+        "set" | "append" | "off" => {
+            return Fault::new(
+                "cannot be done to Host, which every request must have",
+                "write \"keep\", \"server\" or the name to send",
+            );
+        }
+        _ => {}
+    }
+    if let Some(near) = nearest(text, WORDS.into_iter()) {
+        // A host may be called "sever"; that someone means it is less likely than a slip.
+        return Fault::new(
+            "is taken for a misspelling",
+            format!("write \"{near}\", or for a host of that name \"{text}:80\""),
+        );
+    }
+    let host = if text.contains(':') {
+        let (host, port_text) = split(text)?;
+        port(port_text)?;
+        host
+    } else {
+        text
+    };
+    parse_host(host)?;
+    Ok(HostMode::Set(text.to_owned()))
+}
+
+/// Splits `host:port`, and takes the brackets off an IPv6 address.
+fn split(text: &str) -> Result<(&str, &str), Fault> {
+    if let Some((scheme, rest)) = text.split_once("://") {
+        let host = rest.split('/').next().unwrap_or_default();
+        let port = if scheme == "https" { ":443" } else { ":80" };
+        let port = if host.contains(':') { "" } else { port };
+        return Fault::new("is a URL", format!("write \"{host}{port}\""));
+    }
+    if let Some((host, _)) = text.split_once('/') {
+        return Fault::new("has a path in it", format!("write \"{host}\""));
+    }
+    if let Some(rest) = text.strip_prefix('[') {
+        return match rest.split_once(']') {
+            Some((host, port)) if port.starts_with(':') => Ok((host, &port[1..])),
+            Some((host, _)) => no_port(&format!("[{host}]")),
+            None => Fault::new("lacks the closing bracket", "write \"[::1]:8080\""),
+        };
+    }
+    match text.rsplit_once(':') {
+        None if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => Fault::new(
+            "is a port without a host",
+            format!("write \"127.0.0.1:{text}\" for a server on this machine"),
+        ),
+        None => no_port(if text.is_empty() { "127.0.0.1" } else { text }),
+        Some(_) if text.parse::<Ipv6Addr>().is_ok() => Fault::new(
+            "is an IPv6 address without brackets or port",
+            format!("write \"[{text}]:{EXAMPLE_PORT}\""),
+        ),
+        Some((host, port)) if host.contains(':') => Fault::new(
+            "has more than one colon",
+            format!("write an IPv6 address in brackets: \"[{host}]:{port}\""),
+        ),
+        Some(parts) => Ok(parts),
+    }
+}
+
+fn no_port<T>(host: &str) -> Result<T, Fault> {
+    Fault::new("has no port", format!("write \"{host}:{EXAMPLE_PORT}\""))
+}
+
+fn port(text: &str) -> Result<u16, Fault> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse() {
+        Ok(port) if digits => Ok(port),
+        _ => Fault::new(
+            format!("has {} for a port", quoted(text)),
+            "write a number from 1 to 65535 after the colon",
+        ),
+    }
+}
+
+/// The longest host name and the longest part of one between two dots, in bytes (RFC 1035, section 2.3.4).
+const LONGEST_HOST: usize = 253;
+const LONGEST_LABEL: usize = 63;
+
+/// Reads a host: an address, or a name by RFC 1123, section 2.1, with the underscore that container networks use.
+fn parse_host(text: &str) -> Result<Host, Fault> {
+    if let Ok(ip) = text.parse::<IpAddr>() {
+        return Ok(Host::Ip(ip));
+    }
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let last = name.rsplit('.').next().unwrap_or_default();
+    if !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Fault::new(
+            "is no IPv4 address",
+            "write four numbers from 0 to 255, such as \"192.168.1.10\"",
+        );
+    }
+    if text.contains(':') {
+        return Fault::new("is no IPv6 address", "write \"[::1]:8080\"");
+    }
+    if !name.is_ascii() {
+        return Fault::new(
+            "has letters that host names cannot have",
+            "write the name in its ASCII form, which begins \"xn--\"",
+        );
+    }
+    let fits = name.len() <= LONGEST_HOST && name.split('.').all(is_label);
+    if !fits {
+        return Fault::new(
+            "is no valid host name",
+            "use letters, digits, hyphens and dots, such as \"app.internal\"",
+        );
+    }
+    Ok(Host::Name(name.to_ascii_lowercase()))
+}
+
+/// Whether `label` can stand between the dots of a host name.
+fn is_label(label: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    !label.is_empty()
+        && label.len() <= LONGEST_LABEL
+        && label.bytes().all(allowed)
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+}

@@ -1,0 +1,189 @@
+//! Durations and sizes: digits and a unit.
+
+use std::time::Duration;
+
+use serde_json::json;
+use toml::de::DeValue;
+
+use crate::reader::Reader;
+use crate::setting::{Item, Place, Setting, Shape};
+use crate::wording::{listed, quoted};
+
+/// A duration within bounds, which are milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lasts<const MIN: u64, const MAX: u64>(pub(crate) Duration);
+
+/// A number of bytes within bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bytes<const MIN: u64, const MAX: u64>(pub(crate) u64);
+
+impl<const MIN: u64, const MAX: u64> Setting for Lasts<MIN, MAX> {
+    fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
+        let amount = read_amount::<Self>(item, place, reader, &DURATION)?;
+        if (MIN..=MAX).contains(&amount) {
+            return Some(Self(Duration::from_millis(amount)));
+        }
+        out_of_bounds::<Self>(item, place, reader)
+    }
+
+    fn shape() -> Shape {
+        amount_shape(&DURATION, MIN, MAX)
+    }
+}
+
+impl<const MIN: u64, const MAX: u64> Setting for Bytes<MIN, MAX> {
+    fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
+        let amount = read_amount::<Self>(item, place, reader, &SIZE)?;
+        if (MIN..=MAX).contains(&amount) {
+            return Some(Self(amount));
+        }
+        out_of_bounds::<Self>(item, place, reader)
+    }
+
+    fn shape() -> Shape {
+        amount_shape(&SIZE, MIN, MAX)
+    }
+}
+
+/// A quantity written as digits and a unit.
+struct Quantity {
+    noun: &'static str,
+    /// Every unit and what it is worth in the smallest, from the largest to the smallest.
+    units: &'static [(&'static str, u64)],
+    /// Those of the units that messages write.
+    spoken: &'static [(&'static str, u64)],
+    /// The unit to propose where there is none.
+    usual: &'static str,
+    /// Whether several may follow each other, as in "1m30s".
+    sums: bool,
+    /// What may be written, as a regular expression.
+    pattern: &'static str,
+}
+
+const DURATION: Quantity = Quantity {
+    noun: "a duration",
+    units: DURATION_UNITS,
+    spoken: DURATION_UNITS,
+    usual: "s",
+    sums: true,
+    pattern: "^([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$",
+};
+
+const DURATION_UNITS: &[(&str, u64)] = &[("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+
+const SIZE: Quantity = Quantity {
+    noun: "a size",
+    units: &[
+        ("GiB", 1 << 30),
+        ("GB", 1_000_000_000),
+        ("MiB", 1 << 20),
+        ("MB", 1_000_000),
+        ("KiB", 1 << 10),
+        ("KB", 1000),
+        ("kB", 1000),
+        ("B", 1),
+    ],
+    spoken: &[("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)],
+    usual: "KiB",
+    sums: false,
+    pattern: "^[0-9]+(B|[kK]B|KiB|[MG]i?B)$",
+};
+
+/// Reads a quantity, in its smallest unit.
+fn read_amount<T: Setting>(item: &Item<'_>, place: &Place, reader: &mut Reader, quantity: &Quantity) -> Option<u64> {
+    match item.get_ref() {
+        DeValue::String(text) => match amount(text, quantity) {
+            Ok(amount) => Some(amount),
+            Err(help) => {
+                let what = format!("must be {}, not {}", T::shape().expects, quoted(text));
+                reader.wrong(item, place, &what, help)
+            }
+        },
+        DeValue::Integer(integer) => {
+            let help = format!("write it with a unit: \"{integer}{}\"", quantity.usual);
+            reader.wrong_type::<T>(item, place, help)?;
+            None
+        }
+        _ => {
+            reader.wrong_type::<T>(item, place, "")?;
+            None
+        }
+    }
+}
+
+fn out_of_bounds<T: Setting>(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<T> {
+    let text = item.get_ref().as_str().unwrap_or_default();
+    let what = format!("must be {}, not {}", T::shape().expects, quoted(text));
+    reader.wrong(item, place, &what, "")
+}
+
+/// What `text` says in the smallest unit, or what to write instead. More than 64 bits hold counts as the most they
+/// hold, which is past every bound.
+fn amount(text: &str, quantity: &Quantity) -> Result<u64, String> {
+    let (mut rest, mut units, mut total) = (text, quantity.units, 0_u64);
+    loop {
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let (number, after) = rest.split_at(digits);
+        let unit = after.split(|c: char| c.is_ascii_digit()).next().unwrap_or("");
+        let known = units.iter().position(|(name, _)| *name == unit);
+        let (Some(at), false) = (known, number.is_empty()) else {
+            return Err(unit_help(number, unit, quantity));
+        };
+        let number = number.parse().unwrap_or(u64::MAX);
+        total = total.saturating_add(units[at].1.saturating_mul(number));
+        rest = &after[unit.len()..];
+        units = if quantity.sums { &units[at + 1..] } else { &[] };
+        if rest.is_empty() {
+            return Ok(total);
+        }
+    }
+}
+
+/// How to write a quantity of which `number` and `unit` were typed.
+fn unit_help(number: &str, unit: &str, quantity: &Quantity) -> String {
+    let names: Vec<_> = quantity.units.iter().rev().map(|(name, _)| *name).collect();
+    let typed = unit.trim();
+    let same = |name: &&str| name.eq_ignore_ascii_case(typed);
+    let begins_the_same =
+        |name: &&str| !typed.is_empty() && name[..1].eq_ignore_ascii_case(&typed.chars().take(1).collect::<String>());
+    let spoken = || quantity.spoken.iter().map(|(name, _)| *name);
+    let unit = spoken()
+        .find(same)
+        .or_else(|| spoken().find(begins_the_same))
+        .unwrap_or(quantity.usual);
+    let number: String = number.chars().take(LONGEST_EXAMPLE).collect();
+    let number = if number.is_empty() { "10" } else { &number };
+    format!(
+        "write a whole number and a unit, such as \"{number}{unit}\"; the units are {}",
+        listed(&names)
+    )
+}
+
+/// The most digits of a number that a help repeats.
+const LONGEST_EXAMPLE: usize = 12;
+
+fn amount_shape(quantity: &Quantity, min: u64, max: u64) -> Shape {
+    let (noun, min, max) = (quantity.noun, show(min, quantity), show(max, quantity));
+    Shape {
+        expects: format!("{noun} from \"{min}\" to \"{max}\""),
+        schema: json!({ "type": "string", "minLength": 1, "pattern": quantity.pattern }),
+        table: None,
+    }
+}
+
+/// `amount` in the largest unit that needs no fraction.
+fn show(amount: u64, quantity: &Quantity) -> String {
+    let smallest = ("", 1);
+    let (unit, worth) = quantity
+        .spoken
+        .iter()
+        .find(|(_, worth)| amount >= *worth && amount.is_multiple_of(*worth))
+        .or(quantity.spoken.last())
+        .unwrap_or(&smallest);
+    format!("{}{unit}", amount / worth)
+}
+
+/// A number of bytes as the file would say it.
+pub(crate) fn show_bytes(bytes: u64) -> String {
+    show(bytes, &SIZE)
+}

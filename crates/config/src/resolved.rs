@@ -1,0 +1,200 @@
+//! The configuration the rest of the program sees: every default filled in, every rule checked.
+//!
+//! A [`Config`] comes out of [`parse`](crate::parse), [`load`](crate::load) or [`Config::quick`] and needs no
+//! second look: each listener names a pool that is there, no two listeners want the same address, each pool has a
+//! server that is not a backup. What is left for the program is what needs the machine: looking host names up and
+//! binding sockets.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
+
+use plimsoll_core::{AdminState, PolicyKind};
+
+/// A whole configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Worker threads; `None` leaves the number to the program, which takes the cores it may use.
+    pub workers: Option<NonZeroUsize>,
+    /// How long a graceful stop waits for requests in flight.
+    pub shutdown_timeout: Duration,
+    /// Where clients connect, in the order of the file. Never empty.
+    pub listeners: Vec<Listener>,
+    /// The pools, in the order of the file. Never empty, names differ, each is used by a listener.
+    pub pools: Vec<Pool>,
+}
+
+/// One place where clients connect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// The name in the file, `web` in `[listen.web]`.
+    pub name: String,
+    /// The addresses to bind, never empty. Port 0 leaves the port to the system. `[::]` is every address of the
+    /// machine, IPv4 as well: the socket that binds it must not be restricted to IPv6.
+    pub binds: Vec<SocketAddr>,
+    /// The name of the pool that serves its requests; it is among [`Config::pools`].
+    pub pool: String,
+    /// Client connections at once, all workers together.
+    pub max_connections: usize,
+    /// The largest request head, in bytes.
+    pub max_head: usize,
+    /// The longest request target, in bytes; smaller than `max_head`.
+    pub max_target: usize,
+    /// The largest request body, in bytes; `None` is no limit.
+    pub max_body: Option<u64>,
+    /// How long to wait for a client.
+    pub timeouts: ClientTimeouts,
+    /// What to do with a line that ends in LF alone.
+    pub bare_lf: BareLf,
+    /// What to tell the server about the client.
+    pub forward: Forward,
+}
+
+/// How long to wait for a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientTimeouts {
+    /// From the first byte of a request head to its last.
+    pub head: Duration,
+    /// The longest pause inside a body, either way.
+    pub body: Duration,
+    /// The longest pause between two requests.
+    pub keep_alive: Duration,
+}
+
+/// What to do with a line of a request head that ends in LF alone rather than CRLF.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BareLf {
+    /// Refuse the request.
+    Reject,
+    /// Take it as a line end.
+    Accept,
+}
+
+/// What becomes of one field of the request that tells of the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FieldMode {
+    /// Ours only; what the client sent is removed.
+    Set,
+    /// Ours, after what the client sent.
+    Append,
+    /// The client's, as it came.
+    Keep,
+    /// Removed.
+    Off,
+}
+
+/// What the server gets as Host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostMode {
+    /// What the client asked for.
+    Keep,
+    /// The server's own host and port.
+    Server,
+    /// This text, a valid host with or without a port.
+    Set(String),
+}
+
+/// What to tell the server about the client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forward {
+    /// `X-Forwarded-For`, the client's address.
+    pub x_forwarded_for: FieldMode,
+    /// `X-Forwarded-Proto`, `http` or `https`.
+    pub x_forwarded_proto: FieldMode,
+    /// `X-Forwarded-Host`, the Host the client sent.
+    pub x_forwarded_host: FieldMode,
+    /// `X-Forwarded-Port`, the port the client reached.
+    pub x_forwarded_port: FieldMode,
+    /// `X-Real-IP`, the client's address.
+    pub x_real_ip: FieldMode,
+    /// `Forwarded` of RFC 7239.
+    pub forwarded: FieldMode,
+    /// `Host`.
+    pub host: HostMode,
+}
+
+/// A set of servers with a policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pool {
+    /// The name in the file, `app` in `[pool.app]`.
+    pub name: String,
+    /// The rule of the pick.
+    pub policy: PolicyKind,
+    /// The servers, in the order of the file. At least one is no backup; names differ.
+    pub servers: Vec<Server>,
+    /// How long to wait for a server.
+    pub timeouts: ServerTimeouts,
+    /// How idle connections to the servers are kept.
+    pub keep_alive: KeepAlive,
+    /// What our own 503 says in `Retry-After`: whole seconds, at least one.
+    pub retry_after: Duration,
+}
+
+/// One server of a pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// The name in the file, else its address as `host:port`. Unlike any other name in the pool.
+    pub name: String,
+    /// Where it is.
+    pub host: Host,
+    /// Its port, never 0.
+    pub port: u16,
+    /// Its share: twice the weight, twice the load. 0 takes nothing new.
+    pub weight: u16,
+    /// The most requests it carries at once; `None` is no limit.
+    pub max_connections: Option<NonZeroU32>,
+    /// Whether it is used only when no other server can be.
+    pub backup: bool,
+    /// What the operator wants of it.
+    pub state: AdminState,
+}
+
+/// Where a server is: a literal address, or a name the program looks up.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Host {
+    /// A literal address.
+    Ip(IpAddr),
+    /// A host name, in lower case.
+    Name(String),
+}
+
+/// How long to wait for a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerTimeouts {
+    /// For a connection to it.
+    pub connect: Duration,
+    /// From the whole request sent to the first byte of the response.
+    pub first_byte: Duration,
+    /// The longest pause inside a response.
+    pub idle: Duration,
+    /// The longest quiet of a connection that has switched to another protocol, such as a WebSocket.
+    pub tunnel: Duration,
+}
+
+/// How idle connections to the servers of a pool are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeepAlive {
+    /// Idle connections kept to each server by each worker; 0 keeps none.
+    pub connections: usize,
+    /// How long an idle one is kept.
+    pub timeout: Duration,
+}
+
+impl Server {
+    /// `host:port`, with IPv6 addresses in brackets: what a Host field for this server says.
+    pub fn authority(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+}
+
+impl fmt::Display for Host {
+    /// Writes the host as it stands before the colon of an authority, IPv6 addresses in brackets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]"),
+            Self::Ip(ip) => write!(f, "{ip}"),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! From a file or a text to a [`Config`] or its diagnostics.
+
+use std::fs::File;
+use std::io::Read;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use toml::de::DeTable;
+
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::raw;
+use crate::reader::{Problem, Reader};
+use crate::resolve::resolve;
+use crate::resolved::Config;
+use crate::setting::Place;
+
+/// The largest file that is read: a pool of a hundred thousand servers fits.
+const LARGEST_FILE: u64 = 16 << 20;
+
+/// The smallest configuration that serves.
+const SMALLEST: &str = "write at least:
+[listen.web]
+bind = \"127.0.0.1:8080\"
+pool = \"app\"
+
+[pool.app]
+servers = [\"127.0.0.1:9001\"]";
+
+/// Reads the configuration in the file at `path`.
+///
+/// # Errors
+/// Everything that is wrong with it; a file that cannot be read is one diagnostic without a line.
+pub fn load(path: &Path) -> Result<Config, Diagnostics> {
+    let name = path.display().to_string();
+    let whole = |message: String| Diagnostic::of_file(&name, message, None);
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes))
+        .map_err(|error| whole(format!("cannot be read: {error}")))?;
+    if bytes.len() as u64 > LARGEST_FILE {
+        return Err(whole("is larger than 16 MiB".to_owned()).into());
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => parse(&name, &text),
+        Err(error) => {
+            let at = error.utf8_error().valid_up_to();
+            let text: Arc<str> = String::from_utf8_lossy(error.as_bytes()).into();
+            let help = "save the file as UTF-8".to_owned();
+            let message = "this is not UTF-8 text".to_owned();
+            let diagnostic = Diagnostic::of_file(&name, message, Some(help));
+            // Up to here the text had no replacements, so the offset is the same.
+            let end = at + char::REPLACEMENT_CHARACTER.len_utf8();
+            Err(diagnostic.at(&text, at..end).into())
+        }
+    }
+}
+
+/// Reads the configuration in `text`; `file_name` is what diagnostics call it.
+///
+/// # Errors
+/// Everything that is wrong with it. Where the text is not TOML, only that.
+pub fn parse(file_name: &str, text: &str) -> Result<Config, Diagnostics> {
+    let (document, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        return Err(syntax_diagnostics(file_name, text, &errors));
+    }
+    if document.get_ref().is_empty() {
+        let message = "no setting is in it, so there is nothing to serve".to_owned();
+        return Err(Diagnostic::of_file(file_name, message, Some(SMALLEST.to_owned())).into());
+    }
+    read(file_name, text, document.get_ref(), Reader::default())
+}
+
+/// Reads the settings of `document`, whose spans are in `text`. `reader` has what was found wrong before.
+pub(crate) fn read(
+    file_name: &str,
+    text: &str,
+    document: &DeTable<'_>,
+    mut reader: Reader,
+) -> Result<Config, Diagnostics> {
+    let place = Place {
+        key: String::new(),
+        within: String::new(),
+    };
+    let file = raw::File::read_entries(document, 0..0, &place, &mut reader);
+    let config = file.map(|file| resolve(&file, &mut reader));
+    let problems = reader.into_problems();
+    match config {
+        Some(config) if problems.is_empty() => Ok(config),
+        _ => {
+            let text: Arc<str> = text.into();
+            let diagnostic = |problem: Problem| {
+                Diagnostic::of_file(file_name, problem.message, problem.help).at(&text, problem.span)
+            };
+            Err(Diagnostics::new(problems.into_iter().map(diagnostic).collect()))
+        }
+    }
+}
+
+/// The first error of each line: what follows on the same line mostly follows from it.
+fn syntax_diagnostics(file_name: &str, text: &str, errors: &[toml::de::Error]) -> Diagnostics {
+    let shared: Arc<str> = text.into();
+    let mut diagnostics: Vec<Diagnostic> = errors
+        .iter()
+        .take(MOST_SYNTAX_ERRORS)
+        .map(|error| {
+            let span: Range<usize> = error.span().unwrap_or(0..0);
+            Diagnostic::of_file(file_name, error.message().to_owned(), None).at(&shared, span)
+        })
+        .collect();
+    diagnostics.sort_by_key(|diagnostic| (diagnostic.line(), diagnostic.column()));
+    diagnostics.dedup_by_key(|diagnostic| diagnostic.line());
+    Diagnostics::new(diagnostics)
+}
+
+/// The most syntax errors that are looked at in one file.
+const MOST_SYNTAX_ERRORS: usize = 100;

@@ -1,0 +1,267 @@
+//! The types a setting can have: numbers, words, names, and lists and tables of settings.
+
+use std::ops::Range;
+
+use serde_json::json;
+use toml::Spanned;
+use toml::de::{DeInteger, DeValue};
+
+use crate::reader::Reader;
+use crate::setting::{Field, Holds, Item, Place, Setting, Shape};
+use crate::wording::{listed, nearest, quoted};
+
+/// A whole number within bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Whole<const MIN: u64, const MAX: u64>(pub(crate) u64);
+
+/// A name that a person gives to a thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Name(pub(crate) String);
+
+/// One word of a few.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Word<T>(pub(crate) T);
+
+/// What a [`Word`] can stand for.
+pub(crate) trait Choice: Copy {
+    /// Every word and what it stands for.
+    fn words() -> Vec<(String, Self)>;
+}
+
+/// A list. What could not be read was reported and is left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct List<T>(pub(crate) Vec<Field<T>>);
+
+/// One value or a list of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OneOrMore<T>(pub(crate) Vec<Field<T>>);
+
+/// Tables by name, in the order of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Named<T>(pub(crate) Vec<Entry<T>>);
+
+/// A table, its name and where the name stands. `table` is `None` where it could not be read, which was reported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry<T> {
+    pub(crate) name: String,
+    pub(crate) span: Range<usize>,
+    pub(crate) table: Option<T>,
+}
+
+impl<const MIN: u64, const MAX: u64> Setting for Whole<MIN, MAX> {
+    fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
+        match item.get_ref() {
+            DeValue::Integer(integer) => match whole(integer) {
+                Some(number) if (MIN..=MAX).contains(&number) => Some(Self(number)),
+                _ => {
+                    let expects = Self::shape().expects;
+                    let what = format!("must be {expects}, not {integer}");
+                    reader.wrong(item, place, &what, "")
+                }
+            },
+            DeValue::String(text) if text.parse::<u64>().is_ok() => {
+                reader.wrong_type::<Self>(item, place, format!("write {text} without quotes"))
+            }
+            _ => reader.wrong_type::<Self>(item, place, ""),
+        }
+    }
+
+    fn shape() -> Shape {
+        Shape {
+            expects: format!("a whole number from {MIN} to {MAX}"),
+            schema: json!({ "type": "integer", "minimum": MIN, "maximum": MAX }),
+            table: None,
+        }
+    }
+}
+
+/// The number an integer of the file stands for, `None` below 0 or above 2^64 - 1.
+fn whole(integer: &DeInteger<'_>) -> Option<u64> {
+    u64::from_str_radix(integer.as_str(), integer.radix()).ok()
+}
+
+impl Setting for bool {
+    fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
+        match item.get_ref() {
+            DeValue::Boolean(value) => Some(*value),
+            DeValue::String(text) if text.parse::<bool>().is_ok() => {
+                reader.wrong_type::<Self>(item, place, format!("write {text} without quotes"))
+            }
+            _ => reader.wrong_type::<Self>(item, place, ""),
+        }
+    }
+
+    fn shape() -> Shape {
+        Shape {
+            expects: "true or false".to_owned(),
+            schema: json!({ "type": "boolean" }),
+            table: None,
+        }
+    }
+}
+
+impl<T: Choice> Setting for Word<T> {
+    fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
+        let Some(text) = item.get_ref().as_str() else {
+            return reader.wrong_type::<Self>(item, place, "");
+        };
+        let words = T::words();
+        if let Some((_, value)) = words.iter().find(|(word, _)| word == text) {
+            return Some(Self(*value));
+        }
+        let help = match nearest(text, words.iter().map(|(word, _)| word.as_str())) {
+            Some(near) => format!("did you mean \"{near}\"?"),
+            None => String::new(),
+        };
+        let what = format!("must be {}, not {}", Self::shape().expects, quoted(text));
+        reader.wrong(item, place, &what, help)
+    }
+
+    fn shape() -> Shape {
+        let words: Vec<_> = T::words().into_iter().map(|(word, _)| word).collect();
+        Shape {
+            expects: format!("one of {}", listed(&words)),
+            schema: json!({ "enum": words }),
+            table: None,
+        }
+    }
+}
+
+/// The longest name, in characters: names stand in log lines and as labels of metrics.
+const LONGEST_NAME: usize = 128;
+
+/// What is wrong with a name, if anything.
+fn name_fault(name: &str) -> Option<&'static str> {
+    if name.is_empty() {
+        return Some("is empty");
+    }
+    if name.trim() != name {
+        return Some("begins or ends with a space");
+    }
+    if name.chars().any(char::is_control) {
+        return Some("has a control character in it");
+    }
+    (name.chars().count() > LONGEST_NAME).then_some("is longer than 128 characters")
+}
+
+/// What a name should look like.
+const NAME_HELP: &str = "write a short name such as \"app\" or \"rack 2\"";
+
+impl Setting for Name {
+    fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
+        let Some(text) = item.get_ref().as_str() else {
+            return reader.wrong_type::<Self>(item, place, NAME_HELP);
+        };
+        match name_fault(text) {
+            None => Some(Self(text.to_owned())),
+            Some(fault) => reader.wrong(item, place, fault, NAME_HELP),
+        }
+    }
+
+    fn shape() -> Shape {
+        Shape {
+            expects: "a name".to_owned(),
+            schema: json!({
+                "type": "string",
+                "minLength": 1,
+                "maxLength": LONGEST_NAME,
+                "pattern": "^[^\\x00-\\x1f\\x7f]*$",
+            }),
+            table: None,
+        }
+    }
+}
+
+/// Reads every item of an array.
+fn read_items<T: Setting>(items: &[Spanned<DeValue<'_>>], place: &Place, reader: &mut Reader) -> Vec<Field<T>> {
+    let mut read = |item: &Item<'_>| {
+        Some(Field {
+            value: T::read(item, place, reader)?,
+            span: item.span(),
+            given: true,
+        })
+    };
+    items.iter().filter_map(&mut read).collect()
+}
+
+impl<T: Setting> Setting for List<T> {
+    fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
+        match item.get_ref().as_array() {
+            Some(items) => Some(Self(read_items(items, place, reader))),
+            None => reader.wrong_type::<Self>(item, place, "write it in brackets, as in `[ … ]`"),
+        }
+    }
+
+    fn shape() -> Shape {
+        let inner = T::shape();
+        Shape {
+            expects: format!("a list, of which each is {}", inner.expects),
+            schema: json!({ "type": "array", "items": inner.schema, "minItems": 1 }),
+            table: inner.table.map(|table| table.held(Holds::Listed)),
+        }
+    }
+}
+
+impl<T: Setting> Setting for OneOrMore<T> {
+    fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
+        match item.get_ref().as_array() {
+            Some(items) if items.is_empty() => reader.wrong(item, place, "is an empty list", "write at least one"),
+            Some(items) => Some(Self(read_items(items, place, reader))),
+            None => Some(Self(read_items(std::slice::from_ref(item), place, reader))),
+        }
+    }
+
+    fn shape() -> Shape {
+        let one = T::shape();
+        let many = List::<T>::shape();
+        Shape {
+            expects: format!("{}, or a list of such", one.expects),
+            schema: json!({ "anyOf": [one.schema, many.schema] }),
+            table: one.table,
+        }
+    }
+}
+
+impl<T: Setting> Setting for Named<T> {
+    fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
+        let Some(entries) = item.get_ref().as_table() else {
+            return reader.wrong_type::<Self>(item, place, "");
+        };
+        if entries.is_empty() {
+            let what = format!("names nothing; write `[{}.app]` and its settings", place.key);
+            return reader.wrong(item, place, &what, "");
+        }
+        let mut read: Vec<_> = entries
+            .iter()
+            .map(|(key, item)| {
+                let name = key.get_ref().clone().into_owned();
+                if let Some(fault) = name_fault(&name) {
+                    let message = format!("the name {} {fault}", quoted(&name));
+                    reader.report(key.span(), message, NAME_HELP);
+                }
+                let place = Place {
+                    key: name.clone(),
+                    within: place.key.clone(),
+                };
+                let table = T::read(item, &place, reader);
+                let span = key.span();
+                Entry { name, span, table }
+            })
+            .collect();
+        read.sort_by_key(|entry| entry.span.start);
+        Some(Self(read))
+    }
+
+    fn shape() -> Shape {
+        let inner = T::shape();
+        Shape {
+            expects: "tables by name".to_owned(),
+            schema: json!({
+                "type": "object",
+                "additionalProperties": inner.schema,
+                "minProperties": 1,
+            }),
+            table: inner.table.map(|table| table.held(Holds::Named)),
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The proof of one pick.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::{Outcome, OutcomeKind, Server, Time};
+
+/// One request in flight on one server: it counts from the pick until it is dropped.
+///
+/// Dropping it is what takes it off the count, also when a panic unwinds or a future is cancelled.
+/// [`finish`](Permit::finish) is a drop that knows how the request went.
+#[must_use = "the server counts as busy only while the permit is kept"]
+#[derive(Debug)]
+pub struct Permit {
+    server: Arc<Server>,
+    picked_at: Time,
+    outcome: Outcome,
+}
+
+/// What a permit that is dropped without a word reports.
+const ABORTED: Outcome = Outcome::of(OutcomeKind::Aborted, Duration::ZERO);
+
+impl Permit {
+    /// For a slot of `server` that was claimed; it is released when the permit is dropped.
+    pub(crate) fn new(server: Arc<Server>, picked_at: Time) -> Self {
+        Self {
+            server,
+            picked_at,
+            outcome: ABORTED,
+        }
+    }
+
+    /// The server that was picked.
+    pub fn server(&self) -> &Arc<Server> {
+        &self.server
+    }
+
+    /// When it was picked.
+    pub fn picked_at(&self) -> Time {
+        self.picked_at
+    }
+
+    /// Ends the request and tells how it went.
+    pub fn finish(mut self, outcome: Outcome) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for Permit {
+    /// Takes the request off the server's count. Without [`finish`](Permit::finish) it counts as aborted.
+    fn drop(&mut self) {
+        self.server.release(&self.outcome, self.picked_at);
+    }
+}

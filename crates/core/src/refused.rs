@@ -1,0 +1,27 @@
+//! Why there is no permit.
+
+use std::fmt;
+
+/// Why a pick gave no permit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Refused {
+    /// The pool has no server at all: the configuration must change before a retry can help.
+    NoServer,
+    /// No server takes requests: each is draining, down or of weight 0.
+    AllDown,
+    /// Every server that takes requests is at its limit: a retry helps as soon as one finishes.
+    AllFull,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoServer => "the pool has no server",
+            Self::AllDown => "no server of the pool takes requests",
+            Self::AllFull => "every server of the pool is at its limit",
+        })
+    }
+}
+
+impl std::error::Error for Refused {}

@@ -1,0 +1,177 @@
+//! One server: who it is, and what is alive about it.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::home::{Home, Place};
+use crate::latency::Latency;
+use crate::slots::Slots;
+use crate::tally::Tally;
+use crate::turn::Turn;
+use crate::{Outcome, OutcomeKind, ServerStats, Time};
+
+/// A server of a pool. It outlives every change of the pool under the same name; weight, limit and state
+/// belong to its membership and not to it.
+#[derive(Debug)]
+pub struct Server {
+    id: ServerId,
+    addresses: Box<[SocketAddr]>,
+    serial: u64,
+    pub(crate) live: Arc<Live>,
+    pub(crate) home: Arc<Home>,
+}
+
+impl Server {
+    /// A server that never carried anything.
+    pub(crate) fn new(id: ServerId, addresses: &[SocketAddr], home: &Arc<Home>) -> Self {
+        Self::build(id, addresses, Arc::new(Live::new()), home)
+    }
+
+    /// The same server at other addresses: it keeps its counts and gets a new serial, since connections to
+    /// the old addresses must not be used for it.
+    pub(crate) fn moved(&self, addresses: &[SocketAddr]) -> Self {
+        Self::build(self.id.clone(), addresses, Arc::clone(&self.live), &self.home)
+    }
+
+    fn build(id: ServerId, addresses: &[SocketAddr], live: Arc<Live>, home: &Arc<Home>) -> Self {
+        static NEXT_SERIAL: AtomicU64 = AtomicU64::new(0);
+        let serial = NEXT_SERIAL.fetch_add(1, Ordering::Relaxed);
+        Self {
+            id,
+            addresses: addresses.into(),
+            serial,
+            live,
+            home: Arc::clone(home),
+        }
+    }
+
+    /// Its pool and name.
+    pub fn id(&self) -> &ServerId {
+        &self.id
+    }
+
+    /// Where it listens, most wanted first. They never change; a server that moves becomes another `Server`
+    /// with the same id and the same counts.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// A number no other `Server` of this process has, small enough to index a table with.
+    pub fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    /// Permits alive for it now.
+    pub fn in_flight(&self) -> u32 {
+        self.live.slots.in_flight()
+    }
+
+    /// What it carries and has done.
+    pub fn stats(&self) -> ServerStats {
+        let tally = &self.live.tally;
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let total = tally.total.read();
+        let (in_flight, picks) = self.live.slots.in_flight_and_picks();
+        ServerStats {
+            id: self.id.clone(),
+            in_flight,
+            picks,
+            successes: total.count(),
+            rejected: read(&tally.rejected),
+            failed: read(&tally.failed),
+            connect_failed: read(&tally.connect_failed),
+            timed_out: read(&tally.timed_out),
+            aborted: read(&tally.aborted),
+            first_byte: tally.first_byte.read(),
+            total,
+            last_pick: (picks > 0).then(|| Time::from_nanos(read(&self.live.last_pick))),
+            sent: read(&tally.sent),
+            received: read(&tally.received),
+            underflows: read(&tally.underflows),
+        }
+    }
+
+    /// Ends one permit that was picked at `picked_at`: the only place where in flight goes down.
+    pub(crate) fn release(&self, outcome: &Outcome, picked_at: Time) {
+        let live = &self.live;
+        let now = picked_at + outcome.total;
+        if outcome.kind == OutcomeKind::Success && live.measured.load(Ordering::Relaxed) {
+            live.latency.learn(outcome.first_byte.unwrap_or(outcome.total), now);
+        }
+        let released = live.slots.release();
+        debug_assert!(released, "{} had nothing in flight to release", self.id);
+        if !released {
+            live.tally.underflows.fetch_add(1, Ordering::Relaxed);
+        }
+        live.tally.record(outcome);
+        self.home.repair(live, now);
+    }
+}
+
+/// What survives a change of a server's address, and what every pick and release touches. The first line of the cache
+/// holds what a choice reads.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub(crate) struct Live {
+    pub(crate) slots: Slots,
+    pub(crate) turn: Turn,
+    pub(crate) latency: Latency,
+    pub(crate) place: Place,
+    /// Nanoseconds, meaningful once there was a pick.
+    pub(crate) last_pick: AtomicU64,
+    /// Whether the policy compares response times, so that learning them is worth it.
+    pub(crate) measured: AtomicBool,
+    pub(crate) tally: Tally,
+}
+
+impl Live {
+    fn new() -> Self {
+        Self {
+            slots: Slots::new(),
+            turn: Turn::default(),
+            latency: Latency::new(),
+            place: Place::nowhere(),
+            last_pick: AtomicU64::new(0),
+            measured: AtomicBool::new(false),
+            tally: Tally::new(),
+        }
+    }
+}
+
+/// Who a server is: its pool and its name there. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServerId(Arc<Names>);
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Names {
+    pool: Box<str>,
+    name: Box<str>,
+}
+
+impl ServerId {
+    /// The server called `name` of the pool called `pool`.
+    pub fn new(pool: &str, name: &str) -> Self {
+        Self(Arc::new(Names {
+            pool: pool.into(),
+            name: name.into(),
+        }))
+    }
+
+    /// The pool's name.
+    pub fn pool(&self) -> &str {
+        &self.0.pool
+    }
+
+    /// The server's name within the pool: the configured one, or its address.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+}
+
+impl fmt::Display for ServerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{}/{}", self.0.pool, self.0.name))
+    }
+}

@@ -1,0 +1,162 @@
+//! What servers and pools have done, as read by metrics, dashboards and tests. Reading writes nothing.
+
+use std::time::Duration;
+
+use histogram::Histogram;
+
+use crate::{AdminState, OutcomeKind, ServerId, Time};
+
+/// What one server carries and has done since it was first listed.
+///
+/// The numbers are read one after the other while requests go on, so sums over several may be off by the
+/// few requests that ended in between; in flight and picks are of one moment.
+#[derive(Clone, Debug)]
+pub struct ServerStats {
+    /// Which server.
+    pub id: ServerId,
+    /// Permits alive now.
+    pub in_flight: u32,
+    /// Permits ever given.
+    pub picks: u64,
+    /// Ended well.
+    pub successes: u64,
+    /// Answered with a refusal.
+    pub rejected: u64,
+    /// Broke after the connection stood.
+    pub failed: u64,
+    /// Never had a connection.
+    pub connect_failed: u64,
+    /// Ran out of time.
+    pub timed_out: u64,
+    /// Were left by the client, or dropped without a word.
+    pub aborted: u64,
+    /// From pick to first byte, of the successes that told it.
+    pub first_byte: Distribution,
+    /// From pick to end, of the successes. Failures are left out: an instant refusal or a time-out says
+    /// nothing about how fast the server works.
+    pub total: Distribution,
+    /// When it was last picked.
+    pub last_pick: Option<Time>,
+    /// Bytes sent to it.
+    pub sent: u64,
+    /// Bytes received from it.
+    pub received: u64,
+    /// Releases without a claim. Anything but 0 is a bug of this crate.
+    pub underflows: u64,
+}
+
+impl ServerStats {
+    /// Permits that ended, however they did.
+    pub fn finished(&self) -> u64 {
+        self.picks - u64::from(self.in_flight)
+    }
+
+    /// How many ended in one way.
+    pub fn of_kind(&self, kind: OutcomeKind) -> u64 {
+        match kind {
+            OutcomeKind::Success => self.successes,
+            OutcomeKind::Rejected => self.rejected,
+            OutcomeKind::Failed => self.failed,
+            OutcomeKind::ConnectFailed => self.connect_failed,
+            OutcomeKind::TimedOut => self.timed_out,
+            OutcomeKind::Aborted => self.aborted,
+        }
+    }
+
+    /// How many ended in a way that speaks against the server.
+    pub fn errors(&self) -> u64 {
+        OutcomeKind::ALL
+            .into_iter()
+            .filter(|kind| kind.is_error())
+            .map(|kind| self.of_kind(kind))
+            .sum()
+    }
+
+    /// Errors per finished request, 0 to 1; 0 before any finished.
+    pub fn error_rate(&self) -> f64 {
+        match self.finished() {
+            0 => 0.0,
+            finished => self.errors() as f64 / finished as f64,
+        }
+    }
+}
+
+/// Durations as counts over buckets, with their exact sum.
+///
+/// Buckets are of microseconds and an eighth wide relative to where they start; from 71 minutes on
+/// everything falls into the last.
+#[derive(Clone, Debug)]
+pub struct Distribution {
+    pub(crate) histogram: Histogram,
+    pub(crate) sum_nanos: u64,
+}
+
+impl Distribution {
+    /// How many durations.
+    pub fn count(&self) -> u64 {
+        self.histogram.as_slice().iter().sum()
+    }
+
+    /// All durations added up, exact to the nanosecond.
+    pub fn sum(&self) -> Duration {
+        Duration::from_nanos(self.sum_nanos)
+    }
+
+    /// The mean, or `None` of none.
+    pub fn mean(&self) -> Option<Duration> {
+        self.sum_nanos.checked_div(self.count()).map(Duration::from_nanos)
+    }
+
+    /// The duration that a share `quantile` (0 to 1) of all did not exceed, rounded up to the end of its
+    /// bucket. `None` of none, or when `quantile` is out of range.
+    pub fn quantile(&self, quantile: f64) -> Option<Duration> {
+        let bucket = self.histogram.quantile_bucket(quantile).ok()??;
+        Some(Duration::from_micros(bucket.end()))
+    }
+
+    /// The buckets that hold anything, in order: the longest duration each takes, and its count.
+    pub fn buckets(&self) -> impl Iterator<Item = (Duration, u64)> + '_ {
+        let filled = self.histogram.iter().filter(|bucket| bucket.count() > 0);
+        filled.map(|bucket| (Duration::from_micros(bucket.end()), bucket.count()))
+    }
+}
+
+/// What a pool is and does.
+#[derive(Clone, Debug)]
+pub struct PoolStats {
+    /// The pool's name.
+    pub name: String,
+    /// The name of its policy.
+    pub policy: String,
+    /// Its servers as listed, followed by those no longer listed that still have requests in flight.
+    pub servers: Vec<MemberStats>,
+    /// Picks that found no server.
+    pub refused: u64,
+}
+
+impl PoolStats {
+    /// Permits alive on all servers.
+    pub fn in_flight(&self) -> u64 {
+        self.servers
+            .iter()
+            .map(|member| u64::from(member.server.in_flight))
+            .sum()
+    }
+}
+
+/// A server as a member of its pool.
+#[derive(Clone, Debug)]
+pub struct MemberStats {
+    /// What it carries and has done.
+    pub server: ServerStats,
+    /// Its share relative to the others.
+    pub weight: u16,
+    /// The most it may have in flight.
+    pub limit: u32,
+    /// Whether it serves only when no other can.
+    pub backup: bool,
+    /// What the operator wants of it.
+    pub state: AdminState,
+    /// Whether it is still listed. One that is not finishes what it has and takes nothing new.
+    pub listed: bool,
+}

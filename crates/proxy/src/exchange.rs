@@ -1,0 +1,516 @@
+//! One request forwarded and its response brought back, both at once.
+//!
+//! The loop is a state machine that is polled, not a chain of waits: a response may begin while the request
+//! still flows, a client may leave while the server thinks, and whichever socket has something to say is
+//! heard first.
+
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use plimsoll_core::{Outcome, OutcomeKind, Permit, Time};
+use tokio::net::TcpStream;
+
+use crate::buffer::{Buffer, LARGE, Size};
+use crate::flow::Flow;
+use crate::http1::framing::BodyLength;
+use crate::http1::scan::Scan;
+use crate::http1::{Reject, write};
+use crate::server_conn::ServerConn;
+use crate::service::Service;
+use crate::timers::Deadline;
+use crate::worker::{Desk, Worker};
+
+/// Interim responses to one request; a server that sends more is not answering.
+const MAX_INTERIM: u8 = 16;
+
+/// What an exchange works with.
+pub(crate) struct Parties<'a> {
+    pub(crate) worker: &'a Worker,
+    pub(crate) service: &'a Service,
+    pub(crate) deadline: &'a Deadline,
+    pub(crate) client: &'a mut TcpStream,
+    /// From the client, the head already taken out.
+    pub(crate) input: &'a mut Buffer,
+    /// The request as parsed and the head for the server as written.
+    pub(crate) desk: &'a mut Desk,
+}
+
+/// How an exchange ended when nothing went wrong.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The client has its response.
+    Done {
+        /// Its connection may carry the next request.
+        keep: bool,
+    },
+    /// The client has a 101, and both speak something else now.
+    Upgraded,
+}
+
+/// What went wrong, and so whose fault it was.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    ClientLeft,
+    ClientSlow,
+    ClientWrong(Reject),
+    /// A reused connection was closed before the server can have seen the request: send it again on a new one.
+    ServerStale,
+    ServerLost,
+    ServerSlow,
+    ServerWrong(Reject),
+}
+
+impl Trouble {
+    /// How the permit ends.
+    pub(crate) fn outcome(&self) -> OutcomeKind {
+        match self {
+            Self::ClientLeft | Self::ClientSlow | Self::ClientWrong(_) => OutcomeKind::Aborted,
+            Self::ServerSlow => OutcomeKind::TimedOut,
+            Self::ServerStale | Self::ServerLost | Self::ServerWrong(_) => OutcomeKind::Failed,
+        }
+    }
+
+    /// What to tell the client, if it is there to listen.
+    pub(crate) fn answer(&self) -> Option<Reject> {
+        let (status, reason) = match self {
+            Self::ClientLeft => return None,
+            Self::ClientSlow => (408, "the request body did not arrive in time"),
+            Self::ClientWrong(reject) => return Some(*reject),
+            Self::ServerStale | Self::ServerLost => (502, "the server closed the connection without an answer"),
+            Self::ServerSlow => (504, "the server did not answer in time"),
+            Self::ServerWrong(reject) => (502, reject.reason),
+        };
+        Some(Reject { status, reason })
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The head of the response is awaited.
+    Head,
+    /// An interim response is on its way to the client.
+    Interim,
+    /// The response is on its way to the client.
+    Body,
+}
+
+/// What the next event is expected from, and so which timeout runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waiting {
+    Client,
+    FirstByte,
+    Server,
+}
+
+/// One exchange on one connection to a server.
+pub(crate) struct Exchange<'a> {
+    parties: Parties<'a>,
+    permit: Option<Permit>,
+    server: Option<ServerConn>,
+    from_server: Buffer,
+    sending: Flow,
+    /// Nothing more is sent: all of the request is, or the server does not take it.
+    sent: bool,
+    send_broken: bool,
+    body_received: u64,
+    phase: Phase,
+    scan: Scan,
+    receiving: Flow,
+    interim: u8,
+    keep_client: bool,
+    first_byte: Duration,
+    received: u64,
+    waiting: Option<(Waiting, u64)>,
+}
+
+impl<'a> Exchange<'a> {
+    /// An exchange over `server`, for which `permit` was given.
+    pub(crate) fn new(parties: Parties<'a>, permit: Permit, server: ServerConn) -> Self {
+        let body = parties.desk.request.body;
+        if matches!(body, BodyLength::Chunked) || matches!(body, BodyLength::Known(length) if length > LARGE as u64 / 4)
+        {
+            parties.input.grow();
+        }
+        let from_server = Buffer::new(&parties.worker.buffers, Size::Large);
+        Self {
+            parties,
+            permit: Some(permit),
+            server: Some(server),
+            from_server,
+            sending: Flow::new(body, body),
+            sent: false,
+            send_broken: false,
+            body_received: 0,
+            phase: Phase::Head,
+            scan: Scan::default(),
+            receiving: Flow::new(BodyLength::None, BodyLength::None),
+            interim: 0,
+            keep_client: false,
+            first_byte: Duration::ZERO,
+            received: 0,
+            waiting: None,
+        }
+    }
+
+    /// Drives both directions as far as they go.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<End, Trouble>> {
+        if !self.sent {
+            self.sent = self.poll_send(cx)?.is_ready();
+        }
+        if let Poll::Ready(result) = self.poll_receive(cx) {
+            return Poll::Ready(result);
+        }
+        if self.sent && client_left(self.parties.client, self.parties.input, cx) {
+            return Poll::Ready(Err(Trouble::ClientLeft));
+        }
+        self.poll_deadline(cx)
+    }
+
+    /// The response has begun to reach the client; no other can be given.
+    pub(crate) fn answering(&self) -> bool {
+        self.phase == Phase::Body
+    }
+
+    /// The client tells the end of the response from the end of the connection only.
+    pub(crate) fn ends_with_connection(&self) -> bool {
+        self.phase == Phase::Body && self.parties.desk.response_framing == BodyLength::UntilClose
+    }
+
+    /// All of the request has been read from the client.
+    pub(crate) fn request_read(&self) -> bool {
+        self.sending.source_ended()
+    }
+
+    /// Gives up: the permit ends so, and the server's connection is closed.
+    pub(crate) fn give_up(mut self, trouble: &Trouble) {
+        self.finish(trouble.outcome(), self.parties.worker.clock.now());
+    }
+
+    /// Hands over what a tunnel needs: the permit, the server's connection and what it has already sent.
+    pub(crate) fn into_tunnel(self) -> Option<(Permit, ServerConn, Buffer)> {
+        Some((self.permit?, self.server?, self.from_server))
+    }
+
+    /// Takes the permit back, to try another connection.
+    pub(crate) fn into_permit(self) -> Option<Permit> {
+        self.permit
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
+        let Parties {
+            client,
+            input,
+            desk,
+            service,
+            ..
+        } = &mut self.parties;
+        let Some(server) = &mut self.server else {
+            return Poll::Ready(Ok(()));
+        };
+        loop {
+            if self.sending.flushed() && !self.sending.source_ended() && input.is_empty() {
+                match ready!(input.poll_fill(client, cx)) {
+                    Ok(0) | Err(_) => return Poll::Ready(Err(Trouble::ClientLeft)),
+                    Ok(_) => {}
+                }
+            }
+            if self.sending.staged_input() == 0 {
+                let count = self.sending.stage(input).map_err(Trouble::ClientWrong)?;
+                self.body_received += count as u64;
+                if service.listener.max_body.is_some_and(|max| self.body_received > max) {
+                    return Poll::Ready(Err(Trouble::ClientWrong(TOO_LARGE)));
+                }
+            }
+            if ready!(self.sending.poll_flush(&desk.to_server, input, &mut server.stream, cx)).is_err() {
+                // It may have answered before it closed; what it said counts.
+                self.send_broken = true;
+                return Poll::Ready(Ok(()));
+            }
+            if self.sending.source_ended() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<End, Trouble>> {
+        loop {
+            match self.phase {
+                Phase::Head => ready!(self.poll_head(cx))?,
+                Phase::Interim => {
+                    ready!(self.poll_to_client(cx))?;
+                    self.phase = Phase::Head;
+                }
+                Phase::Body => {
+                    ready!(self.poll_to_client(cx))?;
+                    if self.receiving.source_ended() {
+                        return Poll::Ready(Ok(self.end()));
+                    }
+                    ready!(self.poll_body(cx))?;
+                }
+            }
+        }
+    }
+
+    fn end(&self) -> End {
+        if self.server.is_some() && self.parties.desk.response.status == 101 {
+            return End::Upgraded;
+        }
+        End::Done {
+            keep: self.keep_client && self.sending.source_ended(),
+        }
+    }
+
+    fn poll_to_client(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
+        let Parties { client, desk, .. } = &mut self.parties;
+        let flushed = self
+            .receiving
+            .poll_flush(&desk.to_client, &mut self.from_server, client, cx);
+        flushed.map_err(|_| Trouble::ClientLeft)
+    }
+
+    fn poll_from_server(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
+        let Some(server) = &mut self.server else {
+            return Poll::Ready(Ok(0));
+        };
+        let result = ready!(self.from_server.poll_fill(&mut server.stream, cx));
+        self.received += result.as_ref().map_or(0, |count| *count as u64);
+        Poll::Ready(result)
+    }
+
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
+        if !self.from_server.is_empty() {
+            let found = self
+                .scan
+                .head_length(self.from_server.filled(), false)
+                .map_err(Trouble::ServerWrong)?;
+            if let Some(length) = found {
+                return Poll::Ready(self.take_head(length));
+            }
+            if self.from_server.is_full() {
+                let reason = "the head of the response is too large";
+                return Poll::Ready(Err(Trouble::ServerWrong(Reject::bad(reason))));
+            }
+        }
+        match ready!(self.poll_from_server(cx)) {
+            Ok(0) | Err(_) => Poll::Ready(Err(self.lost())),
+            Ok(_) => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn lost(&self) -> Trouble {
+        let request = &self.parties.desk.request;
+        let replayable = request.method_kind.idempotent() && request.body == BodyLength::None;
+        let reused = self.server.as_ref().is_some_and(|server| server.reused);
+        if reused && self.received == 0 && replayable {
+            Trouble::ServerStale
+        } else {
+            Trouble::ServerLost
+        }
+    }
+
+    fn take_head(&mut self, length: usize) -> Result<(), Trouble> {
+        self.scan = Scan::default();
+        let desk = &mut *self.parties.desk;
+        let bodiless = desk.request.method_kind == crate::http1::request::MethodKind::Head;
+        let head = &self.from_server.filled()[..length];
+        desk.response.parse(head, bodiless).map_err(Trouble::ServerWrong)?;
+        match desk.response.status {
+            101 if desk.request.upgrade => self.begin_response(length),
+            101 => Err(Trouble::ServerWrong(Reject::bad(
+                "the server switches protocols unasked",
+            ))),
+            100..=199 => self.begin_interim(length),
+            _ => self.begin_response(length),
+        }
+    }
+
+    fn begin_interim(&mut self, length: usize) -> Result<(), Trouble> {
+        self.interim += 1;
+        if self.interim > MAX_INTERIM {
+            return Err(Trouble::ServerWrong(Reject::bad(
+                "the server sends too many interim responses",
+            )));
+        }
+        let desk = &mut *self.parties.desk;
+        // HTTP/1.0 knows none (RFC 9110, section 15.2).
+        if desk.request.minor_version >= 1 {
+            desk.to_client.clear();
+            let head = &self.from_server.filled()[..length];
+            write::response(&mut desk.to_client, head, &desk.response, BodyLength::None, "");
+            self.receiving = Flow::new(BodyLength::None, BodyLength::None);
+            self.phase = Phase::Interim;
+        }
+        self.from_server.consume(length);
+        Ok(())
+    }
+
+    fn begin_response(&mut self, length: usize) -> Result<(), Trouble> {
+        let now = self.parties.worker.clock.now();
+        self.first_byte = self.since_pick(now);
+        let Parties { desk, worker, .. } = &mut self.parties;
+        let Desk {
+            request,
+            response,
+            response_framing,
+            to_client,
+            ..
+        } = &mut **desk;
+        *response_framing = match response.body {
+            BodyLength::Chunked | BodyLength::UntilClose if request.minor_version == 0 => BodyLength::UntilClose,
+            BodyLength::UntilClose => BodyLength::Chunked,
+            other => other,
+        };
+        self.keep_client = request.persistent
+            && self.sent
+            && self.sending.source_ended()
+            && *response_framing != BodyLength::UntilClose
+            && !worker.stopping();
+        let connection = match (response.status, self.keep_client, request.minor_version) {
+            (101, ..) => "upgrade",
+            (_, false, _) => "close",
+            (_, true, 0) => "keep-alive",
+            (_, true, _) => "",
+        };
+        to_client.clear();
+        let head = &self.from_server.filled()[..length];
+        write::response(to_client, head, response, *response_framing, connection);
+        self.receiving = Flow::new(response.body, *response_framing);
+        self.from_server.consume(length);
+        self.phase = Phase::Body;
+        self.receiving
+            .stage(&mut self.from_server)
+            .map_err(Trouble::ServerWrong)?;
+        if self.receiving.source_ended() && self.parties.desk.response.status != 101 {
+            self.settle(now);
+        }
+        Ok(())
+    }
+
+    /// Reads and stages more of the body. What is staged is written before the next call.
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
+        if self.from_server.is_empty() {
+            match ready!(self.poll_from_server(cx)) {
+                Ok(0) if self.receiving.close_source() => {}
+                Ok(0) | Err(_) => return Poll::Ready(Err(Trouble::ServerLost)),
+                Ok(_) => {}
+            }
+        }
+        self.receiving
+            .stage(&mut self.from_server)
+            .map_err(Trouble::ServerWrong)?;
+        if self.receiving.source_ended() {
+            self.settle(self.parties.worker.clock.now());
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// The server's part is over: the permit ends and the connection is free, before the last bytes go to the
+    /// client, so that a client that asks again at once meets a settled count.
+    fn settle(&mut self, now: Time) {
+        let response = &self.parties.desk.response;
+        let unasked = self.from_server.filled().len() > self.receiving.staged_input();
+        let reusable =
+            response.persistent && self.sent && !self.send_broken && !unasked && !self.parties.worker.stopping();
+        let outcome = if response.status >= 500 {
+            OutcomeKind::Rejected
+        } else {
+            OutcomeKind::Success
+        };
+        if unasked {
+            self.keep_client = false;
+        }
+        self.sent = true;
+        let (server, permit) = (self.server.take(), self.permit.as_ref());
+        if let (true, Some(conn), Some(permit)) = (reusable, server, permit) {
+            let rule = &self.parties.service.pool_rules.keep_alive;
+            self.parties
+                .worker
+                .idle
+                .borrow_mut()
+                .put(permit.server(), conn, now, rule);
+        }
+        self.finish(outcome, now);
+    }
+
+    fn finish(&mut self, kind: OutcomeKind, now: Time) {
+        let total = self.since_pick(now);
+        let Some(permit) = self.permit.take() else { return };
+        let first_byte = (self.phase == Phase::Body).then_some(self.first_byte);
+        permit.finish(Outcome {
+            kind,
+            first_byte,
+            total,
+            sent: self.sending.written,
+            received: self.received,
+        });
+    }
+
+    fn since_pick(&self, now: Time) -> Duration {
+        self.permit
+            .as_ref()
+            .map_or(Duration::ZERO, |permit| now.saturating_since(permit.picked_at()))
+    }
+
+    /// Moves the deadline on when something moved, and asks whether it has passed.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Result<End, Trouble>> {
+        let Parties {
+            worker,
+            service,
+            deadline,
+            ..
+        } = &self.parties;
+        let waiting = self.waiting_for();
+        let moved = self.sending.written + self.receiving.written + self.received + self.body_received;
+        if self.waiting != Some((waiting, moved)) {
+            let now = match (self.waiting, &self.permit) {
+                // The first wait begins where the pick was: reading the clock again would tell nothing new.
+                (None, Some(permit)) => permit.picked_at(),
+                _ => worker.clock.now(),
+            };
+            let timeouts = &service.pool_rules.timeouts;
+            deadline.set(
+                now + match waiting {
+                    Waiting::Client => service.listener.timeouts.body,
+                    Waiting::FirstByte => timeouts.first_byte,
+                    Waiting::Server => timeouts.idle,
+                },
+            );
+            self.waiting = Some((waiting, moved));
+        }
+        ready!(deadline.poll(cx));
+        Poll::Ready(Err(if waiting == Waiting::Client {
+            Trouble::ClientSlow
+        } else {
+            Trouble::ServerSlow
+        }))
+    }
+
+    fn waiting_for(&self) -> Waiting {
+        match self.phase {
+            Phase::Head if self.sent => Waiting::FirstByte,
+            Phase::Head if self.sending.flushed() => Waiting::Client,
+            Phase::Interim => Waiting::Client,
+            Phase::Body if !self.receiving.flushed() => Waiting::Client,
+            Phase::Head | Phase::Body => Waiting::Server,
+        }
+    }
+}
+
+const TOO_LARGE: Reject = Reject {
+    status: 413,
+    reason: "the request body is too large",
+};
+
+/// Whether a client that is owed an answer has gone. What it sends meanwhile is kept for later, as far as it fits.
+pub(crate) fn client_left(client: &mut TcpStream, input: &mut Buffer, cx: &mut Context<'_>) -> bool {
+    loop {
+        if input.is_full() {
+            return false;
+        }
+        match input.poll_fill(client, cx) {
+            Poll::Pending => return false,
+            Poll::Ready(Ok(count)) if count > 0 => {}
+            Poll::Ready(_) => return true,
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The fields of a head: recognised once, then only compared by kind.
+
+use super::{Reject, Span};
+
+/// Fields of a head beyond this number are refused: more than any browser or server sends.
+pub(crate) const MAX_FIELDS: usize = 128;
+
+/// The field names that the balancer has an opinion about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Other,
+    Connection,
+    ContentLength,
+    Expect,
+    Forwarded,
+    Host,
+    /// Meant for the next hop only and of no use to it: removed.
+    Hop,
+    TransferEncoding,
+    Upgrade,
+    XForwardedFor,
+    XForwardedHost,
+    XForwardedPort,
+    XForwardedProto,
+    XRealIp,
+}
+
+impl Kind {
+    fn of(name: &[u8]) -> Self {
+        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+        match name.len() {
+            2 if is("te") => Self::Hop,
+            4 if is("host") => Self::Host,
+            6 if is("expect") => Self::Expect,
+            7 if is("upgrade") => Self::Upgrade,
+            9 if is("forwarded") => Self::Forwarded,
+            9 if is("x-real-ip") => Self::XRealIp,
+            10 if is("connection") => Self::Connection,
+            10 if is("keep-alive") => Self::Hop,
+            14 if is("content-length") => Self::ContentLength,
+            14 if is("http2-settings") => Self::Hop,
+            15 if is("x-forwarded-for") => Self::XForwardedFor,
+            16 if is("x-forwarded-host") => Self::XForwardedHost,
+            16 if is("x-forwarded-port") => Self::XForwardedPort,
+            16 if is("proxy-connection") => Self::Hop,
+            17 if is("x-forwarded-proto") => Self::XForwardedProto,
+            17 if is("transfer-encoding") => Self::TransferEncoding,
+            18 if is("proxy-authenticate") => Self::Hop,
+            19 if is("proxy-authorization") => Self::Hop,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// One field line.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Field {
+    pub(crate) kind: Kind,
+    pub(crate) name: Span,
+    pub(crate) value: Span,
+}
+
+/// What the `Connection` fields of a head ask for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ConnectionOptions {
+    pub(crate) close: bool,
+    pub(crate) keep_alive: bool,
+    pub(crate) upgrade: bool,
+    names_fields: bool,
+}
+
+impl ConnectionOptions {
+    /// Takes one `Connection` value in.
+    pub(crate) fn add(&mut self, value: &[u8]) {
+        for option in list(value) {
+            match option.len() {
+                5 if option.eq_ignore_ascii_case(b"close") => self.close = true,
+                7 if option.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
+                10 if option.eq_ignore_ascii_case(b"keep-alive") => self.keep_alive = true,
+                _ => self.names_fields = true,
+            }
+        }
+    }
+
+    /// The connection outlives the message (RFC 9112, section 9.3).
+    pub(crate) fn persistent(&self, minor_version: u8) -> bool {
+        !self.close && (minor_version >= 1 || self.keep_alive)
+    }
+}
+
+/// The members of a comma-separated list, without white space and empty members.
+pub(crate) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value
+        .split(|byte| *byte == b',')
+        .map(<[u8]>::trim_ascii)
+        .filter(|member| !member.is_empty())
+}
+
+/// Takes over `parsed` into `fields`, whose spans refer to `head`.
+pub(crate) fn take_over(head: &[u8], parsed: &[httparse::Header<'_>], fields: &mut Vec<Field>) {
+    fields.clear();
+    fields.extend(parsed.iter().map(|field| Field {
+        kind: Kind::of(field.name.as_bytes()),
+        name: Span::of(head, field.name.as_bytes()),
+        value: Span::of(head, field.value),
+    }));
+}
+
+/// Removes the fields that the `Connection` fields name (RFC 9110, section 7.6.1).
+///
+/// Naming a field that every recipient needs is an attempt to make the next hop see another message than
+/// this one did, and is refused.
+pub(crate) fn remove_named(head: &[u8], options: ConnectionOptions, fields: &mut Vec<Field>) -> Result<(), Reject> {
+    if !options.names_fields {
+        return Ok(());
+    }
+    let mut named: Vec<&[u8]> = Vec::new();
+    for field in fields.iter().filter(|field| field.kind == Kind::Connection) {
+        named.extend(list(field.value.slice(head)));
+    }
+    if named
+        .iter()
+        .any(|name| matches!(Kind::of(name), Kind::Host | Kind::ContentLength | Kind::Connection))
+    {
+        return Err(Reject::bad("Connection names a field that is not for one hop only"));
+    }
+    fields.retain(|field| {
+        field.kind != Kind::Other
+            || !named
+                .iter()
+                .any(|name| name.eq_ignore_ascii_case(field.name.slice(head)))
+    });
+    Ok(())
+}
+
+/// The sentence for what the parser did not like.
+pub(crate) fn explain(error: httparse::Error) -> Reject {
+    match error {
+        httparse::Error::HeaderName => Reject::bad("a field name is empty or holds a character that is not allowed"),
+        httparse::Error::HeaderValue => Reject::bad("a field value holds a character that is not allowed"),
+        httparse::Error::NewLine => Reject::bad("a line of the head does not end in CR LF"),
+        httparse::Error::Token => Reject::bad("the method or the target holds a character that is not allowed"),
+        httparse::Error::Status => Reject::bad("the status line is not valid"),
+        httparse::Error::TooManyHeaders => Reject {
+            status: 431,
+            reason: "the head has more than 128 fields",
+        },
+        httparse::Error::Version => Reject {
+            status: 505,
+            reason: "only HTTP/1.0 and HTTP/1.1 are spoken here",
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_recognised_in_any_case() {
+        assert_eq!(Kind::of(b"Transfer-Encoding"), Kind::TransferEncoding);
+        assert_eq!(Kind::of(b"CONTENT-length"), Kind::ContentLength);
+        assert_eq!(Kind::of(b"Content_Length"), Kind::Other);
+        assert_eq!(Kind::of(b"te"), Kind::Hop);
+    }
+
+    #[test]
+    fn connection_options_are_a_list() {
+        let mut options = ConnectionOptions::default();
+        options.add(b" , Keep-Alive ,X-Secret");
+        assert!(options.keep_alive && options.names_fields && !options.close);
+        assert!(options.persistent(0));
+        options.add(b"close");
+        assert!(!options.persistent(1));
+    }
+}

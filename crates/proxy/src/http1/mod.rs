@@ -1,0 +1,51 @@
+//! HTTP/1.1 on the wire: heads, framing, bodies. Nothing here waits or owns a socket.
+
+pub(crate) mod answer;
+pub(crate) mod body;
+pub(crate) mod chunked;
+pub(crate) mod fields;
+pub(crate) mod framing;
+pub(crate) mod request;
+pub(crate) mod response;
+pub(crate) mod scan;
+pub(crate) mod target;
+pub(crate) mod write;
+
+/// Why a message is refused: the status for the client when the fault is the client's, and one sentence for
+/// whoever reads the answer. When the message came from a server, the client gets 502 instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reject {
+    pub(crate) status: u16,
+    pub(crate) reason: &'static str,
+}
+
+impl Reject {
+    /// 400 with this reason.
+    pub(crate) const fn bad(reason: &'static str) -> Self {
+        Self { status: 400, reason }
+    }
+}
+
+/// A part of a head: offsets into its bytes, so that a head can be kept without borrowing them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    /// The span of `part`, which lies inside `whole`.
+    pub(crate) fn of(whole: &[u8], part: &[u8]) -> Self {
+        let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
+        debug_assert!(start + part.len() <= whole.len(), "the part lies outside of the whole");
+        Self {
+            start: start as u32,
+            end: (start + part.len()) as u32,
+        }
+    }
+
+    /// The bytes it covers; empty when `whole` is not what it was taken from.
+    pub(crate) fn slice(self, whole: &[u8]) -> &[u8] {
+        whole.get(self.start as usize..self.end as usize).unwrap_or_default()
+    }
+}

@@ -1,0 +1,148 @@
+//! Request targets and authorities (RFC 9112, section 3.2; RFC 3986, section 3.2).
+
+use std::net::Ipv6Addr;
+
+use super::{Reject, Span};
+
+/// What a request target says.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Target {
+    /// What follows the authority: a path with its query, a query alone, `*`, or nothing.
+    pub(crate) path: Span,
+    /// The authority of a target in absolute form.
+    pub(crate) authority: Option<Span>,
+}
+
+impl Target {
+    /// Takes a target apart; spans refer to `head`.
+    pub(crate) fn parse(head: &[u8], method: &[u8], target: &[u8]) -> Result<Self, Reject> {
+        if target.iter().any(|byte| !byte.is_ascii_graphic() || *byte == b'#') {
+            return Err(Reject::bad("the target holds a character that must be percent-encoded"));
+        }
+        if target.starts_with(b"/") || (target == b"*" && method == b"OPTIONS") {
+            return Ok(Self {
+                path: Span::of(head, target),
+                authority: None,
+            });
+        }
+        let rest = after_scheme(target).ok_or(Reject::bad("the target is neither a path nor an http URL"))?;
+        let end = rest
+            .iter()
+            .position(|byte| matches!(byte, b'/' | b'?'))
+            .unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(end);
+        if !valid_authority(authority) {
+            return Err(Reject::bad("the authority of the target is not valid"));
+        }
+        Ok(Self {
+            path: Span::of(head, path),
+            authority: Some(Span::of(head, authority)),
+        })
+    }
+}
+
+fn after_scheme(target: &[u8]) -> Option<&[u8]> {
+    ["http://", "https://"].into_iter().find_map(|scheme| {
+        let (start, rest) = target.split_at_checked(scheme.len())?;
+        start.eq_ignore_ascii_case(scheme.as_bytes()).then_some(rest)
+    })
+}
+
+/// A host, perhaps with a port. No user information: it has no business in a request.
+pub(crate) fn valid_authority(authority: &[u8]) -> bool {
+    let (host, port) = split_port(authority);
+    let host_valid = match host.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]")) {
+        Some(address) => std::str::from_utf8(address).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok()),
+        // A comma is allowed by the grammar, but lets a joined pair of fields look like one name.
+        None => {
+            !host.is_empty()
+                && host
+                    .iter()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(byte))
+        }
+    };
+    host_valid && port.is_none_or(valid_port)
+}
+
+fn split_port(authority: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let after_host = authority.iter().rposition(|byte| *byte == b']').unwrap_or(0);
+    match authority[after_host..].iter().position(|byte| *byte == b':') {
+        Some(colon) => (
+            &authority[..after_host + colon],
+            Some(&authority[after_host + colon + 1..]),
+        ),
+        None => (authority, None),
+    }
+}
+
+/// Digits that fit a port; the grammar allows none at all.
+fn valid_port(port: &[u8]) -> bool {
+    port.is_empty()
+        || (port.iter().all(u8::is_ascii_digit)
+            && std::str::from_utf8(port).is_ok_and(|text| text.parse::<u16>().is_ok()))
+}
+
+/// Two authorities that name the same host and port of plain HTTP.
+pub(crate) fn same_authority(one: &[u8], other: &[u8]) -> bool {
+    let parts = |authority| {
+        let (host, port) = split_port(authority);
+        (host, port.filter(|port| !port.is_empty()).unwrap_or(b"80"))
+    };
+    let ((host, port), (other_host, other_port)) = (parts(one), parts(other));
+    host.eq_ignore_ascii_case(other_host) && port == other_port
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn authorities() {
+        for right in [
+            "a",
+            "a.example:80",
+            "127.0.0.1:8080",
+            "[::1]",
+            "[2001:db8::1]:443",
+            "a:",
+            "xn--bcher-kva.example",
+        ] {
+            assert!(valid_authority(right.as_bytes()), "{right}");
+        }
+        for wrong in [
+            "", ":80", "a:b", "a:65536", "user@a", "a b", "a/b", "[::1", "::1", "[v1.x]", "a,b", "a\\b", "[::1]x",
+        ] {
+            assert!(!valid_authority(wrong.as_bytes()), "{wrong}");
+        }
+        assert!(same_authority(b"A.example:80", b"a.example"));
+        assert!(!same_authority(b"a.example:81", b"a.example"));
+    }
+
+    #[test]
+    fn forms_of_targets() {
+        let parse = |method: &str, target: &str| {
+            Target::parse(target.as_bytes(), method.as_bytes(), target.as_bytes()).map(|parsed| {
+                let text = |span: Span| String::from_utf8(span.slice(target.as_bytes()).to_vec()).unwrap();
+                (text(parsed.path), parsed.authority.map(text))
+            })
+        };
+        let absolute = |path: &str| Ok((path.to_owned(), Some("a:8".to_owned())));
+        assert_eq!(parse("GET", "/x?y"), Ok(("/x?y".into(), None)));
+        assert_eq!(parse("OPTIONS", "*"), Ok(("*".into(), None)));
+        assert_eq!(parse("GET", "http://a:8/x"), absolute("/x"));
+        assert_eq!(parse("GET", "HTTP://a:8?x"), absolute("?x"));
+        assert_eq!(parse("GET", "http://a:8"), absolute(""));
+        for wrong in [
+            "*",
+            "x",
+            "ftp://a/",
+            "http:///x",
+            "http://u@a/",
+            "/a#b",
+            "a:80",
+            "/\u{fc}",
+        ] {
+            assert!(parse("GET", wrong).is_err(), "{wrong}");
+        }
+    }
+}

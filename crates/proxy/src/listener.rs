@@ -1,0 +1,138 @@
+//! Listening sockets: bound once for each worker, accepted from in a loop that waits rather than fails.
+
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use crate::serve;
+use crate::service::Service;
+use crate::worker::Worker;
+
+/// Connections the kernel holds ready for a worker that is busy.
+const BACKLOG: i32 = 4096;
+
+/// How long accepting rests when the process has no descriptor or memory left for another connection.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
+
+/// A bound socket of one worker and what is served on it.
+pub(crate) struct Bound {
+    pub(crate) socket: StdListener,
+    pub(crate) service: Arc<Service>,
+}
+
+/// Binds `count` sockets to `address`, among which the kernel shares out connections.
+///
+/// Port 0 becomes the same free port for all.
+pub(crate) fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<StdListener>> {
+    // Without this a second balancer would silently share the port of the first: SO_REUSEPORT asks no more
+    // than that both belong to the same user.
+    let alone = socket(address, false)?;
+    let address = alone.local_addr()?.as_socket().unwrap_or(address);
+    drop(alone);
+    (0..count).map(|_| socket(address, true).and_then(listen)).collect()
+}
+
+fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    socket.bind(&address.into())?;
+    if !shared {
+        // Two sockets may be bound to one address with SO_REUSEADDR, but only one may listen.
+        socket.listen(1)?;
+    }
+    Ok(socket)
+}
+
+fn listen(socket: Socket) -> io::Result<StdListener> {
+    // Accepted connections inherit it, which saves a call for each.
+    socket.set_tcp_nodelay(true)?;
+    socket.set_nonblocking(true)?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Serves connections of `bound` until `stop` is set; then what the kernel has already accepted, and no more.
+pub(crate) fn accept(
+    bound: Bound,
+    worker: Rc<Worker>,
+    mut stop: watch::Receiver<Option<Duration>>,
+) -> io::Result<impl Future<Output = ()>> {
+    let listener = TcpListener::from_std(bound.socket)?;
+    let service = bound.service;
+    Ok(async move {
+        loop {
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(Option::is_some) => break,
+                Some((client, room)) = accept_one(&listener, &service.room) => {
+                    spawn(client, room, &service, &worker);
+                }
+            }
+        }
+        while let Some(Some((client, room))) =
+            tokio::time::timeout(Duration::ZERO, accept_one(&listener, &service.room))
+                .await
+                .ok()
+        {
+            spawn(client, room, &service, &worker);
+        }
+    })
+}
+
+type Accepted = ((TcpStream, SocketAddr), OwnedSemaphorePermit);
+
+/// Waits for room first: a connection beyond the limit stays with the kernel until one ends.
+async fn accept_one(listener: &TcpListener, room: &Arc<Semaphore>) -> Option<Accepted> {
+    let room = Arc::clone(room).acquire_owned().await.ok()?;
+    loop {
+        match listener.accept().await {
+            Ok(client) => return Some((client, room)),
+            Err(error) if is_connection_error(&error) => {}
+            Err(_) => tokio::time::sleep(EXHAUSTED_PAUSE).await,
+        }
+    }
+}
+
+/// The client gave up before it was accepted; the next one may be fine.
+fn is_connection_error(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+fn spawn(client: (TcpStream, SocketAddr), room: OwnedSemaphorePermit, service: &Arc<Service>, worker: &Rc<Worker>) {
+    let (stream, address) = client;
+    let connection = serve::Connection {
+        stream,
+        address,
+        deadline: worker.timers.deadline(),
+        service: Arc::clone(service),
+        count: worker.client(),
+        worker: Rc::clone(worker),
+        room,
+    };
+    tokio::task::spawn_local(serve::serve(connection));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_is_taken_is_an_error_even_between_balancers() {
+        let first = bind("127.0.0.1:0".parse().unwrap(), 3).unwrap();
+        let address = first[0].local_addr().unwrap();
+        assert!(first.iter().all(|socket| socket.local_addr().unwrap() == address));
+        assert_eq!(bind(address, 2).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    }
+}

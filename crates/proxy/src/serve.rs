@@ -1,0 +1,487 @@
+//! One client connection: requests one after the other, each read, balanced, forwarded and answered.
+//!
+//! While a client is busy its connection has the state it needs at hand. Once it has been quiet for a while all
+//! of that is dropped, and what stays is a small task that waits for the next byte.
+
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use plimsoll_core::{Ask, Outcome, OutcomeKind, Permit, Refused, Time};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::buffer::{Buffer, Size};
+use crate::exchange::{End, Exchange, Parties, Trouble, client_left};
+use crate::http1::Reject;
+use crate::http1::answer::Answer;
+use crate::http1::framing::BodyLength;
+use crate::http1::request::MethodKind;
+use crate::http1::scan::Scan;
+use crate::http1::write::{self, ClientFacts, RequestRules};
+use crate::server_conn::{self, ConnectError, ServerConn};
+use crate::service::Service;
+use crate::timers::Deadline;
+use crate::tunnel;
+use crate::worker::{ClientCount, Desk, Worker};
+
+/// How long a quiet connection keeps its state: a client in a loop never waits for it to be built anew, and an
+/// idle one soon costs little.
+const WARM: Duration = Duration::from_secs(1);
+
+/// How long a graceful stop leaves an idle connection open: the next request may be on its way already, and is
+/// then answered with `Connection: close`.
+const STOP_GRACE: Duration = Duration::from_millis(500);
+
+/// How long a connection is drained after our last answer, so that the client can read it before the reset that
+/// unread bytes would cause (RFC 9112, section 9.6).
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Bytes drained so.
+const LINGER_BYTES: usize = 1024 * 1024;
+
+/// Room in a request line for all but the target: a method, two spaces, the version, CRLF.
+const BESIDE_TARGET: usize = 64;
+
+/// A client connection and what belongs to it as long as it lives.
+pub(crate) struct Connection {
+    pub(crate) stream: TcpStream,
+    pub(crate) address: SocketAddr,
+    pub(crate) deadline: Deadline,
+    pub(crate) service: Arc<Service>,
+    pub(crate) worker: Rc<Worker>,
+    pub(crate) count: ClientCount,
+    pub(crate) room: OwnedSemaphorePermit,
+}
+
+/// Serves a connection to its end.
+pub(crate) async fn serve(mut connection: Connection) {
+    let head_timeout = connection.service.listener.timeouts.head;
+    let mut idle_until = connection.worker.clock.now() + head_timeout;
+    loop {
+        // Boxed, so that an idle connection does not hold the memory of a busy one.
+        match Box::pin(Busy::new(&mut connection).run(idle_until)).await {
+            After::Park { until } => idle_until = until,
+            After::Close => break,
+        }
+        if connection.park(idle_until).await.is_break() {
+            break;
+        }
+    }
+    drop((connection.count, connection.room));
+}
+
+/// What becomes of a connection that is not busy any more.
+enum After {
+    Park { until: Time },
+    Close,
+}
+
+type Flow = std::ops::ControlFlow<()>;
+
+impl Connection {
+    /// Waits for the next byte; breaks when there will be none.
+    async fn park(&mut self, until: Time) -> Flow {
+        self.deadline.set(until);
+        let mut stopping = false;
+        poll_fn(|cx| {
+            if self.stream.poll_read_ready(cx).is_ready() {
+                return Poll::Ready(Flow::Continue(()));
+            }
+            self.shorten_for_stop(&mut stopping);
+            self.deadline.poll(cx).map(|()| Flow::Break(()))
+        })
+        .await
+    }
+
+    /// Once the worker stops, an idle connection has only the grace left.
+    fn shorten_for_stop(&self, noticed: &mut bool) {
+        if self.worker.stopping() && !std::mem::replace(noticed, true) {
+            self.deadline.set(self.worker.clock.now() + STOP_GRACE);
+        }
+    }
+}
+
+/// A connection with requests on it.
+struct Busy<'a> {
+    connection: &'a mut Connection,
+    input: Buffer,
+    client: ClientFacts,
+}
+
+/// What reading a head came to.
+enum HeadRead {
+    /// A head of this many bytes is parsed.
+    Head(usize),
+    /// Nothing has come for a while.
+    Quiet,
+    /// Nothing will come.
+    Closed,
+    Wrong(Reject),
+}
+
+/// What the connection is good for after a request.
+enum Next {
+    Request,
+    Close,
+    /// The client would take the end of the connection for the end of the response.
+    Reset,
+    /// The client has yet to read our answer, and may still be sending.
+    Linger,
+}
+
+impl<'a> Busy<'a> {
+    fn new(connection: &'a mut Connection) -> Self {
+        let port = connection.stream.local_addr().map_or(0, |address| address.port());
+        let client = ClientFacts::new(connection.address.ip(), port);
+        let input = Buffer::new(&connection.worker.buffers, Size::Head);
+        Self {
+            connection,
+            input,
+            client,
+        }
+    }
+
+    async fn run(mut self, mut idle_until: Time) -> After {
+        loop {
+            let mut desk = self.connection.worker.desk();
+            let next = match self.read_head(&mut desk, idle_until).await {
+                HeadRead::Head(length) => self.handle(&mut desk, length).await,
+                HeadRead::Quiet => {
+                    self.connection.worker.clear_desk(desk);
+                    return After::Park { until: idle_until };
+                }
+                HeadRead::Closed => Next::Close,
+                HeadRead::Wrong(reject) => self.answer(reject, None, true).await,
+            };
+            self.connection.worker.clear_desk(desk);
+            match next {
+                Next::Request => {}
+                Next::Close => return After::Close,
+                Next::Reset => {
+                    // Where this fails the connection is gone already.
+                    let _ = self.connection.stream.set_zero_linger();
+                    return After::Close;
+                }
+                Next::Linger => {
+                    self.linger().await;
+                    return After::Close;
+                }
+            }
+            let now = self.connection.worker.clock.now();
+            idle_until = now + self.connection.service.listener.timeouts.keep_alive;
+        }
+    }
+
+    async fn read_head(&mut self, desk: &mut Desk, idle_until: Time) -> HeadRead {
+        let Connection {
+            worker,
+            deadline,
+            service,
+            ..
+        } = &*self.connection;
+        let head_timeout = service.listener.timeouts.head;
+        let warm_until = worker.clock.now() + WARM;
+        let mut in_head = !self.input.is_empty();
+        deadline.set(if in_head {
+            worker.clock.now() + head_timeout
+        } else {
+            warm_until.min(idle_until)
+        });
+        let mut scan = Scan::default();
+        let mut stopping = false;
+        poll_fn(move |cx| {
+            loop {
+                if let Some(read) = self.take_head(desk, &mut scan) {
+                    return Poll::Ready(read);
+                }
+                if !in_head && !self.input.is_empty() {
+                    in_head = true;
+                    let connection = &self.connection;
+                    connection.deadline.set(connection.worker.clock.now() + head_timeout);
+                }
+                match self.input.poll_fill(&mut self.connection.stream, cx) {
+                    Poll::Ready(Ok(count)) if count > 0 => {}
+                    Poll::Ready(_) => return Poll::Ready(HeadRead::Closed),
+                    Poll::Pending => break,
+                }
+            }
+            if !in_head {
+                self.connection.shorten_for_stop(&mut stopping);
+            }
+            ready!(self.connection.deadline.poll(cx));
+            Poll::Ready(self.head_is_late(in_head, idle_until))
+        })
+        .await
+    }
+
+    fn head_is_late(&self, in_head: bool, idle_until: Time) -> HeadRead {
+        if in_head {
+            return HeadRead::Wrong(Reject {
+                status: 408,
+                reason: "the request head did not arrive in time",
+            });
+        }
+        let worker = &self.connection.worker;
+        if worker.stopping() || worker.clock.now() >= idle_until {
+            HeadRead::Closed
+        } else {
+            HeadRead::Quiet
+        }
+    }
+
+    /// Looks for a whole head in what has come so far.
+    fn take_head(&mut self, desk: &mut Desk, scan: &mut Scan) -> Option<HeadRead> {
+        let rules = &self.connection.service.listener;
+        if scan.in_first_line() {
+            // One empty line before a request is to be overlooked (RFC 9112, section 2.2); it costs no more to
+            // overlook any number within the time for a head.
+            while self.input.filled().starts_with(b"\r\n") {
+                self.input.consume(b"\r\n".len());
+                *scan = Scan::default();
+            }
+        }
+        if self.input.is_empty() {
+            return None;
+        }
+        let bytes = self.input.filled();
+        let bare_lf = rules.bare_lf == plimsoll_config::BareLf::Accept;
+        let length = match scan.head_length(bytes, bare_lf) {
+            Ok(Some(length)) if length <= rules.max_head => length,
+            Ok(None) if scan.in_first_line() && bytes.len() > rules.max_target + BESIDE_TARGET => {
+                return Some(HeadRead::Wrong(Reject {
+                    status: 414,
+                    reason: "the target is too long",
+                }));
+            }
+            Ok(None) if bytes.len() < rules.max_head => return None,
+            Ok(_) => {
+                return Some(HeadRead::Wrong(Reject {
+                    status: 431,
+                    reason: "the request head is too large",
+                }));
+            }
+            Err(reject) => return Some(HeadRead::Wrong(reject)),
+        };
+        Some(match desk.request.parse(&bytes[..length], rules.max_target) {
+            Ok(()) => HeadRead::Head(length),
+            Err(reject) => HeadRead::Wrong(reject),
+        })
+    }
+
+    /// Balances and forwards the request whose head is on the desk.
+    async fn handle(&mut self, desk: &mut Desk, head_length: usize) -> Next {
+        let Connection { worker, service, .. } = &*self.connection;
+        let (worker, service) = (Rc::clone(worker), Arc::clone(service));
+        if let BodyLength::Known(length) = desk.request.body
+            && service.listener.max_body.is_some_and(|max| length > max)
+        {
+            let reject = Reject {
+                status: 413,
+                reason: "the request body is too large",
+            };
+            return self.answer(reject, Some(desk), true).await;
+        }
+        let now = worker.clock.now();
+        let permit = match service.pool.pick(&Ask {
+            now,
+            random: worker.random(),
+        }) {
+            Ok(permit) => permit,
+            Err(refused) => return self.refuse(refused, desk, head_length).await,
+        };
+        let server = service.host_for(permit.server(), desk.request.host.is_some());
+        let rules = RequestRules {
+            forward: &service.listener.forward,
+            client: &self.client,
+            server,
+        };
+        desk.to_server.clear();
+        write::request(
+            &mut desk.to_server,
+            &self.input.filled()[..head_length],
+            &desk.request,
+            &rules,
+        );
+        self.input.consume(head_length);
+        let certain = !desk.request.method_kind.idempotent();
+        let idle = worker.idle.borrow_mut().take(permit.server(), now, certain);
+        self.exchange(desk, permit, idle, &service, &worker).await
+    }
+
+    async fn exchange(
+        &mut self,
+        desk: &mut Desk,
+        mut permit: Permit,
+        mut idle: Option<ServerConn>,
+        service: &Service,
+        worker: &Worker,
+    ) -> Next {
+        loop {
+            let server = match idle.take() {
+                Some(server) => server,
+                None => match Box::pin(self.connect(&permit, service)).await {
+                    Ok(server) => server,
+                    Err(failure) => return self.connect_failed(failure, permit, desk).await,
+                },
+            };
+            let Connection { stream, deadline, .. } = &mut *self.connection;
+            let parties = Parties {
+                worker,
+                service,
+                deadline,
+                client: stream,
+                input: &mut self.input,
+                desk,
+            };
+            let mut exchange = Exchange::new(parties, permit, server);
+            match poll_fn(|cx| exchange.poll(cx)).await {
+                Ok(End::Done { keep: true }) => return Next::Request,
+                Ok(End::Done { keep: false }) if exchange.request_read() => return Next::Close,
+                Ok(End::Done { keep: false }) => return Next::Linger,
+                Ok(End::Upgraded) => {
+                    if let Some((permit, server, from_server)) = exchange.into_tunnel() {
+                        Box::pin(self.tunnel(permit, server, from_server, service)).await;
+                    }
+                    return Next::Close;
+                }
+                Err(Trouble::ServerStale) => match exchange.into_permit() {
+                    Some(taken_back) => permit = taken_back,
+                    None => return Next::Close,
+                },
+                Err(trouble) => {
+                    let answered = exchange.answering();
+                    let truncated = exchange.ends_with_connection();
+                    let read = exchange.request_read();
+                    exchange.give_up(&trouble);
+                    return match trouble.answer() {
+                        _ if truncated => Next::Reset,
+                        Some(reject) if !answered => self.answer(reject, Some(desk), !read).await,
+                        _ => Next::Close,
+                    };
+                }
+            }
+        }
+    }
+
+    /// Opens a connection to the server of `permit`; `None` in the error when the client has left meanwhile.
+    async fn connect(&mut self, permit: &Permit, service: &Service) -> Result<ServerConn, Option<ConnectError>> {
+        let connecting = server_conn::connect(permit.server(), service.pool_rules.timeouts.connect);
+        tokio::pin!(connecting);
+        poll_fn(|cx: &mut Context<'_>| {
+            if let Poll::Ready(result) = connecting.as_mut().poll(cx) {
+                return Poll::Ready(result.map_err(Some));
+            }
+            if client_left(&mut self.connection.stream, &mut self.input, cx) {
+                return Poll::Ready(Err(None));
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    async fn connect_failed(&mut self, failure: Option<ConnectError>, permit: Permit, desk: &Desk) -> Next {
+        let total = self.connection.worker.clock.now().saturating_since(permit.picked_at());
+        let (kind, status, reason) = match failure {
+            None => {
+                permit.finish(Outcome::of(OutcomeKind::Aborted, total));
+                return Next::Close;
+            }
+            Some(ConnectError::TimedOut) => (
+                OutcomeKind::ConnectFailed,
+                504,
+                "connecting to the server took too long",
+            ),
+            Some(ConnectError::Failed(_)) => (OutcomeKind::ConnectFailed, 502, "the server could not be connected to"),
+        };
+        permit.finish(Outcome::of(kind, total));
+        let unread = desk.request.body != BodyLength::None;
+        self.answer(Reject { status, reason }, Some(desk), unread).await
+    }
+
+    async fn refuse(&mut self, refused: Refused, desk: &Desk, head_length: usize) -> Next {
+        let reason = match refused {
+            Refused::NoServer => "no server is configured",
+            Refused::AllFull => "all servers are at their limit",
+            _ => "no server is available",
+        };
+        self.input.consume(head_length);
+        let unread = desk.request.body != BodyLength::None;
+        self.answer(Reject { status: 503, reason }, Some(desk), unread).await
+    }
+
+    /// Gives an answer of our own to the request on `desk`, or to whatever it was that could not be parsed.
+    async fn answer(&mut self, reject: Reject, desk: Option<&Desk>, unread: bool) -> Next {
+        let Connection {
+            stream,
+            worker,
+            service,
+            ..
+        } = &mut *self.connection;
+        let persistent = desk.is_some_and(|desk| desk.request.persistent && desk.request.minor_version >= 1);
+        let close = unread || !persistent || worker.stopping();
+        let answer = Answer {
+            status: reject.status,
+            reason: reject.reason,
+            retry_after: (reject.status == 503).then_some(service.pool_rules.retry_after),
+            close,
+            bodiless: desk.is_some_and(|desk| desk.request.method_kind == MethodKind::Head),
+        };
+        let mut bytes = Vec::new();
+        answer.write(&mut bytes);
+        let patience = service.listener.timeouts.body;
+        match tokio::time::timeout(patience, stream.write_all(&bytes)).await {
+            Ok(Ok(())) if close => Next::Linger,
+            Ok(Ok(())) => Next::Request,
+            _ => Next::Close,
+        }
+    }
+
+    async fn tunnel(&mut self, permit: Permit, mut server: ServerConn, mut from_server: Buffer, service: &Service) {
+        let Connection {
+            stream,
+            deadline,
+            worker,
+            ..
+        } = &mut *self.connection;
+        let idle = service.pool_rules.timeouts.tunnel;
+        let ends = tunnel::Ends {
+            stream,
+            from: &mut self.input,
+        };
+        let server_ends = tunnel::Ends {
+            stream: &mut server.stream,
+            from: &mut from_server,
+        };
+        let moved = tunnel::Tunnel::new(ends, server_ends)
+            .run(deadline, &worker.clock, idle)
+            .await;
+        let total = worker.clock.now().saturating_since(permit.picked_at());
+        permit.finish(Outcome::success(total, total).with_bytes(moved.to_server, moved.to_client));
+    }
+
+    /// Tells the client that no more comes, and reads on for a while so that it gets to see the answer.
+    async fn linger(&mut self) {
+        let Self { connection, input, .. } = self;
+        let Connection { stream, .. } = &mut **connection;
+        if stream.shutdown().await.is_err() {
+            return;
+        }
+        let drain = async {
+            let mut drained = 0;
+            while drained < LINGER_BYTES {
+                input.release();
+                match poll_fn(|cx| input.poll_fill(stream, cx)).await {
+                    Ok(count) if count > 0 => drained += count,
+                    _ => break,
+                }
+            }
+        };
+        // Whether the client or our patience ends it makes no difference.
+        let _ = tokio::time::timeout(LINGER, drain).await;
+    }
+}

@@ -1,0 +1,117 @@
+//! Bytes both ways, for connections that have switched to another protocol.
+//!
+//! Like everywhere else no memory is held while nothing flows, so ten thousand quiet WebSockets cost little.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::AsyncWrite;
+use tokio::net::TcpStream;
+
+use crate::buffer::Buffer;
+use crate::clock::Clock;
+use crate::timers::Deadline;
+
+/// One end of a tunnel and what has come from it.
+pub(crate) struct Ends<'a> {
+    pub(crate) stream: &'a mut TcpStream,
+    pub(crate) from: &'a mut Buffer,
+}
+
+/// Bytes that went through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Moved {
+    pub(crate) to_server: u64,
+    pub(crate) to_client: u64,
+}
+
+/// A tunnel between a client and a server.
+pub(crate) struct Tunnel<'a> {
+    client: Ends<'a>,
+    server: Ends<'a>,
+    to_server: Direction,
+    to_client: Direction,
+}
+
+/// How far one direction is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Direction {
+    state: State,
+    moved: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Open,
+    /// The sender has closed; the receiver is being told.
+    Closing,
+    Closed,
+}
+
+impl<'a> Tunnel<'a> {
+    pub(crate) fn new(client: Ends<'a>, server: Ends<'a>) -> Self {
+        Self {
+            client,
+            server,
+            to_server: Direction::default(),
+            to_client: Direction::default(),
+        }
+    }
+
+    /// Runs until both ends have closed, one has failed, or nothing has moved for `idle`.
+    pub(crate) async fn run(mut self, deadline: &Deadline, clock: &Clock, idle: Duration) -> Moved {
+        let mut moved_before = None;
+        poll_fn(|cx| {
+            let forth = self.to_server.poll(&mut self.client, self.server.stream, cx);
+            let back = self.to_client.poll(&mut self.server, self.client.stream, cx);
+            match (forth, back) {
+                (Poll::Ready(Err(_)), _) | (_, Poll::Ready(Err(_))) => return Poll::Ready(()),
+                (Poll::Ready(_), Poll::Ready(_)) => return Poll::Ready(()),
+                _ => {}
+            }
+            let moved = self.moved();
+            if moved_before.replace(moved) != Some(moved) {
+                deadline.set(clock.now() + idle);
+            }
+            deadline.poll(cx)
+        })
+        .await;
+        self.moved()
+    }
+
+    fn moved(&self) -> Moved {
+        Moved {
+            to_server: self.to_server.moved,
+            to_client: self.to_client.moved,
+        }
+    }
+}
+
+impl Direction {
+    fn poll(&mut self, from: &mut Ends<'_>, to: &mut TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            while !from.from.is_empty() {
+                match ready!(Pin::new(&mut *to).poll_write(cx, from.from.filled()))? {
+                    0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                    count => {
+                        from.from.consume(count);
+                        self.moved += count as u64;
+                    }
+                }
+            }
+            match self.state {
+                State::Open if ready!(from.from.poll_fill(from.stream, cx))? == 0 => self.state = State::Closing,
+                State::Open => {}
+                State::Closing => {
+                    ready!(Pin::new(&mut *to).poll_shutdown(cx))?;
+                    self.state = State::Closed;
+                }
+                State::Closed => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+}
