@@ -101,7 +101,8 @@ impl Installed {
         // nginx tells its version on stderr.
         let text = [output.stdout, output.stderr].concat();
         let text = String::from_utf8_lossy(&text);
-        let version = text.lines().next().unwrap_or("unknown version").trim().to_owned();
+        let said = text.lines().next().filter(|_| output.status.success());
+        let version = said.unwrap_or("unknown version").trim().to_owned();
         Ok(Self { name, program, version })
     }
 }

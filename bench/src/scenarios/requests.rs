@@ -52,9 +52,7 @@ impl<'a> Stand<'a> {
         let servers = &origin.ports()[..row.servers];
         let running = Running::start(installed, servers, plan.cores.proxy, &room);
         interrupt::check()?;
-        let running = running
-            .map_err(|error| row.failure = Some(format!("{error:#}")))
-            .ok();
+        let running = running.map_err(|error| row.failure = Some(format!("{error:#}"))).ok();
         Ok(Self {
             row,
             running,
@@ -113,12 +111,7 @@ struct Place<'a> {
     cores: Cores,
 }
 
-fn visit(
-    place: Place<'_>,
-    workload: Workload,
-    lead_in: Duration,
-    window: Option<Duration>,
-) -> anyhow::Result<Visit> {
+fn visit(place: Place<'_>, workload: Workload, lead_in: Duration, window: Option<Duration>) -> anyhow::Result<Visit> {
     let mut load = Load::start(place.running.address(), workload)?;
     let mut failure = load.drive(lead_in)?.first_error;
     let mut sample = None;
@@ -149,14 +142,9 @@ struct Measured {
 
 impl Measured {
     fn take(place: Place<'_>, load: &mut Load, window: Duration) -> anyhow::Result<Self> {
-        let Place {
-            running,
-            origin,
-            cores,
-        } = place;
+        let Place { running, origin, cores } = place;
         let us = Pid(std::process::id());
-        let core_work =
-            || anyhow::Ok(accounting::core_work(cores.proxy)? + accounting::core_work(cores.load)?);
+        let core_work = || anyhow::Ok(accounting::core_work(cores.proxy)? + accounting::core_work(cores.load)?);
         // Asked outside the snapshots, and of the origin itself.
         let accepted_before = load::connections_accepted(origin.address())?;
         let (work_before, ours_before) = (core_work()?, CpuSnapshot::read(us)?);
