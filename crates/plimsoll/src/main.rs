@@ -1,6 +1,8 @@
 //! The program: arguments, wiring, signals, exit codes.
 use plimsoll_core::{PoolSpec, Pools, ServerSpec};
 use plimsoll_proxy::{Clock, Proxy};
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() {
     let config = plimsoll_config::load(std::path::Path::new(&std::env::args().nth(2).unwrap())).unwrap_or_else(|e| {
         eprintln!("{e}");
