@@ -167,19 +167,20 @@ impl<'a> Exchange<'a> {
         self.poll_deadline(cx)
     }
 
-    /// The response has begun to reach the client; no other can be given.
+    /// A response has begun to reach the client, interim or final; no other can be given now.
     pub(crate) fn answering(&self) -> bool {
-        self.phase == Phase::Body
+        self.phase != Phase::Head && self.receiving.written > 0
     }
 
     /// The client tells the end of the response from the end of the connection only.
     pub(crate) fn ends_with_connection(&self) -> bool {
-        self.phase == Phase::Body && self.parties.desk.response_framing == BodyLength::UntilClose
+        self.phase == Phase::Body && self.answering() && self.parties.desk.response_framing == BodyLength::UntilClose
     }
 
-    /// All of the request has been read from the client.
+    /// All of the request has been read from the client, and none of it is left in the buffer to be taken for the
+    /// next one.
     pub(crate) fn request_read(&self) -> bool {
-        self.sending.source_ended()
+        self.sending.source_ended() && self.sending.staged_input() == 0
     }
 
     /// Gives up: the permit ends so, and the server's connection is closed.
@@ -251,7 +252,7 @@ impl<'a> Exchange<'a> {
         if self.server.is_some() && self.parties.desk.response.status == 101 {
             return End::Upgraded;
         }
-        End::Done { keep: self.keep_client && self.sending.source_ended() }
+        End::Done { keep: self.keep_client && self.request_read() }
     }
 
     fn poll_to_client(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
@@ -328,6 +329,7 @@ impl<'a> Exchange<'a> {
     fn begin_response(&mut self, length: usize) -> Result<(), Trouble> {
         let now = self.parties.worker.now();
         self.first_byte = self.since_pick(now);
+        let request_read = self.sent && self.request_read();
         let Parties { desk, worker, .. } = &mut self.parties;
         let Desk { request, response, response_framing, to_client, .. } = &mut **desk;
         *response_framing = match response.body {
@@ -335,11 +337,8 @@ impl<'a> Exchange<'a> {
             BodyLength::UntilClose => BodyLength::Chunked,
             other => other,
         };
-        self.keep_client = request.persistent
-            && self.sent
-            && self.sending.source_ended()
-            && *response_framing != BodyLength::UntilClose
-            && !worker.stopping();
+        self.keep_client =
+            request.persistent && request_read && *response_framing != BodyLength::UntilClose && !worker.stopping();
         let connection = match (response.status, self.keep_client, request.minor_version) {
             (101, ..) => "upgrade",
             (_, false, _) => "close",

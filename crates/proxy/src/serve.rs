@@ -7,7 +7,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use plimsoll_config::BareLf;
@@ -290,8 +290,11 @@ impl<'a> Busy<'a> {
             let mut exchange = Exchange::new(parties, permit, server);
             match poll_fn(|cx| exchange.poll(cx)).await {
                 Ok(End::Done { keep: true }) => return Next::Request,
-                Ok(End::Done { keep: false }) if exchange.request_read() => return Next::Close,
-                Ok(End::Done { keep: false }) => return Next::Linger,
+                Ok(End::Done { keep: false }) => {
+                    let read = exchange.request_read();
+                    drop(exchange);
+                    return if read && self.all_read() { Next::Close } else { Next::Linger };
+                }
                 Ok(End::Upgraded) => {
                     if let Some((permit, server, from_server)) = exchange.into_tunnel() {
                         Box::pin(self.tunnel(permit, server, from_server, service)).await;
@@ -315,6 +318,13 @@ impl<'a> Busy<'a> {
                 }
             }
         }
+    }
+
+    /// The client has sent nothing that is not read: closing will not reset the connection and so cut off what is
+    /// still on its way to the client.
+    fn all_read(&self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        self.input.is_empty() && self.connection.stream.poll_read_ready(&mut cx).is_pending()
     }
 
     /// Opens a connection to the server of `permit`; `None` in the error when the client has left meanwhile.

@@ -3,6 +3,7 @@
 use super::Reject;
 use super::chunked::{Chunked, Decoded};
 use super::framing::BodyLength;
+use super::trailers;
 
 /// What is left of a body.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ impl Body {
             Self::Chunked(decoder) => {
                 let done = decoder.decode(input)?;
                 if done.ended {
-                    trailers = decoder.take_trailers();
+                    trailers = trailers::rewrite(&decoder.take_trailers())?;
                 }
                 done
             }

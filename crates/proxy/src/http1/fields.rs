@@ -26,7 +26,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    fn of(name: &[u8]) -> Self {
+    pub(crate) fn of(name: &[u8]) -> Self {
         let Some(first) = name.first() else { return Self::Other };
         let (known, kind) = match (name.len(), first | 0x20) {
             (2, b't') => ("te", Self::Hop),

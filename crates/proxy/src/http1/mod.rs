@@ -10,6 +10,7 @@ pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod scan;
 pub(crate) mod target;
+pub(crate) mod trailers;
 pub(crate) mod write;
 
 /// Why a message is refused: the status for the client when the fault is the client's, and one sentence for

@@ -142,10 +142,14 @@ fn explain(error: httparse::Error, head: &[u8]) -> Reject {
     let version = first_line.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
     let is_version = matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
         if major.is_ascii_digit() && minor.is_ascii_digit());
-    if error == httparse::Error::Version && !is_version {
-        return Reject::bad("the request line has no HTTP version");
+    match error {
+        httparse::Error::Version if !is_version => Reject::bad("the request line has no HTTP version"),
+        // The parser looked for the version elsewhere, so there is a space too many.
+        httparse::Error::Version if version == b"HTTP/1.0" || version == b"HTTP/1.1" => {
+            Reject::bad("the request line is not a method, a target and a version")
+        }
+        _ => fields::explain(error),
     }
-    fields::explain(error)
 }
 
 #[cfg(test)]
