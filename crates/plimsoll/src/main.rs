@@ -8,6 +8,7 @@
 mod arguments;
 mod check;
 mod console;
+mod demo;
 mod failure;
 mod limits;
 mod names;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Serve(arguments) => serve::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Schema => Ok(console::print(&format!("{:#}\n", plimsoll_config::schema()))?),
         Command::Reference => Ok(console::print(&plimsoll_config::reference())?),
