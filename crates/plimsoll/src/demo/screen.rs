@@ -37,17 +37,38 @@ impl Screen {
         if self.lines > 0 {
             queue!(out, MoveToPreviousLine(self.lines), Clear(ClearType::FromCursorDown))?;
         }
-        // A line that wraps, or a table higher than the screen, would leave remains of the one before.
         // One that does not know its size says that it has none.
         let known = size().ok().filter(|&(width, height)| width > 0 && height > 0);
-        let (width, height) = known.unwrap_or((80, 24));
-        let fitting = table.lines().take(usize::from(height).saturating_sub(1));
-        self.lines = 0;
-        for line in fitting {
-            let cut: String = line.chars().take(usize::from(width)).collect();
-            writeln!(out, "{cut}")?;
-            self.lines += 1;
+        let shown = fitting(table, known.unwrap_or(USUAL_SIZE));
+        self.lines = shown.len() as u16;
+        for line in shown {
+            writeln!(out, "{line}")?;
         }
         out.flush()
+    }
+}
+
+/// Columns and rows of a terminal that does not tell.
+const USUAL_SIZE: (u16, u16) = (80, 24);
+
+/// As much of `table` as a terminal shows: a line that wraps, or a table higher than the screen, would leave remains
+/// when the next one replaces it. The cursor's line below it counts.
+fn fitting(table: &str, (width, height): (u16, u16)) -> Vec<String> {
+    let lines = table.lines().take(usize::from(height).saturating_sub(1));
+    lines
+        .map(|line| line.chars().take(usize::from(width)).collect())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_cut_to_the_terminal() {
+        let table = "██ one\ntwo\nthree\n";
+        assert_eq!(fitting(table, (4, 3)), ["██ o", "two"]);
+        assert_eq!(fitting(table, USUAL_SIZE), ["██ one", "two", "three"]);
+        assert!(fitting(table, (80, 1)).is_empty());
     }
 }

@@ -68,11 +68,9 @@ pub(super) fn render(scene: &Scene, now: &Reading, before: Option<&Reading>) -> 
 }
 
 fn head(scene: &Scene, now: &Reading) -> String {
-    let (address, seconds) = (scene.address, now.at.saturating_since(Time::ZERO).as_secs());
-    format!(
-        "three servers behind http://{address}/, {}, {} requests/s, {seconds} s\ntry: curl http://{address}/\n\n",
-        now.stats.policy, scene.rate
-    )
+    let (policy, seconds) = (&now.stats.policy, now.at.saturating_since(Time::ZERO).as_secs());
+    let (rate, address) = (scene.rate, scene.address);
+    format!("three servers, {policy}, {rate} requests/s, {seconds} s\ntry: curl http://{address}/\n\n")
 }
 
 /// A line of the table: the name, the cells under the titles, and a bar. Writing to a String cannot fail.
