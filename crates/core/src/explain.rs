@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::rank::Ranking;
-use crate::snapshot::{Member, Snapshot};
+use crate::snapshot::{Details, Member, Snapshot};
 use crate::turn::Clock;
 use crate::{AdminState, Ask, Refused, ServerId, View};
 
@@ -67,36 +67,47 @@ impl Explanation {
         let choice = snapshot.policy.choose(&view, ask);
         let primary_serves = (0..view.primaries()).any(|i| view.eligible(i));
         let ranking = snapshot.policy.ranking().unwrap_or(Ranking::Load);
-        let consider = |member: &Member| {
+        let consider = |(member, details): (&Member, &Details)| {
             let in_flight = member.live.slots.in_flight();
             let turn = member.live.turn.ahead(clock);
             Considered {
-                id: member.server.id().clone(),
+                id: details.server.id().clone(),
                 in_flight,
                 weight: member.weight,
-                limit: member.limit,
+                limit: details.limit,
                 backup: member.backup,
                 score: match ranking {
                     Ranking::Turn => turn,
-                    _ => ranking.load(&member.live, (in_flight, member.weight), ask.now).as_f64(),
+                    _ => ranking
+                        .load(&member.live, (in_flight, member.weight), ask.now)
+                        .as_f64(),
                 },
                 turn,
-                verdict: verdict(member, in_flight, primary_serves),
+                verdict: verdict((member, details.state), in_flight, primary_serves),
             }
         };
         Self {
             pool: pool.to_owned(),
             policy: snapshot.policy.name().to_owned(),
             picked: match choice {
-                Some(choice) => Ok(snapshot.members[choice.index()].server.id().clone()),
+                Some(choice) => Ok(snapshot.details[choice.index()].server.id().clone()),
                 None => Err(snapshot.why_none()),
             },
-            servers: snapshot.members.iter().map(consider).collect(),
+            servers: snapshot
+                .members
+                .iter()
+                .zip(&snapshot.details)
+                .map(consider)
+                .collect(),
         }
     }
 }
 
-fn verdict(member: &Member, in_flight: u32, primary_serves: bool) -> Verdict {
+fn verdict(
+    (member, state): (&Member, AdminState),
+    in_flight: u32,
+    primary_serves: bool,
+) -> Verdict {
     if member.eligible(in_flight) {
         return if member.backup && primary_serves {
             Verdict::Standby
@@ -104,7 +115,7 @@ fn verdict(member: &Member, in_flight: u32, primary_serves: bool) -> Verdict {
             Verdict::Eligible
         };
     }
-    match member.state {
+    match state {
         AdminState::Down => Verdict::Down,
         AdminState::Drain => Verdict::Draining,
         AdminState::Ready if member.weight == 0 => Verdict::WeightZero,
@@ -127,10 +138,18 @@ impl fmt::Display for Verdict {
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let longest = self.servers.iter().map(|server| server.id.name().chars().count()).max();
+        let longest = self
+            .servers
+            .iter()
+            .map(|server| server.id.name().chars().count())
+            .max();
         let width = longest.unwrap_or(0).max("server".len());
         writeln!(f, "pool {} by {}", self.pool, self.policy)?;
-        writeln!(f, "  {:width$}  in flight  weight   score     turn  verdict", "server")?;
+        writeln!(
+            f,
+            "  {:width$}  in flight  weight   score     turn  verdict",
+            "server"
+        )?;
         for server in &self.servers {
             let mark = if self.picked.as_ref() == Ok(&server.id) {
                 '>'

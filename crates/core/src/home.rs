@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use crate::Time;
 use crate::server::Live;
 use crate::snapshot::Snapshot;
+use crate::tournament::Reach;
 use crate::turn::Clock;
 
 /// The current snapshot of a pool and its virtual clock. Servers hold it, so that a permit can be dropped
@@ -20,13 +21,13 @@ pub(crate) struct Home {
 impl Home {
     /// Brings the index, if there is one, up to date with a server whose rank has just changed.
     #[inline]
-    pub(crate) fn repair(&self, live: &Live, now: Time) {
+    pub(crate) fn repair(&self, live: &Live, reach: Reach, now: Time) {
         if let Some((generation, index)) = live.place.read() {
             let snapshot = self.current.load();
             // A snapshot newer than the place is being put in force, and will repair this place once it
             // is; one older than the place cannot be met (see `Place`).
             if snapshot.generation == generation {
-                snapshot.repair(index, now);
+                snapshot.repair(index, reach, now);
             }
         }
     }
@@ -57,7 +58,8 @@ impl Place {
     }
 
     pub(crate) fn set(&self, generation: u64, index: usize) {
-        self.0.store(generation << INDEX_BITS | index as u64, Ordering::SeqCst);
+        self.0
+            .store(generation << INDEX_BITS | index as u64, Ordering::SeqCst);
     }
 
     #[inline]

@@ -55,8 +55,10 @@ impl Latency {
         } else {
             sample + halved(average - sample, elapsed)
         };
-        self.word
-            .store(u64::from(next) << 32 | u64::from(ticks(now)), Ordering::Relaxed);
+        self.word.store(
+            u64::from(next) << 32 | u64::from(ticks(now)),
+            Ordering::Relaxed,
+        );
     }
 
     /// The cost of one request in microseconds at `now`, with `in_flight` at work: at least the floor, and
@@ -123,7 +125,10 @@ mod tests {
         assert_eq!(latency.cost(1, after(1)), stepped(800_000));
         latency.learn(Duration::from_millis(10), after(5001));
         let fallen = latency.cost(1, after(5001));
-        assert!((stepped(400_000)..=stepped(410_000)).contains(&fallen), "{fallen}");
+        assert!(
+            (stepped(400_000)..=stepped(410_000)).contains(&fallen),
+            "{fallen}"
+        );
     }
 
     #[test]
@@ -132,7 +137,10 @@ mod tests {
         latency.learn(Duration::from_secs(8), after(0));
         assert_eq!(latency.cost(2, after(60_000)), stepped(8_000_000));
         let idle = latency.cost(0, after(10_000));
-        assert!((stepped(1_990_000)..=stepped(2_010_000)).contains(&idle), "{idle}");
+        assert!(
+            (stepped(1_990_000)..=stepped(2_010_000)).contains(&idle),
+            "{idle}"
+        );
         assert_eq!(latency.cost(0, after(600_000)), stepped(FLOOR_MICROS));
     }
 

@@ -4,6 +4,7 @@
 //! program of yours and a simulation run the very same code.
 
 mod explain;
+mod histogram;
 mod home;
 mod latency;
 mod outcome;
@@ -22,6 +23,7 @@ mod stats;
 mod sync;
 mod tally;
 mod time;
+mod tournament;
 mod turn;
 mod view;
 

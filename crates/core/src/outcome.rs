@@ -40,7 +40,11 @@ impl Outcome {
     /// The same with the bytes that went to the server and came from it.
     #[must_use]
     pub const fn with_bytes(self, sent: u64, received: u64) -> Self {
-        Self { sent, received, ..self }
+        Self {
+            sent,
+            received,
+            ..self
+        }
     }
 }
 

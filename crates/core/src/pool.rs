@@ -1,6 +1,6 @@
 //! A pool: servers, and the rule by which one is picked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,9 +9,12 @@ use arc_swap::ArcSwap;
 use crate::home::Home;
 use crate::policy::Policy;
 use crate::rank::Ranking;
-use crate::snapshot::{Member, Snapshot};
-use crate::turn::Clock;
-use crate::{Explanation, MemberStats, Permit, PoolSpec, PoolStats, Refused, Server, ServerId, ServerSpec, Time};
+use crate::snapshot::{Details, Member, Snapshot};
+use crate::turn::{Clock, stride};
+use crate::{
+    Explanation, MemberStats, Permit, PoolSpec, PoolStats, Refused, Server, ServerId, ServerSpec,
+    Time,
+};
 
 /// What one pick is given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,7 +49,12 @@ impl Pool {
 
     /// A pool of these servers with a policy of your own. It keeps the policy through every
     /// [`apply`](Pool::apply), whatever the spec's `policy` says.
-    pub fn with_policy(name: &str, policy: Arc<dyn Policy>, servers: Vec<ServerSpec>, now: Time) -> Self {
+    pub fn with_policy(
+        name: &str,
+        policy: Arc<dyn Policy>,
+        servers: Vec<ServerSpec>,
+        now: Time,
+    ) -> Self {
         let pool = Self::empty(name, Arc::clone(&policy), Some(policy));
         pool.apply(
             PoolSpec {
@@ -99,11 +107,14 @@ impl Pool {
     pub fn apply(&self, spec: PoolSpec, now: Time) {
         let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.home.current.load_full();
-        let policy = self.own_policy.clone().unwrap_or_else(|| spec.policy.policy());
+        let policy = self
+            .own_policy
+            .clone()
+            .unwrap_or_else(|| spec.policy.policy());
         let mut roster = Roster::new(&old, std::mem::take(&mut *leaving));
-        let members = roster.enlist(&self.name, &self.home, &spec.servers);
+        let members = roster.enlist(&self.name, &self.home, spec.servers);
         let new = Arc::new(Snapshot::new(old.generation + 1, policy, members));
-        self.home.put_in_force(&new, roster.servers(), now);
+        self.home.put_in_force(&new, roster.unlisted(), now);
         *leaving = roster.rest();
         drop(old);
         // Only permits, callers and snapshots still in use can hold a server now; once none does, nothing
@@ -115,9 +126,9 @@ impl Pool {
     pub fn servers(&self) -> Vec<Arc<Server>> {
         let snapshot = self.home.current.load();
         snapshot
-            .members
+            .details
             .iter()
-            .map(|member| Arc::clone(&member.server))
+            .map(|details| Arc::clone(&details.server))
             .collect()
     }
 
@@ -125,12 +136,13 @@ impl Pool {
     pub fn stats(&self) -> PoolStats {
         let leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
         let snapshot = self.home.current.load_full();
-        let listed = snapshot.members.iter().map(|member| MemberStats {
-            server: member.server.stats(),
+        let members = snapshot.members.iter().zip(&snapshot.details);
+        let listed = members.map(|(member, details)| MemberStats {
+            server: details.server.stats(),
             weight: member.weight,
-            limit: member.limit,
+            limit: details.limit,
             backup: member.backup,
-            state: member.state,
+            state: details.state,
             listed: true,
         });
         let gone = leaving
@@ -161,7 +173,7 @@ impl Pool {
     pub(crate) fn in_flight(&self) -> u64 {
         let leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
         let snapshot = self.home.current.load();
-        let listed = snapshot.members.iter().map(|member| &member.server);
+        let listed = snapshot.details.iter().map(|details| &details.server);
         listed
             .chain(leaving.iter())
             .map(|server| u64::from(server.in_flight()))
@@ -178,22 +190,42 @@ impl Drop for Pool {
 }
 
 impl Home {
-    /// Publishes a snapshot and tells every server its place, in the order that [`Place`](crate::home::Place)
-    /// asks for.
-    fn put_in_force<'a>(&self, new: &Arc<Snapshot>, servers: impl Iterator<Item = &'a Arc<Server>>, now: Time) {
+    /// Publishes a snapshot and tells every server its place, in the order that
+    /// [`Place`](crate::home::Place) asks for.
+    fn put_in_force<'a>(
+        &self,
+        new: &Arc<Snapshot>,
+        gone: impl Iterator<Item = &'a Arc<Server>>,
+        now: Time,
+    ) {
         let measured = new.policy.ranking() == Some(Ranking::ResponseTime);
         for member in &new.members {
-            member.live.measured.store(measured, Ordering::Relaxed);
+            member
+                .live
+                .tally
+                .measured
+                .store(measured, Ordering::Relaxed);
         }
+        new.repair_all(now);
         self.current.store(Arc::clone(new));
-        let _ = (servers, now);
+        for (i, member) in new.members.iter().enumerate() {
+            if new.is_indexed() {
+                member.live.place.set(new.generation, i);
+            } else {
+                member.live.place.leave();
+            }
+        }
+        for server in gone {
+            server.live.place.leave();
+        }
+        new.repair_all(now);
     }
 }
 
 /// The servers a pool knows while it changes.
 struct Roster {
     known: BTreeMap<ServerId, Known>,
-    listed: BTreeMap<ServerId, Arc<Server>>,
+    listed: BTreeSet<ServerId>,
 }
 
 struct Known {
@@ -208,24 +240,36 @@ impl Roster {
             server,
             admitted: false,
         });
-        let listed = old.members.iter().map(|member| Known {
-            server: Arc::clone(&member.server),
-            admitted: member.admits(),
-        });
-        let known = left.chain(listed).map(|known| (known.server.id().clone(), known));
+        let listed = old
+            .members
+            .iter()
+            .zip(&old.details)
+            .map(|(member, details)| Known {
+                server: Arc::clone(&details.server),
+                admitted: member.admits(),
+            });
+        let known = left
+            .chain(listed)
+            .map(|known| (known.server.id().clone(), known));
         Self {
             known: known.collect(),
-            listed: BTreeMap::new(),
+            listed: BTreeSet::new(),
         }
     }
 
     /// The members of the pool to be: known servers where the name is known, new ones elsewhere. Those
     /// that took no requests before start at the pool's clock.
-    fn enlist(&mut self, pool: &str, home: &Arc<Home>, specs: &[ServerSpec]) -> Vec<Member> {
-        let mut members = Vec::with_capacity(specs.len());
-        for (i, spec) in specs.iter().enumerate() {
+    fn enlist(
+        &mut self,
+        pool: &str,
+        home: &Arc<Home>,
+        specs: Vec<ServerSpec>,
+    ) -> Vec<(Member, Details)> {
+        let count = specs.len();
+        let mut members = Vec::with_capacity(count);
+        for (i, spec) in specs.into_iter().enumerate() {
             let id = ServerId::new(pool, &spec.name);
-            if self.listed.contains_key(&id) {
+            if self.listed.contains(&id) {
                 continue;
             }
             let known = self.known.remove(&id);
@@ -235,18 +279,21 @@ impl Roster {
                 Some(known) => Arc::new(known.server.moved(&spec.addresses)),
                 None => Arc::new(Server::new(id.clone(), &spec.addresses, home)),
             };
-            self.listed.insert(id, Arc::clone(&server));
-            let member = Member::new(server, spec);
+            self.listed.insert(id);
+            let (member, details) = Member::new(server, &spec);
             if member.admits() && !admitted {
-                member.live.turn.join(&home.clock, member.stride, (i, specs.len()));
+                member
+                    .live
+                    .turn
+                    .join(&home.clock, stride(member.weight), (i, count));
             }
-            members.push(member);
+            members.push((member, details));
         }
         members
     }
 
     /// Servers that are no longer listed.
-    fn servers(&self) -> impl Iterator<Item = &Arc<Server>> {
+    fn unlisted(&self) -> impl Iterator<Item = &Arc<Server>> {
         self.known.values().map(|known| &known.server)
     }
 

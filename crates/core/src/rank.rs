@@ -14,31 +14,34 @@ pub struct Load {
 }
 
 impl Load {
+    /// More than any server can have: of one that takes nothing.
+    pub(crate) const INFINITE: Self = Self {
+        amount: 1,
+        weight: 0,
+    };
+
     /// `amount` on a server of this weight. The order below holds for amounts under 2^48, since then
     /// amount times weight fits 64 bits.
     #[inline]
     pub(crate) fn new(amount: u64, weight: u16) -> Self {
         debug_assert!(amount < 1 << 48);
-        Self { amount, weight }
+        if weight == 0 {
+            Self::INFINITE
+        } else {
+            Self { amount, weight }
+        }
     }
 
     /// As a number for people; infinite at weight 0.
     pub fn as_f64(self) -> f64 {
-        if self.weight == 0 {
-            f64::INFINITY
-        } else {
-            self.amount as f64 / f64::from(self.weight)
-        }
+        self.amount as f64 / f64::from(self.weight)
     }
 }
 
 impl Ord for Load {
-    /// Compares `a / w` with `b / v` as `a * v` with `b * w`. Weight 0 takes nothing, so it comes last.
+    /// Compares `a / w` with `b / v` as `a * v` with `b * w`, which also puts 1 / 0 last.
     #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
-        if self.weight == 0 || other.weight == 0 {
-            return (self.weight == 0).cmp(&(other.weight == 0));
-        }
         (self.amount * u64::from(other.weight)).cmp(&(other.amount * u64::from(self.weight)))
     }
 }
@@ -85,30 +88,32 @@ impl Ranking {
             Self::ResponseTime => {
                 // 2^32 microseconds times 2^16 requests: a server with more is compared as if it had these.
                 let at_work = in_flight.min((1 << 16) - 2) + 1;
-                Load::new(u64::from(live.latency.cost(in_flight as u32, now)) * at_work, weight)
+                Load::new(
+                    u64::from(live.latency.cost(in_flight as u32, now)) * at_work,
+                    weight,
+                )
             }
         }
     }
 }
 
-/// Where a server stands: eligible ones before the others, then by tier, load and turn.
+/// Where a server stands among those of its tier: by load, then by turn.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rank {
-    pub(crate) tier: u8,
     pub(crate) load: Load,
     pub(crate) due: u64,
 }
 
-/// The tier of servers that cannot take a request now.
-pub(crate) const NOT_ELIGIBLE: u8 = u8::MAX;
-
 impl Rank {
+    /// Where a server stands that takes nothing.
+    pub(crate) const LAST: Self = Self {
+        load: Load::INFINITE,
+        due: 0,
+    };
+
     /// Whether it is the better of the two; of equals neither is.
     #[inline]
     pub(crate) fn before(&self, other: &Self) -> bool {
-        if self.tier != other.tier {
-            return self.tier < other.tier;
-        }
         match self.load.cmp(&other.load) {
             Ordering::Less => true,
             Ordering::Equal => earlier(self.due, other.due),

@@ -3,24 +3,29 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::home::{Home, Place};
 use crate::latency::Latency;
 use crate::slots::Slots;
-use crate::tally::Tally;
+use crate::tally::{Tally, add};
+use crate::tournament::Reach;
 use crate::turn::Turn;
 use crate::{Outcome, OutcomeKind, ServerStats, Time};
 
 /// A server of a pool. It outlives every change of the pool under the same name; weight, limit and state
 /// belong to its membership and not to it.
+///
+/// In the order it is written down, what a permit needs shares a line of the cache with the count of those
+/// who hold the server.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Server {
-    id: ServerId,
-    addresses: Box<[SocketAddr]>,
-    serial: u64,
     pub(crate) live: Arc<Live>,
     pub(crate) home: Arc<Home>,
+    serial: u64,
+    id: ServerId,
+    addresses: Box<[SocketAddr]>,
 }
 
 impl Server {
@@ -32,7 +37,12 @@ impl Server {
     /// The same server at other addresses: it keeps its counts and gets a new serial, since connections to
     /// the old addresses must not be used for it.
     pub(crate) fn moved(&self, addresses: &[SocketAddr]) -> Self {
-        Self::build(self.id.clone(), addresses, Arc::clone(&self.live), &self.home)
+        Self::build(
+            self.id.clone(),
+            addresses,
+            Arc::clone(&self.live),
+            &self.home,
+        )
     }
 
     fn build(id: ServerId, addresses: &[SocketAddr], live: Arc<Live>, home: &Arc<Home>) -> Self {
@@ -70,10 +80,10 @@ impl Server {
 
     /// What it carries and has done.
     pub fn stats(&self) -> ServerStats {
-        let tally = &self.live.tally;
+        let Live { tally, slots, .. } = &*self.live;
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let total = tally.total.read();
-        let (in_flight, picks) = self.live.slots.in_flight_and_picks();
+        let total = tally.times.total();
+        let (in_flight, picks) = slots.in_flight_and_picks();
         ServerStats {
             id: self.id.clone(),
             in_flight,
@@ -84,11 +94,11 @@ impl Server {
             connect_failed: read(&tally.connect_failed),
             timed_out: read(&tally.timed_out),
             aborted: read(&tally.aborted),
-            first_byte: tally.first_byte.read(),
+            first_byte: tally.times.first_byte(),
             total,
             last_pick: (picks > 0).then(|| Time::from_nanos(read(&self.live.last_pick))),
-            sent: read(&tally.sent),
-            received: read(&tally.received),
+            sent: read(&self.live.sent),
+            received: read(&self.live.received),
             underflows: read(&tally.underflows),
         }
     }
@@ -97,23 +107,24 @@ impl Server {
     pub(crate) fn release(&self, outcome: &Outcome, picked_at: Time) {
         let live = &self.live;
         let now = picked_at + outcome.total;
-        if outcome.kind == OutcomeKind::Success && live.measured.load(Ordering::Relaxed) {
-            live.latency.learn(outcome.first_byte.unwrap_or(outcome.total), now);
+        if outcome.kind == OutcomeKind::Success && live.tally.measured.load(Ordering::Relaxed) {
+            live.latency
+                .learn(outcome.first_byte.unwrap_or(outcome.total), now);
         }
         let released = live.slots.release();
         debug_assert!(released, "{} had nothing in flight to release", self.id);
         if !released {
             live.tally.underflows.fetch_add(1, Ordering::Relaxed);
         }
-        live.tally.record(outcome);
-        self.home.repair(live, now);
+        live.record(outcome);
+        self.home.repair(live, Reach::Needed, now);
     }
 }
 
-/// What survives a change of a server's address, and what every pick and release touches. The first line of the cache
-/// holds what a choice reads.
+/// What survives a change of a server's address. One line of the cache holds what every pick and release
+/// touches, and nothing else, so that those of many servers lie close together.
 #[derive(Debug)]
-#[repr(C, align(64))]
+#[repr(align(64))]
 pub(crate) struct Live {
     pub(crate) slots: Slots,
     pub(crate) turn: Turn,
@@ -121,9 +132,9 @@ pub(crate) struct Live {
     pub(crate) place: Place,
     /// Nanoseconds, meaningful once there was a pick.
     pub(crate) last_pick: AtomicU64,
-    /// Whether the policy compares response times, so that learning them is worth it.
-    pub(crate) measured: AtomicBool,
-    pub(crate) tally: Tally,
+    sent: AtomicU64,
+    received: AtomicU64,
+    pub(crate) tally: Box<Tally>,
 }
 
 impl Live {
@@ -134,9 +145,21 @@ impl Live {
             latency: Latency::new(),
             place: Place::nowhere(),
             last_pick: AtomicU64::new(0),
-            measured: AtomicBool::new(false),
-            tally: Tally::new(),
+            sent: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+            tally: Box::new(Tally::new()),
         }
+    }
+
+    /// Adds one outcome to the totals.
+    #[inline]
+    fn record(&self, outcome: &Outcome) {
+        match self.tally.failures(outcome.kind) {
+            None => self.tally.times.record(outcome.first_byte, outcome.total),
+            Some(counter) => add(counter, 1),
+        }
+        add(&self.sent, outcome.sent);
+        add(&self.received, outcome.received);
     }
 }
 

@@ -19,7 +19,11 @@ impl Shares {
             if i == primaries {
                 sum = 0;
             }
-            sum += if member.admits() { u64::from(member.weight) } else { 0 };
+            sum += if member.admits() {
+                u64::from(member.weight)
+            } else {
+                0
+            };
             sum
         });
         Self {
@@ -38,7 +42,12 @@ impl Shares {
     }
 
     /// A member of the tier drawn by weight, leaving out `besides`; `None` when no weight is left.
-    pub(crate) fn draw(&self, tier: &Range<usize>, besides: Option<usize>, draws: &mut Draws) -> Option<usize> {
+    pub(crate) fn draw(
+        &self,
+        tier: &Range<usize>,
+        besides: Option<usize>,
+        draws: &mut Draws,
+    ) -> Option<usize> {
         let sums = &self.upto[tier.clone()];
         let total = *sums.last()?;
         let (gap_start, gap) = besides.map_or((total, 0), |i| {

@@ -42,10 +42,11 @@ impl Slots {
         }
     }
 
-    /// What is in flight now.
+    /// What is in flight now. `SeqCst`, as all steps of a claim and a release are: each is ordered before
+    /// the read of the server's place that follows it (see `Place`).
     #[inline]
     pub(crate) fn in_flight(&self) -> u32 {
-        in_flight_of(self.word.load(Ordering::Acquire))
+        in_flight_of(self.word.load(Ordering::SeqCst))
     }
 
     /// In flight and all picks ever, of one moment.
@@ -68,8 +69,6 @@ impl Slots {
             if in_flight > seen {
                 return Claim::Busier;
             }
-            // SeqCst, here and in `release`: a claim must be ordered before the read of the server's place
-            // that follows it (see `Place`).
             let next = word.wrapping_add(CLAIM);
             match self
                 .word
@@ -131,6 +130,9 @@ mod tests {
             assert_eq!(slots.claim(u32::MAX, u32::MAX), Claim::Taken);
         }
         assert_eq!(slots.claim(u32::MAX, u32::MAX), Claim::Full);
-        assert_eq!(slots.in_flight_and_picks(), (MAX_IN_FLIGHT, u64::from(MAX_IN_FLIGHT)));
+        assert_eq!(
+            slots.in_flight_and_picks(),
+            (MAX_IN_FLIGHT, u64::from(MAX_IN_FLIGHT))
+        );
     }
 }

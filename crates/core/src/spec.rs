@@ -64,7 +64,10 @@ impl ServerSpec {
     /// The same as a backup.
     #[must_use]
     pub fn with_backup(self) -> Self {
-        Self { backup: true, ..self }
+        Self {
+            backup: true,
+            ..self
+        }
     }
 
     /// The same in another state.

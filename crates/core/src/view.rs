@@ -61,7 +61,11 @@ impl<'a> View<'a> {
     /// How busy server `i` is: in flight / weight.
     pub fn load(&self, i: usize) -> Load {
         let member = self.member(i);
-        Ranking::Load.load(&member.live, (member.live.slots.in_flight(), member.weight), self.now)
+        Ranking::Load.load(
+            &member.live,
+            (member.live.slots.in_flight(), member.weight),
+            self.now,
+        )
     }
 
     /// The weight of server `i`.
@@ -73,18 +77,28 @@ impl<'a> View<'a> {
     pub fn choice(&self, i: usize) -> Option<Choice> {
         let member = self.member(i);
         let seen = member.live.slots.in_flight();
-        member.eligible(seen).then_some(Choice { index: i as u32, seen })
+        member.eligible(seen).then_some(Choice {
+            index: i as u32,
+            seen,
+        })
     }
 
     /// The eligible server that comes first in `ranking`, and of equals the one whose turn is due first: a
     /// primary when any can take a request, else a backup, else `None`.
     #[inline]
     pub fn least(&self, ranking: Ranking) -> Option<Choice> {
+        if let Some(best) = self.snapshot.indexed_best(ranking) {
+            return self.choice(best);
+        }
         match ranking {
             Ranking::Load => self.scan(|member, n| member.rank(Ranking::Load, n, self.now)),
-            Ranking::ExpectedDelay => self.scan(|member, n| member.rank(Ranking::ExpectedDelay, n, self.now)),
+            Ranking::ExpectedDelay => {
+                self.scan(|member, n| member.rank(Ranking::ExpectedDelay, n, self.now))
+            }
             Ranking::Turn => self.scan(|member, n| member.rank(Ranking::Turn, n, self.now)),
-            Ranking::ResponseTime => self.scan(|member, n| member.rank(Ranking::ResponseTime, n, self.now)),
+            Ranking::ResponseTime => {
+                self.scan(|member, n| member.rank(Ranking::ResponseTime, n, self.now))
+            }
         }
     }
 
@@ -100,7 +114,10 @@ impl<'a> View<'a> {
         let mut draws = Draws::new(ask.random);
         let first = self.drawn(&mut draws, None)?;
         let backup = self.member(first.index()).backup;
-        Some((first, self.drawn_of_tier(backup, &mut draws, Some(first.index()))))
+        Some((
+            first,
+            self.drawn_of_tier(backup, &mut draws, Some(first.index())),
+        ))
     }
 
     fn drawn(&self, draws: &mut Draws, besides: Option<usize>) -> Option<Choice> {
@@ -110,7 +127,12 @@ impl<'a> View<'a> {
 
     /// Draws until an eligible one comes up, which keeps the shares of the eligible right. When most are
     /// not, it counts them out instead.
-    fn drawn_of_tier(&self, backup: bool, draws: &mut Draws, besides: Option<usize>) -> Option<Choice> {
+    fn drawn_of_tier(
+        &self,
+        backup: bool,
+        draws: &mut Draws,
+        besides: Option<usize>,
+    ) -> Option<Choice> {
         // While half the weight is eligible, all of these fail once in 65,000 picks.
         const DRAWS: u32 = 16;
         let tier = self.snapshot.shares.tier(backup);
@@ -154,18 +176,24 @@ impl<'a> View<'a> {
     }
 }
 
+/// The first of the least.
 #[inline]
 fn least_of(members: &[Member], rank: impl Fn(&Member, u32) -> Rank) -> Option<Choice> {
-    let mut best: Option<(Choice, Rank)> = None;
+    let mut best = Rank::LAST;
+    let mut choice = None;
     for (i, member) in members.iter().enumerate() {
         let seen = member.live.slots.in_flight();
         if !member.eligible(seen) {
             continue;
         }
         let rank = rank(member, seen);
-        if best.as_ref().is_none_or(|(_, least)| rank.before(least)) {
-            best = Some((Choice { index: i as u32, seen }, rank));
+        if rank.before(&best) {
+            best = rank;
+            choice = Some(Choice {
+                index: i as u32,
+                seen,
+            });
         }
     }
-    best.map(|(choice, _)| choice)
+    choice
 }

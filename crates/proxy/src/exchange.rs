@@ -216,6 +216,7 @@ impl<'a> Exchange<'a> {
             }
             if self.sending.staged_input() == 0 {
                 let count = self.sending.stage(input).map_err(Trouble::ClientWrong)?;
+                self.sending.join_small(&mut desk.to_server, input);
                 self.body_received += count as u64;
                 if service.listener.max_body.is_some_and(|max| self.body_received > max) {
                     return Poll::Ready(Err(Trouble::ClientWrong(TOO_LARGE)));
@@ -383,6 +384,7 @@ impl<'a> Exchange<'a> {
         if self.receiving.source_ended() && self.parties.desk.response.status != 101 {
             self.settle(now);
         }
+        self.receiving.join_small(&mut self.parties.desk.to_client, &mut self.from_server);
         Ok(())
     }
 

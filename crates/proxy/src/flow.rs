@@ -18,6 +18,9 @@ use crate::http1::framing::BodyLength;
 /// Room for the size line of a chunk: a buffer's length in hexadecimal and CRLF.
 const SIZE_LINE: usize = 18;
 
+/// A body up to this many bytes is copied behind its head.
+const SMALL: usize = 2048;
+
 /// One direction of an exchange.
 #[derive(Debug)]
 pub(crate) struct Flow {
@@ -132,6 +135,21 @@ impl Flow {
         if !plain_end {
             staged.trailers = trailers;
         }
+    }
+
+    /// Moves a small staged body behind the head it belongs to, so that both leave in one plain write: copying a
+    /// few cache lines costs less than a vectored system call.
+    pub(crate) fn join_small(&mut self, head: &mut Vec<u8>, input: &mut Buffer) {
+        let staged = &mut self.staged;
+        if !staged.head || staged.done > 0 || staged.data > SMALL {
+            return;
+        }
+        head.extend_from_slice(&staged.size_line[..staged.size_line_length]);
+        head.extend_from_slice(&input.filled()[..staged.data]);
+        head.extend_from_slice(staged.suffix);
+        head.append(&mut staged.trailers);
+        input.consume(staged.consumed);
+        *staged = Staged { head: true, ..Staged::default() };
     }
 
     /// Writes all that is staged. `head` must be the same bytes until they are written.

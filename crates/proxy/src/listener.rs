@@ -69,23 +69,23 @@ pub(crate) fn accept(
     mut stop: watch::Receiver<Option<Duration>>,
 ) -> io::Result<impl Future<Output = ()>> {
     let listener = TcpListener::from_std(bound.socket)?;
-    let service = bound.service;
+    let place = Place { port: listener.local_addr()?.port(), service: bound.service, worker };
     Ok(async move {
         loop {
             tokio::select! {
                 biased;
                 _ = stop.wait_for(Option::is_some) => break,
-                Some((client, room)) = accept_one(&listener, &service.room) => {
-                    spawn(client, room, &service, &worker);
+                Some((client, room)) = accept_one(&listener, &place.service.room) => {
+                    spawn(client, room, &place);
                 }
             }
         }
         while let Some(Some((client, room))) =
-            tokio::time::timeout(Duration::ZERO, accept_one(&listener, &service.room))
+            tokio::time::timeout(Duration::ZERO, accept_one(&listener, &place.service.room))
                 .await
                 .ok()
         {
-            spawn(client, room, &service, &worker);
+            spawn(client, room, &place);
         }
     })
 }
@@ -110,15 +110,22 @@ fn is_connection_error(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-fn spawn(client: (TcpStream, SocketAddr), room: OwnedSemaphorePermit, service: &Arc<Service>, worker: &Rc<Worker>) {
-    let (stream, address) = client;
+/// What the connections of one socket have in common.
+struct Place {
+    port: u16,
+    service: Arc<Service>,
+    worker: Rc<Worker>,
+}
+
+fn spawn((stream, address): (TcpStream, SocketAddr), room: OwnedSemaphorePermit, place: &Place) {
     let connection = serve::Connection {
         stream,
         address,
-        deadline: worker.timers.deadline(),
-        service: Arc::clone(service),
-        count: worker.client(),
-        worker: Rc::clone(worker),
+        port: place.port,
+        deadline: place.worker.timers.deadline(),
+        service: Arc::clone(&place.service),
+        count: place.worker.client(),
+        worker: Rc::clone(&place.worker),
         room,
     };
     tokio::task::spawn_local(serve::serve(connection));

@@ -51,6 +51,8 @@ const BESIDE_TARGET: usize = 64;
 pub(crate) struct Connection {
     pub(crate) stream: TcpStream,
     pub(crate) address: SocketAddr,
+    /// The port it came in on.
+    pub(crate) port: u16,
     pub(crate) deadline: Deadline,
     pub(crate) service: Arc<Service>,
     pub(crate) worker: Rc<Worker>,
@@ -136,8 +138,7 @@ enum Next {
 
 impl<'a> Busy<'a> {
     fn new(connection: &'a mut Connection) -> Self {
-        let port = connection.stream.local_addr().map_or(0, |address| address.port());
-        let client = ClientFacts::new(connection.address.ip(), port);
+        let client = ClientFacts::new(connection.address.ip(), connection.port);
         let input = Buffer::new(&connection.worker.buffers, Size::Head);
         Self {
             connection,

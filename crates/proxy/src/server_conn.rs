@@ -1,6 +1,7 @@
 //! Connections to servers: opened when needed, kept while idle, each worker its own.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
 use std::net::SocketAddr;
 use std::task::{Context, Waker};
@@ -69,7 +70,29 @@ impl Idle {
 /// A worker's idle connections, by server. The one used last is used next, so that those not needed age and go.
 #[derive(Default)]
 pub(crate) struct IdleConns {
-    by_server: HashMap<u64, Vec<Idle>>,
+    by_server: HashMap<u64, Vec<Idle>, BuildHasherDefault<SerialHasher>>,
+}
+
+/// Spreads the serials of servers. We hand them out ourselves, so nobody can choose ones that collide, and the
+/// map is asked at every request.
+#[derive(Default)]
+struct SerialHasher(u64);
+
+impl Hasher for SerialHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write_u64(&mut self, serial: u64) {
+        // Multiplicative hashing by 2^64 over the golden ratio (Knuth, The Art of Computer Programming, 6.4).
+        self.0 = serial.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(32);
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(self.0 ^ u64::from(*byte));
+        }
+    }
 }
 
 impl IdleConns {
