@@ -29,12 +29,16 @@ use sync::{AtomicU64, Ordering};
 use tournament::{Contest, Reach, Tournament};
 
 fn main() {
-    let models: [(&str, fn()); 4] = [
+    let models: [(&str, fn()); 5] = [
         ("a limit is never exceeded and every slot comes back", limit),
         ("a claim that saw less than there is is turned away", seen),
         (
             "the root names the least once all repairs are done",
             repairs,
+        ),
+        (
+            "the root forgets one who was overtaken on the way",
+            overtaken,
         ),
         ("picks that go by the index leave it right", picks),
     ];
@@ -119,6 +123,28 @@ fn repairs() {
         change.join().unwrap();
     }
     assert_eq!(shared.0.best(), 1);
+}
+
+/// Both get worse, and neither is the best thereafter: whoever plays the leaf first must carry the news up
+/// though it is not about its own member.
+fn overtaken() {
+    let numbers = Numbers([3, 5, 4, 6].map(AtomicU64::new));
+    let tree = Tournament::<3, 2>::new(4);
+    tree.replay(&numbers);
+    let shared = Arc::new((tree, numbers));
+    let worsen = |member: usize, to: u64| {
+        let shared = Arc::clone(&shared);
+        thread::spawn(move || {
+            let (tree, numbers) = &*shared;
+            numbers.0[member].store(to, Ordering::Relaxed);
+            tree.repair(member, Reach::Needed, numbers);
+        })
+    };
+    let changes = [worsen(0, 9), worsen(1, 8)];
+    for change in changes {
+        change.join().unwrap();
+    }
+    assert_eq!(shared.0.best(), 2);
 }
 
 /// Three servers ranked by what they have in flight.
