@@ -4,21 +4,18 @@
 //! The modules under test are compiled here once more against the model checker's atomics. They bring
 //! unit tests, which mean nothing under those; hence this target has no test harness, and a `main`.
 
-#[allow(
+#![allow(
     dead_code,
+    unreachable_pub,
     unused_imports,
-    reason = "the models use what they check, the crate uses the rest"
+    reason = "the crate uses what the models do not"
 )]
+
 #[path = "../src/slots.rs"]
 mod slots;
 mod sync {
     pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
 }
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "the models use what they check, the crate uses the rest"
-)]
 #[path = "../src/tournament.rs"]
 mod tournament;
 

@@ -1,5 +1,7 @@
 //! What several tests share.
 
+#![allow(dead_code, reason = "each test uses its part of it")]
+
 use std::net::SocketAddr;
 
 /// Random numbers from a seed: xorshift64* (Vigna, 2016), unlike what the crate itself draws with.
