@@ -8,7 +8,7 @@ use std::time::Duration;
 use common::address;
 use plimsoll_core::{
     AdminState, Ask, Outcome, OutcomeKind, Permit, PolicyKind, Pool, PoolSpec, Pools, Refused,
-    ServerSpec, Time, Verdict,
+    ServerId, ServerSpec, Time, Verdict,
 };
 
 #[test]
