@@ -1,5 +1,6 @@
 //! What a server is told about the client: `X-Forwarded-*`, `X-Real-IP` and `Forwarded` (RFC 7239).
 
+use std::io::Write as _;
 use std::net::IpAddr;
 
 use plimsoll_config::{FieldMode, Forward};
@@ -34,22 +35,17 @@ pub(crate) fn mode(forward: &Forward, kind: Kind) -> FieldMode {
 /// What is told about one client connection.
 #[derive(Debug)]
 pub(crate) struct ClientFacts {
-    address: String,
-    /// The address as `Forwarded` takes it (RFC 7239, section 6): IPv6 in brackets and quotes.
-    node: String,
+    address: IpAddr,
     scheme: &'static str,
-    port: String,
+    port: u16,
     /// The lines that are the same for every request, written once for the connection.
     fixed: Vec<u8>,
 }
 
 impl ClientFacts {
-    /// The facts of a plain connection from `client` to `port`.
-    pub(crate) fn new(client: IpAddr, port: u16, forward: &Forward) -> Self {
-        let client = client.to_canonical();
-        let node = if client.is_ipv6() { format!("\"[{client}]\"") } else { String::new() };
-        let (address, port) = (client.to_string(), port.to_string());
-        let mut facts = Self { address, node, scheme: "http", port, fixed: Vec::new() };
+    /// The facts of a plain connection from `address` to `port`.
+    pub(crate) fn new(address: IpAddr, port: u16, forward: &Forward) -> Self {
+        let mut facts = Self { address: address.to_canonical(), scheme: "http", port, fixed: Vec::new() };
         let mut fixed = Vec::with_capacity(96);
         for (kind, name) in KINDS {
             if mode(forward, kind) == FieldMode::Set && !names_host(kind) {
@@ -83,19 +79,18 @@ impl ClientFacts {
     }
 
     fn value(&self, out: &mut Vec<u8>, kind: Kind, host: &[u8]) {
-        let address = self.address.as_bytes();
-        match kind {
-            Kind::XForwardedProto => put(out, &[self.scheme.as_bytes()]),
-            Kind::XForwardedHost => put(out, &[host]),
-            Kind::XForwardedPort => put(out, &[self.port.as_bytes()]),
-            Kind::Forwarded => {
-                let node = if self.node.is_empty() { address } else { self.node.as_bytes() };
-                put(out, &[b"for=", node, b";proto=", self.scheme.as_bytes()]);
-                if !host.is_empty() {
-                    put(out, &[b";host=\"", host, b"\""]);
-                }
-            }
-            _ => put(out, &[address]),
+        // Writing to a Vec cannot fail, here and below.
+        let _ = match (kind, self.address) {
+            (Kind::XForwardedProto, _) => out.write_all(self.scheme.as_bytes()),
+            (Kind::XForwardedHost, _) => out.write_all(host),
+            (Kind::XForwardedPort, _) => write!(out, "{}", self.port),
+            // An IPv6 address stands in brackets and quotes (RFC 7239, section 6).
+            (Kind::Forwarded, IpAddr::V6(address)) => write!(out, "for=\"[{address}]\";proto={}", self.scheme),
+            (Kind::Forwarded, IpAddr::V4(address)) => write!(out, "for={address};proto={}", self.scheme),
+            (_, address) => write!(out, "{address}"),
+        };
+        if kind == Kind::Forwarded && !host.is_empty() {
+            put(out, &[b";host=\"", host, b"\""]);
         }
     }
 }
