@@ -1,0 +1,178 @@
+//! Bodies at awkward moments: what is left of one must never be taken for the next request.
+
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use socket2::{Domain, SockRef, Socket, Type};
+
+use crate::kit::{Config, Gate, Server, Talk, get, ok, until};
+
+/// A receive buffer so small that the sender soon waits.
+const NARROW: usize = 4096;
+
+const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
+
+#[test]
+fn what_is_left_of_a_refused_body_is_not_the_next_request() {
+    let server = Server::saying("good");
+    let program = Config::to(&[server.address()]).listen("max_body = \"5B\"").start();
+    let mut client = program.client();
+    let size = SMUGGLED.len();
+    client.send(format!(
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{size:x}\r\n{SMUGGLED}\r\n0\r\n\r\n"
+    ));
+    let response = client.response();
+    assert_eq!((response.status, response.field("connection")), (413, Some("close")));
+    client.assert_closed();
+    assert_eq!(server.received(), "");
+}
+
+/// How many bytes the kernel takes on a new connection to a server that reads nothing.
+fn kernel_takes() -> usize {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(NARROW).unwrap();
+    socket
+        .bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap().into())
+        .unwrap();
+    socket.listen(1).unwrap();
+    let listener = TcpListener::from(socket);
+    let mut stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    SockRef::from(&stream).set_tcp_nodelay(true).unwrap();
+    stream.set_nonblocking(true).unwrap();
+    let accepted = listener.accept().unwrap();
+    let mut taken = 0;
+    while let Ok(count) = stream.write(&[0; 64 * 1024]) {
+        taken += count;
+    }
+    drop(accepted);
+    taken
+}
+
+/// Sends bodies of which the last piece cannot have been written when the server ends its part with `last_words`:
+/// whatever it says, the client's connection must not go on with what is left of the body.
+fn nothing_left_becomes_a_request(last_words: &'static str, statuses: &[u16]) {
+    let taken = kernel_takes();
+    let gates: Arc<Vec<Gate>> = Arc::new((0..12).map(|_| Gate::default()).collect());
+    let smuggled = Arc::new(AtomicUsize::new(0));
+    let (their_gates, seen, number) = (Arc::clone(&gates), Arc::clone(&smuggled), AtomicUsize::new(0));
+    let server = Server::start_with_window(Some(NARROW), move |talk: &mut Talk| {
+        let gate = &their_gates[number.fetch_add(1, Ordering::SeqCst).min(11)];
+        gate.pass();
+        talk.send(last_words);
+        if talk.head().is_some_and(|head| head.contains("/smuggled")) {
+            seen.fetch_add(1, Ordering::SeqCst);
+        }
+        talk.end_with_reset();
+    });
+    let program = Config::to(&[server.address()]).start();
+    for (step, gate) in gates.iter().enumerate().take(10) {
+        // One of these lengths leaves the kernel full with the rest of the body in our buffer.
+        let body = SMUGGLED.repeat((taken + step * 7 * 1024) / SMUGGLED.len());
+        let mut client = program.client();
+        client.send(format!(
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        ));
+        let sent = client.try_send(&body);
+        assert!(sent, "the body should fit the buffers on its way");
+        until("the server has its connection", || server.connections() == step + 1);
+        gate.open();
+        let response = client.try_response(false);
+        if let Ok(response) = &response {
+            assert!(statuses.contains(&response.status), "{}", response.head);
+        }
+        client.finish_sending();
+        client.rest();
+    }
+    for gate in gates.iter() {
+        gate.open();
+    }
+    assert_eq!(
+        smuggled.load(Ordering::SeqCst),
+        0,
+        "a part of a body was sent as a request"
+    );
+    assert!(!server.requests().iter().any(|request| request.target() == "/smuggled"));
+}
+
+#[test]
+fn what_is_left_when_the_server_answers_early_and_resets_is_not_the_next_request() {
+    nothing_left_becomes_a_request("HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n", &[413, 502]);
+}
+
+#[test]
+fn what_is_left_when_the_server_resets_is_not_the_next_request() {
+    nothing_left_becomes_a_request("", &[502]);
+}
+
+#[test]
+fn what_is_left_when_the_server_answers_nonsense_is_not_the_next_request() {
+    nothing_left_becomes_a_request("nonsense\r\n\r\n", &[502]);
+}
+
+#[test]
+fn an_answer_may_come_while_the_body_still_flows() {
+    let server = Server::start(|talk| {
+        talk.head();
+        talk.send("HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno");
+        talk.await_end();
+    });
+    let program = Config::to(&[server.address()]).start();
+    let mut client = program.client();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nbegin");
+    let response = client.response();
+    assert_eq!((response.status, response.text().as_str()), (403, "no"));
+    // The rest of the body is in the way of any other request.
+    assert_eq!(response.field("connection"), Some("close"));
+    until("the server's connection ends", || server.open() == 0);
+    client.try_send("more");
+    client.finish_sending();
+    client.assert_closed();
+}
+
+#[test]
+fn both_bodies_may_flow_at_once() {
+    let server = Server::start(|talk| {
+        talk.head();
+        talk.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+        for _ in 0..5 {
+            let Some(piece) = talk.body(4) else { return };
+            talk.send([b"4\r\n", piece.as_slice(), b"\r\n"].concat());
+        }
+        talk.send("0\r\n\r\n");
+        talk.await_end();
+    });
+    let program = Config::to(&[server.address()]).start();
+    let mut client = program.client();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\n");
+    let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
+    assert_eq!(String::from_utf8(client.bytes(head.len())).unwrap(), head);
+    for piece in ["one1", "two2", "tre3", "fou4", "fiv5"] {
+        client.send(piece);
+        let echo = format!("4\r\n{piece}\r\n");
+        assert_eq!(String::from_utf8(client.bytes(echo.len())).unwrap(), echo);
+    }
+    assert_eq!(client.bytes(5), b"0\r\n\r\n");
+    client.assert_closed();
+}
+
+#[test]
+fn a_long_answer_arrives_whole_though_the_client_says_more_than_it_should() {
+    let body: String = "0123456789".repeat(400_000);
+    let gate = Gate::default();
+    let (answer, script_gate) = (ok(&body), gate.clone());
+    let server = Server::answering(move |_| {
+        script_gate.pass();
+        answer.clone()
+    });
+    let program = Config::to(&[server.address()]).start();
+    let mut client = program.client();
+    let junk = get("/ignored").repeat(10_000);
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    client.send(junk);
+    gate.open();
+    assert!(client.response().text() == body, "the body is another");
+    assert_eq!(server.count(), 1);
+}

@@ -1,0 +1,63 @@
+//! What the wire tests share.
+
+mod client;
+mod program;
+mod server;
+
+use std::time::{Duration, Instant};
+
+pub(crate) use client::{Broken, Client, End, Response};
+pub(crate) use program::{Config, Program};
+pub(crate) use server::{Gate, Request, Server, Talk};
+
+/// How long anything may take before a test gives it up: far beyond what a loaded machine needs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until `holds`, looking again and again; fails the test when it does not come to hold.
+#[track_caller]
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "in vain: {what}");
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+}
+
+/// A plain GET of `target`.
+pub(crate) fn get(target: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nHost: test\r\n\r\n")
+}
+
+/// A 200 with this body and its length.
+pub(crate) fn ok(body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+/// The value of the field `name` in a head, if it is there once.
+pub(crate) fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    match fields(head, name).as_slice() {
+        [] => None,
+        [one] => Some(one),
+        more => panic!("{name} is there {} times in {head:?}", more.len()),
+    }
+}
+
+/// All values of the fields `name` in a head, in order.
+pub(crate) fn fields<'a>(head: &'a str, name: &str) -> Vec<&'a str> {
+    let lines = head.split("\r\n").skip(1);
+    let pairs = lines.filter_map(|line| line.split_once(':'));
+    pairs
+        .filter(|(found, _)| found.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.trim_matches([' ', '\t']))
+        .collect()
+}
+
+/// Where the head at the front of `bytes` ends, behind its empty line.
+fn head_end(bytes: &[u8]) -> Option<usize> {
+    bytes.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4)
+}
+
+/// Bytes as text, one character each, so that nothing is lost.
+fn text(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| char::from(*byte)).collect()
+}

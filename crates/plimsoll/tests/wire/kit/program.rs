@@ -1,0 +1,206 @@
+//! The program under test.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use super::{Client, until};
+
+/// A configuration text in the making: one listener, one pool.
+#[derive(Clone, Default)]
+pub(crate) struct Config {
+    workers: Option<usize>,
+    listen: String,
+    pool: String,
+    servers: Vec<String>,
+}
+
+impl Config {
+    /// One worker in front of these servers. One, so that idle server connections are shared by all clients.
+    pub(crate) fn to(servers: &[SocketAddr]) -> Self {
+        let servers = servers.iter().map(|address| format!("\"{address}\"")).collect();
+        Self {
+            workers: Some(1),
+            servers,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn workers(mut self, count: usize) -> Self {
+        self.workers = Some(count);
+        self
+    }
+
+    /// Adds a line to the listener.
+    pub(crate) fn listen(mut self, line: &str) -> Self {
+        self.listen.push_str(line);
+        self.listen.push('\n');
+        self
+    }
+
+    /// Adds a line to the pool.
+    pub(crate) fn pool(mut self, line: &str) -> Self {
+        self.pool.push_str(line);
+        self.pool.push('\n');
+        self
+    }
+
+    /// Adds a server with settings, such as `weight = 2`.
+    pub(crate) fn server(mut self, address: SocketAddr, settings: &str) -> Self {
+        self.servers.push(format!("{{ address = \"{address}\", {settings} }}"));
+        self
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::new();
+        if let Some(workers) = self.workers {
+            let _ = writeln!(text, "workers = {workers}");
+        }
+        let _ = write!(
+            text,
+            "[listen.web]\nbind = \"127.0.0.1:0\"\npool = \"app\"\n{}\n[pool.app]\nservers = [{}]\n{}",
+            self.listen,
+            self.servers.join(", "),
+            self.pool
+        );
+        text
+    }
+
+    pub(crate) fn start(&self) -> Program {
+        Program::start(&self.text())
+    }
+}
+
+/// The running program; killed when dropped.
+pub(crate) struct Program {
+    child: Child,
+    address: SocketAddr,
+    said: Arc<Mutex<String>>,
+    file: PathBuf,
+}
+
+impl Program {
+    fn start(config: &str) -> Self {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let file = std::env::temp_dir().join(format!("plimsoll-wire-{}-{number}.toml", std::process::id()));
+        fs::write(&file, config).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_plimsoll"))
+            .arg("serve")
+            .arg(&file)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap());
+        let mut heard = String::new();
+        let address = loop {
+            let from = heard.len();
+            let count = lines.read_line(&mut heard).unwrap();
+            assert!(count > 0, "the program does not listen:\n{heard}\nwith\n{config}");
+            if let Some(address) = address_in(&heard[from..]) {
+                break address;
+            }
+        };
+        let said = Arc::new(Mutex::new(heard));
+        let listener = Arc::clone(&said);
+        thread::spawn(move || {
+            let mut line = String::new();
+            while lines.read_line(&mut line).is_ok_and(|count| count > 0) {
+                listener.lock().unwrap().push_str(&line);
+                line.clear();
+            }
+        });
+        Self {
+            child,
+            address,
+            said,
+            file,
+        }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::connect(self.address)
+    }
+
+    /// One request on a connection of its own; the whole response.
+    pub(crate) fn ask(&self, request: impl AsRef<[u8]>) -> super::Response {
+        let mut client = self.client();
+        client.send(request);
+        client.response()
+    }
+
+    /// Fails the test when the program has ended, or has said that a part of it panicked.
+    #[track_caller]
+    pub(crate) fn assert_well(&mut self) {
+        assert_eq!(
+            self.child.try_wait().unwrap(),
+            None,
+            "the program has ended: {}",
+            self.said()
+        );
+        let said = self.said();
+        assert!(!said.contains("panicked"), "{said}");
+    }
+
+    fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
+    }
+
+    /// Asks for a graceful stop.
+    pub(crate) fn terminate(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        let mut status = None;
+        until("the program ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+
+    /// The most memory it has held so far, in KiB.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        self.status("VmHWM")
+    }
+
+    fn status(&self, key: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with(key)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // Either may have happened already, and then that is fine.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_file(&self.file);
+        if thread::panicking() {
+            eprintln!("the program said:\n{}", self.said());
+        }
+    }
+}
+
+fn address_in(line: &str) -> Option<SocketAddr> {
+    let from = line.find("127.0.0.1:")?;
+    let rest = &line[from..];
+    let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ':');
+    rest[..end.unwrap_or(rest.len())].parse().ok()
+}

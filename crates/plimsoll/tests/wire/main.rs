@@ -1,0 +1,20 @@
+//! Wire tests: the real program between real sockets, with servers and clients that say exactly what a test wants.
+//!
+//! Each theme has a module. `kit` holds what they share: the program under test, scripted servers, a raw client.
+
+mod kit;
+
+mod balance;
+mod bodies;
+mod bulk;
+mod curl;
+mod departures;
+mod forwarding;
+mod heads;
+mod limits;
+mod random;
+mod requests_refused;
+mod responses_refused;
+mod reuse;
+mod timeouts;
+mod websocket;
