@@ -33,9 +33,7 @@ fn what_is_left_of_a_refused_body_is_not_the_next_request() {
 fn kernel_takes() -> usize {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(NARROW).unwrap();
-    socket
-        .bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap().into())
-        .unwrap();
+    socket.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
     socket.listen(1).unwrap();
     let listener = TcpListener::from(socket);
     let mut stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -71,10 +69,7 @@ fn nothing_left_becomes_a_request(last_words: &'static str, statuses: &[u16]) {
         // One of these lengths leaves the kernel full with the rest of the body in our buffer.
         let body = SMUGGLED.repeat((taken + step * 7 * 1024) / SMUGGLED.len());
         let mut client = program.client();
-        client.send(format!(
-            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
-            body.len()
-        ));
+        client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len()));
         let sent = client.try_send(&body);
         assert!(sent, "the body should fit the buffers on its way");
         until("the server has its connection", || server.connections() == step + 1);
@@ -89,11 +84,7 @@ fn nothing_left_becomes_a_request(last_words: &'static str, statuses: &[u16]) {
     for gate in gates.iter() {
         gate.open();
     }
-    assert_eq!(
-        smuggled.load(Ordering::SeqCst),
-        0,
-        "a part of a body was sent as a request"
-    );
+    assert_eq!(smuggled.load(Ordering::SeqCst), 0, "a part of a body was sent as a request");
     assert!(!server.requests().iter().any(|request| request.target() == "/smuggled"));
 }
 
