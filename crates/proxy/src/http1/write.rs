@@ -4,7 +4,6 @@ use std::io::Write as _;
 
 use plimsoll_config::{FieldMode, Forward, HostMode};
 
-use super::Span;
 use super::fields::{Field, Kind};
 use super::framing::BodyLength;
 use super::request::RequestHead;
@@ -118,8 +117,13 @@ pub(crate) fn response(out: &mut Vec<u8>, head: &[u8], response: &ResponseHead, 
             Kind::Upgrade if response.status != 101 => {}
             // Neither has a body, nor may they speak of one (RFC 9110, section 8.6; RFC 9112, section 6.1).
             Kind::ContentLength | Kind::TransferEncoding if interim => {}
-            // The answer to HEAD and 304 speak of a body that is not sent.
-            Kind::ContentLength if body == BodyLength::None => copy(out, head, *field),
+            // The answer to HEAD and 304 speak of a body that is not sent. Repeated lengths are equal, or the head
+            // would have been refused.
+            Kind::ContentLength if body == BodyLength::None => {
+                if !std::mem::replace(&mut framing_written, true) {
+                    copy(out, head, *field);
+                }
+            }
             Kind::TransferEncoding if body == BodyLength::None => {}
             Kind::ContentLength | Kind::TransferEncoding => {
                 if !std::mem::replace(&mut framing_written, true) {
@@ -224,7 +228,7 @@ fn forwarding(out: &mut Vec<u8>, head: &[u8], request: &RequestHead, rules: &Req
 fn earlier(out: &mut Vec<u8>, head: &[u8], fields: &[Field], kind: Kind) {
     for field in fields
         .iter()
-        .filter(|field| field.kind == kind && field.value != Span::default())
+        .filter(|field| field.kind == kind && !field.value.slice(head).is_empty())
     {
         put(out, &[field.value.slice(head), b", "]);
     }
