@@ -53,11 +53,11 @@ struct RunArguments {
     /// The proxies to measure, separated by commas [default: all that are installed].
     #[arg(long, value_delimiter = ',')]
     proxies: Vec<Name>,
-    /// How many windows each proxy gets in a scenario.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    /// How many windows each proxy gets in a scenario. Many short ones give steadier ratios than few long ones.
+    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u16).range(1..=1000))]
     rounds: u16,
     /// The length of a window in seconds.
-    #[arg(long, default_value_t = 3.0, value_parser = parse_seconds)]
+    #[arg(long, default_value_t = 1.5, value_parser = parse_seconds)]
     seconds: f64,
     /// Two rounds of one second: to see that everything works, not to judge.
     #[arg(long, conflicts_with_all = ["rounds", "seconds"])]

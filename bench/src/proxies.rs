@@ -101,7 +101,8 @@ impl Installed {
         // nginx tells its version on stderr.
         let text = [output.stdout, output.stderr].concat();
         let text = String::from_utf8_lossy(&text);
-        let version = text.lines().next().unwrap_or("unknown version").trim().to_owned();
+        let said = text.lines().next().filter(|_| output.status.success());
+        let version = said.unwrap_or("unknown version").trim().to_owned();
         Ok(Self { name, program, version })
     }
 }
@@ -127,7 +128,6 @@ fn locate(proxy: &dyn Proxy) -> Option<PathBuf> {
 pub(crate) struct Running {
     process: Process,
     address: SocketAddr,
-    core: usize,
 }
 
 /// How long a proxy has from its start to its first answer.
@@ -152,7 +152,7 @@ impl Running {
             read_stdout: false,
         })?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let mut running = Self { process, address, core };
+        let mut running = Self { process, address };
         running.wait_until_ready()?;
         Ok(running)
     }
@@ -165,11 +165,6 @@ impl Running {
     /// The process whose tree is to be measured.
     pub(crate) fn pid(&self) -> Pid {
         self.process.pid()
-    }
-
-    /// The core it runs on.
-    pub(crate) fn core(&self) -> usize {
-        self.core
     }
 
     /// An error when it has ended.

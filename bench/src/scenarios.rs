@@ -150,7 +150,7 @@ pub(crate) struct Traffic {
     pub(crate) p99_microseconds: f64,
     /// How much of its core the proxy used, 1 being all.
     pub(crate) busy: f64,
-    /// How much of the proxy's core went to anything else: noise when there is much.
+    /// How much of the two cores went to what is no part of the run: noise when there is much.
     pub(crate) others: f64,
     /// Connections the proxy opened to servers meanwhile: noise when there are many.
     pub(crate) server_connections: u64,

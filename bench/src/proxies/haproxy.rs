@@ -58,8 +58,8 @@ backend app
     }
 
     fn arguments(&self, configuration: &Path) -> Vec<OsString> {
-        // In the foreground and without the chatter of a start.
-        ["-db", "-q", "-f"]
+        // In the foreground. Not quiet (-q), which would hide why it does not start.
+        ["-db", "-f"]
             .map(OsString::from)
             .into_iter()
             .chain([configuration.into()])

@@ -6,9 +6,10 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::{Plan, Row, Sample, Scenario, Traffic};
-use crate::accounting::{self, CpuSnapshot};
+use crate::accounting::{self, CpuSnapshot, Pid};
 use crate::interrupt;
 use crate::load::{self, Load, Tally, Workload};
+use crate::machine::Cores;
 use crate::origin_process::OriginProcess;
 use crate::proxies::Running;
 
@@ -20,6 +21,7 @@ struct Stand<'a> {
     row: Row,
     running: Option<Running>,
     origin: &'a OriginProcess,
+    cores: Cores,
 }
 
 pub(super) fn run(scenario: &Scenario, workload: Workload, plan: &Plan) -> anyhow::Result<Vec<Row>> {
@@ -51,7 +53,12 @@ impl<'a> Stand<'a> {
         let running = Running::start(installed, servers, plan.cores.proxy, &room);
         interrupt::check()?;
         let running = running.map_err(|error| row.failure = Some(format!("{error:#}"))).ok();
-        Ok(Self { row, running, origin })
+        Ok(Self {
+            row,
+            running,
+            origin,
+            cores: plan.cores,
+        })
     }
 
     /// Drives the proxy for `lead_in`, then measures it for `window` if there is one. What goes wrong fails the row.
@@ -59,7 +66,12 @@ impl<'a> Stand<'a> {
         let Some(running) = self.running.as_mut().filter(|_| self.row.failure.is_none()) else {
             return Ok(());
         };
-        let outcome = visit((running, self.origin), workload, lead_in, window);
+        let place = Place {
+            running,
+            origin: self.origin,
+            cores: self.cores,
+        };
+        let outcome = visit(place, workload, lead_in, window);
         interrupt::check()?;
         match outcome {
             Ok(Visit { sample, failure }) => {
@@ -91,17 +103,20 @@ struct Visit {
     failure: Option<String>,
 }
 
-fn visit(
-    stand: (&Running, &OriginProcess),
-    workload: Workload,
-    lead_in: Duration,
-    window: Option<Duration>,
-) -> anyhow::Result<Visit> {
-    let mut load = Load::start(stand.0.address(), workload)?;
+/// What is driven and what it stands on.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    running: &'a Running,
+    origin: &'a OriginProcess,
+    cores: Cores,
+}
+
+fn visit(place: Place<'_>, workload: Workload, lead_in: Duration, window: Option<Duration>) -> anyhow::Result<Visit> {
+    let mut load = Load::start(place.running.address(), workload)?;
     let mut failure = load.drive(lead_in)?.first_error;
     let mut sample = None;
     if let Some(window) = window {
-        let measured = Measured::take(stand, &mut load, window)?;
+        let measured = Measured::take(place, &mut load, window)?;
         sample = measured.sample();
         failure = failure.or(measured.tally.first_error);
         if sample.is_none() {
@@ -118,27 +133,34 @@ fn visit(
 /// What one window gave.
 struct Measured {
     tally: Tally,
+    /// CPU time of the proxy.
     cpu: Duration,
-    core_work: Duration,
+    /// CPU time of whatever is not part of this run, on both cores.
+    others: Duration,
     server_connections: u64,
 }
 
 impl Measured {
-    fn take((running, origin): (&Running, &OriginProcess), load: &mut Load, window: Duration) -> anyhow::Result<Self> {
-        // Outside the snapshots, and of the origin itself.
-        let accepted = load::connections_accepted(origin.address())?;
-        let core_before = accounting::core_work(running.core())?;
+    fn take(place: Place<'_>, load: &mut Load, window: Duration) -> anyhow::Result<Self> {
+        let Place { running, origin, cores } = place;
+        let us = Pid(std::process::id());
+        let core_work = || anyhow::Ok(accounting::core_work(cores.proxy)? + accounting::core_work(cores.load)?);
+        // Asked outside the snapshots, and of the origin itself.
+        let accepted_before = load::connections_accepted(origin.address())?;
+        let (work_before, ours_before) = (core_work()?, CpuSnapshot::read(us)?);
         let before = CpuSnapshot::read(running.pid())?;
         let tally = load.drive(window)?;
         let cpu = CpuSnapshot::read(running.pid())?.since(&before)?;
-        let core_work = accounting::core_work(running.core())?.saturating_sub(core_before);
-        let asked_again = load::connections_accepted(origin.address())?;
+        // The whole run is below this process: the proxies, the origin and the load.
+        let ours = CpuSnapshot::read(us)?.since(&ours_before)?;
+        let work = core_work()?.saturating_sub(work_before);
+        let accepted = load::connections_accepted(origin.address())?;
         Ok(Self {
             tally,
             cpu,
-            core_work,
+            others: work.saturating_sub(ours),
             // The second question came on a connection too.
-            server_connections: asked_again.saturating_sub(accepted + 1),
+            server_connections: accepted.saturating_sub(accepted_before + 1),
         })
     }
 
@@ -159,7 +181,8 @@ impl Measured {
                 p50_microseconds: microseconds(0.5),
                 p99_microseconds: microseconds(0.99),
                 busy: self.cpu.as_secs_f64() / seconds,
-                others: self.core_work.saturating_sub(self.cpu).as_secs_f64() / seconds,
+                // Of two cores.
+                others: self.others.as_secs_f64() / seconds / 2.0,
                 server_connections: self.server_connections,
             }),
         })

@@ -68,7 +68,10 @@ impl Setting for Address {
 
 impl Setting for HostMode {
     fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
-        read_text(item, place, reader, host_mode)
+        match item.get_ref() {
+            DeValue::Integer(_) => reader.unfit(item, place, "write it in quotes"),
+            _ => read_text(item, place, reader, host_mode),
+        }
     }
 
     fn shape() -> Shape {
@@ -98,9 +101,9 @@ fn read_text<T: Setting>(
         },
         DeValue::Integer(port) => {
             let help = format!("write \"127.0.0.1:{port}\"");
-            reader.wrong_type(item, place, help)
+            reader.unfit(item, place, help)
         }
-        _ => reader.wrong_type(item, place, ""),
+        _ => reader.unfit(item, place, ""),
     }
 }
 
@@ -109,7 +112,7 @@ fn bind(text: &str) -> Result<SocketAddr, Fault> {
     if text.parse::<u16>().is_ok() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port(text)?)));
     }
-    if let Some(port) = text.strip_prefix(':') {
+    if let Some(port) = text.strip_prefix(':').filter(|rest| !rest.contains(':')) {
         // Some programs take this for every address and others for this machine only.
         return Fault::new(
             "does not say on which address",
@@ -118,6 +121,9 @@ fn bind(text: &str) -> Result<SocketAddr, Fault> {
     }
     if let Some(every) = text.strip_prefix("*:") {
         return Ok(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port(every)?)));
+    }
+    if !text.contains(':') {
+        return Fault::new("is neither a port nor an address and a port", not_a_bind_help(text));
     }
     let (host, port_text) = split(text)?;
     let port = port(port_text)?;
@@ -128,6 +134,16 @@ fn bind(text: &str) -> Result<SocketAddr, Fault> {
             "has a name where the address of this machine must be",
             format!("write \"127.0.0.1:{port}\" for this machine only, \"*:{port}\" for everyone"),
         ),
+    }
+}
+
+/// What to write in place of `text`, which has no colon, to listen.
+fn not_a_bind_help(text: &str) -> String {
+    match text.parse::<Ipv4Addr>() {
+        Ok(ip) => format!("write \"{ip}:{EXAMPLE_PORT}\""),
+        Err(_) => {
+            format!("write \"127.0.0.1:{EXAMPLE_PORT}\" for this machine only, \"*:{EXAMPLE_PORT}\" for everyone")
+        }
     }
 }
 
@@ -188,8 +204,11 @@ fn split(text: &str) -> Result<(&str, &str), Fault> {
         let port = if host.contains(':') { "" } else { port };
         return Fault::new("is a URL", format!("write \"{host}{port}\""));
     }
-    if let Some((host, _)) = text.split_once('/') {
-        return Fault::new("has a path in it", format!("write \"{host}\""));
+    if text.contains('/') {
+        return Fault::new(
+            "has a path in it",
+            "write only the host and the port, such as \"app.internal:8080\"",
+        );
     }
     if let Some(rest) = text.strip_prefix('[') {
         return match rest.split_once(']') {
@@ -264,7 +283,7 @@ fn parse_host(text: &str) -> Result<Host, Fault> {
             "use letters, digits, hyphens and dots, such as \"app.internal\"",
         );
     }
-    Ok(Host::Name(name.to_ascii_lowercase()))
+    Ok(Host::Name(text.to_ascii_lowercase()))
 }
 
 /// Whether `label` can stand between the dots of a host name.

@@ -51,7 +51,10 @@ impl Diagnostic {
     pub(crate) fn at(self, text: &Arc<str>, span: Range<usize>) -> Self {
         let start = char_boundary_before(text, span.start);
         let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
-        let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
+        let line = text[line_start..].lines().next().unwrap_or_default();
+        let line_end = line_start + line.len();
+        // What is missing at the end of a line may be missed between its CR and LF.
+        let start = start.min(line_end);
         let end = char_boundary_before(text, span.end).clamp(start, line_end);
         let place = Place {
             text: Arc::clone(text),
@@ -122,12 +125,23 @@ fn char_boundary_before(text: &str, at: usize) -> usize {
     at
 }
 
+/// The longest line that is shown, in bytes. Nobody reads more, and to lay out a line of megabytes takes seconds.
+const LONGEST_LINE: usize = 4096;
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(place) = &self.place else {
-            write!(f, "error: {}: {}", self.file, self.message)?;
+        let Some(place) = self
+            .place
+            .as_ref()
+            .filter(|place| place.line_text().len() <= LONGEST_LINE)
+        else {
+            write!(f, "error: {}", self.file)?;
+            if let Some(place) = &self.place {
+                write!(f, ":{}:{}", place.line, place.column)?;
+            }
+            write!(f, ": {}", self.message)?;
             return match &self.help {
-                Some(help) => write!(f, "\n  = help: {help}"),
+                Some(help) => write!(f, "\n  = help: {}", help.replace('\n', "\n    ")),
                 None => Ok(()),
             };
         };
@@ -146,7 +160,8 @@ impl fmt::Display for Diagnostic {
 
 impl std::error::Error for Diagnostic {}
 
-/// Everything found wrong with a configuration, in the order of the file. Never empty.
+/// What is wrong with a configuration, in the order of the file: everything, or the hundred things found first. Never
+/// empty.
 ///
 /// Its `Display` is every diagnostic, with an empty line between two.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -64,7 +64,7 @@ fn push(text: &mut String, what: std::fmt::Arguments<'_>) {
 
 fn default_of(row: &Row) -> String {
     match row.presence {
-        Presence::Required(_) => "must be given".to_owned(),
+        Presence::Required => "must be given".to_owned(),
         Presence::Default("{}") => "as below".to_owned(),
         Presence::Default(value) => format!("`{value}`"),
         Presence::Optional(absent) => absent.to_owned(),

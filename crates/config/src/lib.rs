@@ -2,7 +2,7 @@
 //!
 //! [`load`] reads a file, [`parse`] a text, and [`Config::quick`] the arguments of a command line. Each gives a
 //! [`Config`] in which every default is filled in and every rule holds, or [`Diagnostics`]: everything that is wrong,
-//! each with its line and what to write instead. [`reference`] and [`schema`] tell what can be written.
+//! each with its line and what to write instead. [`reference()`] and [`schema`] tell what can be written.
 //!
 //! Inside, `raw` declares each setting once; `setting` and `reader` are the machinery that a declaration becomes; `value`,
 //! `quantity` and `address` are the types a setting can have; `resolve` checks what no setting can know alone.

@@ -1,5 +1,6 @@
 //! Durations and sizes: digits and a unit.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde_json::json;
@@ -7,7 +8,7 @@ use toml::de::DeValue;
 
 use crate::reader::Reader;
 use crate::setting::{Item, Place, Setting, Shape};
-use crate::wording::{listed, quoted};
+use crate::wording::listed;
 
 /// A duration within bounds, which are milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,30 +20,33 @@ pub(crate) struct Bytes<const MIN: u64, const MAX: u64>(pub(crate) u64);
 
 impl<const MIN: u64, const MAX: u64> Setting for Lasts<MIN, MAX> {
     fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
-        let amount = read_amount::<Self>(item, place, reader, &DURATION)?;
-        if (MIN..=MAX).contains(&amount) {
-            return Some(Self(Duration::from_millis(amount)));
+        match amount_in(item, MIN..=MAX, &DURATION) {
+            Ok(milliseconds) => Some(Self(Duration::from_millis(milliseconds))),
+            Err(help) => reader.unfit(item, place, help),
         }
-        out_of_bounds::<Self>(item, place, reader)
     }
 
     fn shape() -> Shape {
-        amount_shape(&DURATION, MIN, MAX)
+        shape(MIN..=MAX, &DURATION)
     }
 }
 
 impl<const MIN: u64, const MAX: u64> Setting for Bytes<MIN, MAX> {
     fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
-        let amount = read_amount::<Self>(item, place, reader, &SIZE)?;
-        if (MIN..=MAX).contains(&amount) {
-            return Some(Self(amount));
+        match amount_in(item, MIN..=MAX, &SIZE) {
+            Ok(bytes) => Some(Self(bytes)),
+            Err(help) => reader.unfit(item, place, help),
         }
-        out_of_bounds::<Self>(item, place, reader)
     }
 
     fn shape() -> Shape {
-        amount_shape(&SIZE, MIN, MAX)
+        shape(MIN..=MAX, &SIZE)
     }
+}
+
+/// A number of bytes as the file would say it.
+pub(crate) fn show_bytes(bytes: u64) -> String {
+    show(bytes, &SIZE)
 }
 
 /// A quantity written as digits and a unit.
@@ -84,37 +88,25 @@ const SIZE: Quantity = Quantity {
         ("B", 1),
     ],
     spoken: &[("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)],
-    usual: "KiB",
+    usual: "B",
     sums: false,
     pattern: "^[0-9]+(B|[kK]B|KiB|[MG]i?B)$",
 };
 
-/// Reads a quantity, in its smallest unit.
-fn read_amount<T: Setting>(item: &Item<'_>, place: &Place, reader: &mut Reader, quantity: &Quantity) -> Option<u64> {
+/// What a value of the file says in the smallest unit, or what to write instead, which is empty where the bounds say
+/// it all.
+fn amount_in(item: &Item<'_>, bounds: RangeInclusive<u64>, quantity: &Quantity) -> Result<u64, String> {
     match item.get_ref() {
-        DeValue::String(text) => match amount(text, quantity) {
-            Ok(amount) => Some(amount),
-            Err(help) => {
-                let what = format!("must be {}, not {}", T::shape().expects, quoted(text));
-                reader.wrong(item, place, &what, help)
-            }
-        },
-        DeValue::Integer(integer) => {
-            let help = format!("write it with a unit: \"{integer}{}\"", quantity.usual);
-            reader.wrong_type::<T>(item, place, help)?;
-            None
+        DeValue::String(text) => amount(text, quantity).and_then(|amount| {
+            let fits = bounds.contains(&amount);
+            fits.then_some(amount).ok_or_else(String::new)
+        }),
+        DeValue::Integer(number) if number.radix() == 10 => {
+            Err(unit_help(number.as_str().trim_start_matches('-'), "", quantity))
         }
-        _ => {
-            reader.wrong_type::<T>(item, place, "")?;
-            None
-        }
+        DeValue::Integer(_) => Err(unit_help("", "", quantity)),
+        _ => Err(String::new()),
     }
-}
-
-fn out_of_bounds<T: Setting>(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<T> {
-    let text = item.get_ref().as_str().unwrap_or_default();
-    let what = format!("must be {}, not {}", T::shape().expects, quoted(text));
-    reader.wrong(item, place, &what, "")
 }
 
 /// What `text` says in the smallest unit, or what to write instead. More than 64 bits hold counts as the most they
@@ -127,7 +119,7 @@ fn amount(text: &str, quantity: &Quantity) -> Result<u64, String> {
         let unit = after.split(|c: char| c.is_ascii_digit()).next().unwrap_or("");
         let known = units.iter().position(|(name, _)| *name == unit);
         let (Some(at), false) = (known, number.is_empty()) else {
-            return Err(unit_help(number, unit, quantity));
+            return Err(quantity_help(number, unit, quantity));
         };
         let number = number.parse().unwrap_or(u64::MAX);
         total = total.saturating_add(units[at].1.saturating_mul(number));
@@ -139,13 +131,29 @@ fn amount(text: &str, quantity: &Quantity) -> Result<u64, String> {
     }
 }
 
+/// How to write a quantity that stops making sense after `number` and at `unit`.
+fn quantity_help(number: &str, unit: &str, quantity: &Quantity) -> String {
+    let known = quantity.units.iter().any(|(name, _)| *name == unit);
+    if unit.starts_with(['.', ',']) {
+        "write a whole number, of a smaller unit if need be".to_owned()
+    } else if !known || number.is_empty() {
+        unit_help(number, unit, quantity)
+    } else if quantity.sums {
+        "write each unit once and the largest first, such as \"1m30s\"".to_owned()
+    } else {
+        "write one number and one unit".to_owned()
+    }
+}
+
 /// How to write a quantity of which `number` and `unit` were typed.
 fn unit_help(number: &str, unit: &str, quantity: &Quantity) -> String {
     let names: Vec<_> = quantity.units.iter().rev().map(|(name, _)| *name).collect();
     let typed = unit.trim();
     let same = |name: &&str| name.eq_ignore_ascii_case(typed);
-    let begins_the_same =
-        |name: &&str| !typed.is_empty() && name[..1].eq_ignore_ascii_case(&typed.chars().take(1).collect::<String>());
+    let begins_the_same = |name: &&str| {
+        let (ours, theirs) = (name.chars().next(), typed.chars().next());
+        theirs.is_some() && ours.map(|c| c.to_ascii_lowercase()) == theirs.map(|c| c.to_ascii_lowercase())
+    };
     let spoken = || quantity.spoken.iter().map(|(name, _)| *name);
     let unit = spoken()
         .find(same)
@@ -162,10 +170,10 @@ fn unit_help(number: &str, unit: &str, quantity: &Quantity) -> String {
 /// The most digits of a number that a help repeats.
 const LONGEST_EXAMPLE: usize = 12;
 
-fn amount_shape(quantity: &Quantity, min: u64, max: u64) -> Shape {
-    let (noun, min, max) = (quantity.noun, show(min, quantity), show(max, quantity));
+fn shape(bounds: RangeInclusive<u64>, quantity: &Quantity) -> Shape {
+    let (least, most) = (show(*bounds.start(), quantity), show(*bounds.end(), quantity));
     Shape {
-        expects: format!("{noun} from \"{min}\" to \"{max}\""),
+        expects: format!("{} from \"{least}\" to \"{most}\"", quantity.noun),
         schema: json!({ "type": "string", "minLength": 1, "pattern": quantity.pattern }),
         table: None,
     }
@@ -181,9 +189,4 @@ fn show(amount: u64, quantity: &Quantity) -> String {
         .or(quantity.spoken.last())
         .unwrap_or(&smallest);
     format!("{}{unit}", amount / worth)
-}
-
-/// A number of bytes as the file would say it.
-pub(crate) fn show_bytes(bytes: u64) -> String {
-    show(bytes, &SIZE)
 }

@@ -11,6 +11,7 @@ use crate::reader::Reader;
 use crate::resolved::{BareLf, FieldMode, HostMode};
 use crate::setting::{Item, Place, Setting, Shape, settings};
 use crate::value::{Choice, List, Name, Named, OneOrMore, Whole, Word};
+use crate::wording::quoted;
 
 // Bounds on durations, in milliseconds. None may be zero where that would refuse everyone, and none may outlast a
 // day: what waits longer is a mistake of units.
@@ -25,8 +26,8 @@ const MIB: u64 = 1 << 20;
 
 /// The shortest limit on request targets: room for "/" and a short path.
 const SHORTEST_TARGET: u64 = 16;
-/// Above any body that fits on a disk, so that what is larger is a slip of the keyboard.
-const LARGEST_BODY: u64 = 1 << 50;
+/// 1 TiB: above it a limit protects nothing, and is a slip of the keyboard.
+const LARGEST_BODY: u64 = 1 << 40;
 /// More threads than this serve no machine, and each costs memory.
 const MOST_WORKERS: u64 = 1024;
 /// Above what one machine can hold in sockets.
@@ -171,11 +172,11 @@ fn whole_file(_: &Place) -> String {
 }
 
 fn listener(place: &Place) -> String {
-    format!("listener `{}`", place.key.escape_default())
+    format!("listener {}", quoted(&place.key))
 }
 
 fn pool(place: &Place) -> String {
-    format!("pool `{}`", place.key.escape_default())
+    format!("pool {}", quoted(&place.key))
 }
 
 fn server(place: &Place) -> String {
@@ -195,7 +196,7 @@ impl Setting for Server {
                 ServerTable::read_entries(&entries, item.span(), place, reader).map(Self)
             }
             DeValue::Table(_) => ServerTable::read(item, place, reader).map(Self),
-            _ => reader.wrong_type(item, place, "write its address, such as \"127.0.0.1:9001\""),
+            _ => reader.unfit(item, place, "write its address, such as \"127.0.0.1:9001\""),
         }
     }
 
@@ -210,37 +211,30 @@ impl Setting for Server {
 }
 
 impl Choice for PolicyKind {
-    fn words() -> Vec<(String, Self)> {
-        Self::ALL.iter().map(|kind| (kind.to_string(), *kind)).collect()
+    fn words() -> Vec<(&'static str, Self)> {
+        Self::ALL.map(|kind| (kind.name(), kind)).to_vec()
     }
 }
 
 impl Choice for AdminState {
-    fn words() -> Vec<(String, Self)> {
-        Self::ALL.iter().map(|state| (state.to_string(), *state)).collect()
+    fn words() -> Vec<(&'static str, Self)> {
+        Self::ALL.map(|state| (state.name(), state)).to_vec()
     }
 }
 
 impl Choice for BareLf {
-    fn words() -> Vec<(String, Self)> {
-        words([("reject", Self::Reject), ("accept", Self::Accept)])
+    fn words() -> Vec<(&'static str, Self)> {
+        vec![("reject", Self::Reject), ("accept", Self::Accept)]
     }
 }
 
 impl Choice for FieldMode {
-    fn words() -> Vec<(String, Self)> {
-        words([
+    fn words() -> Vec<(&'static str, Self)> {
+        vec![
             ("set", Self::Set),
             ("append", Self::Append),
             ("keep", Self::Keep),
             ("off", Self::Off),
-        ])
+        ]
     }
-}
-
-fn words<T, const N: usize>(words: [(&str, T); N]) -> Vec<(String, T)> {
-    words
-        .into_iter()
-        .map(|(word, value)| (word.to_owned(), value))
-        .collect()
 }

@@ -6,7 +6,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::setting::{Field, Item, Place, Setting};
-use crate::wording::{listed, nearest, quoted};
+use crate::wording::{listed, nearest, quoted, visible};
 
 /// Something wrong at a span of the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +40,11 @@ impl Reader {
         self.problems
     }
 
+    /// Whether so much was reported that nothing more will be.
+    pub(crate) fn is_full(&self) -> bool {
+        self.problems.len() >= MOST_PROBLEMS
+    }
+
     /// Whether anything was reported inside `span`.
     pub(crate) fn has_problem_in(&self, span: &Range<usize>) -> bool {
         let inside = |problem: &Problem| span.contains(&problem.span.start);
@@ -48,7 +53,7 @@ impl Reader {
 
     /// Reports a problem at `span`.
     pub(crate) fn report(&mut self, span: Range<usize>, message: String, help: impl Into<String>) {
-        if self.problems.len() < MOST_PROBLEMS {
+        if !self.is_full() {
             let help = Some(help.into()).filter(|help| !help.is_empty());
             self.problems.push(Problem { span, message, help });
         }
@@ -66,14 +71,9 @@ impl Reader {
         None
     }
 
-    /// Reports that the value of a setting has another type than `T` takes.
-    pub(crate) fn wrong_type<T: Setting>(
-        &mut self,
-        item: &Item<'_>,
-        place: &Place,
-        help: impl Into<String>,
-    ) -> Option<T> {
-        let what = format!("must be {}, not {}", T::shape().expects, kind(item.get_ref()));
+    /// Reports that the value of a setting is nothing that `T` takes.
+    pub(crate) fn unfit<T: Setting>(&mut self, item: &Item<'_>, place: &Place, help: impl Into<String>) -> Option<T> {
+        let what = format!("must be {}, not {}", T::shape().expects, shown(item.get_ref()));
         self.wrong(item, place, &what, help)
     }
 
@@ -167,15 +167,15 @@ impl Open<'_, '_> {
     }
 }
 
-/// What a value is, with its article.
-fn kind(value: &DeValue<'_>) -> &'static str {
+/// A value as the file has it, or what it is where that may be long.
+fn shown(value: &DeValue<'_>) -> String {
     match value {
-        DeValue::String(_) => "a text",
-        DeValue::Integer(_) => "a bare number",
-        DeValue::Float(_) => "a number with a fraction",
-        DeValue::Boolean(_) => "true or false",
-        DeValue::Datetime(_) => "a date or time",
-        DeValue::Array(_) => "a list",
-        DeValue::Table(_) => "a table",
+        DeValue::String(text) => format!("\"{}\"", visible(text)),
+        DeValue::Integer(number) => visible(&number.to_string()),
+        DeValue::Float(number) => visible(number.as_str()),
+        DeValue::Boolean(value) => value.to_string(),
+        DeValue::Datetime(_) => "a date or time".to_owned(),
+        DeValue::Array(_) => "a list".to_owned(),
+        DeValue::Table(_) => "a table".to_owned(),
     }
 }

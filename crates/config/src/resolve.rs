@@ -1,15 +1,17 @@
 //! From raw to resolved: what no setting can know alone.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
-use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use crate::quantity::show_bytes;
 use crate::raw;
 use crate::reader::Reader;
 use crate::resolved::{ClientTimeouts, Config, Forward, KeepAlive, Listener, Pool, Server, ServerTimeouts};
-use crate::setting::Field;
+use crate::setting::{Field, Place, Setting};
 use crate::value::Entry;
 use crate::wording::{listed, nearest, quoted};
 
@@ -38,33 +40,32 @@ pub(crate) fn resolve(file: &raw::File, reader: &mut Reader) -> Config {
 
 /// Every pool a listener names must be there, and every pool must be named by one.
 fn check_pool_names(listen: &[Entry<raw::Listener>], pool: &[Entry<raw::Pool>], reader: &mut Reader) {
-    let known: Vec<_> = pool.iter().map(|pool| pool.name.as_str()).collect();
+    let names: Vec<_> = pool.iter().map(|pool| pool.name.as_str()).collect();
+    let known: HashSet<_> = names.iter().copied().collect();
     let wanted: Vec<_> = listen
         .iter()
         .filter_map(|entry| Some(&entry.table.as_ref()?.pool))
         .collect();
     for wanted in &wanted {
         let name = wanted.value.0.as_str();
-        if known.contains(&name) {
+        if known.contains(name) || reader.is_full() {
             continue;
         }
-        let help = match nearest(name, known.iter().copied()) {
+        let help = match nearest(name, names.iter().copied()) {
             Some(near) => format!("did you mean \"{near}\"?"),
-            None => format!("the pools are: {}", listed(&known)),
+            None => format!("the pools are: {}", listed(&names)),
         };
         reader.report(wanted.span.clone(), format!("there is no pool {}", quoted(name)), help);
     }
+    let used: HashSet<_> = wanted.iter().map(|wanted| wanted.value.0.as_str()).collect();
     // Where a listener could not be read, or names no pool there is, it may have meant any of them.
-    let all_known = wanted.iter().all(|wanted| known.contains(&wanted.value.0.as_str()));
-    if wanted.len() < listen.len() || !all_known {
+    if wanted.len() < listen.len() || !used.is_subset(&known) {
         return;
     }
-    for pool in pool {
-        if !wanted.iter().any(|wanted| wanted.value.0 == pool.name) {
-            let message = format!("no listener uses pool {}", quoted(&pool.name));
-            let help = format!("write `pool = \"{}\"` in a listener, or remove the pool", pool.name);
-            reader.report(pool.span.clone(), message, help);
-        }
+    for pool in pool.iter().filter(|pool| !used.contains(pool.name.as_str())) {
+        let name = quoted(&pool.name);
+        let help = format!("name {name} as the `pool` of a listener, or remove it");
+        reader.report(pool.span.clone(), format!("no listener uses pool {name}"), help);
     }
 }
 
@@ -146,7 +147,7 @@ fn check_target_fits(raw: &raw::Listener, reader: &mut Reader) {
     reader.report(span.clone(), message, help);
 }
 
-pub(crate) fn client_timeouts(raw: &raw::ClientTimeouts) -> ClientTimeouts {
+fn client_timeouts(raw: &raw::ClientTimeouts) -> ClientTimeouts {
     ClientTimeouts {
         head: raw.head.value.0,
         body: raw.body.value.0,
@@ -154,7 +155,7 @@ pub(crate) fn client_timeouts(raw: &raw::ClientTimeouts) -> ClientTimeouts {
     }
 }
 
-pub(crate) fn forward(raw: &raw::Forward) -> Forward {
+fn forward(raw: &raw::Forward) -> Forward {
     Forward {
         x_forwarded_for: raw.x_forwarded_for.value.0,
         x_forwarded_proto: raw.x_forwarded_proto.value.0,
@@ -172,11 +173,11 @@ fn pool_of(entry: &Entry<raw::Pool>, raw: &raw::Pool, reader: &mut Reader) -> Po
     if retry_after.value.0.subsec_nanos() != 0 {
         reader.report(
             retry_after.span.clone(),
-            "`retry_after` must be whole seconds, as HTTP has no smaller ones here".to_owned(),
+            "`retry_after` must be whole seconds, as the field Retry-After counts in them".to_owned(),
             format!("write \"{}s\"", retry_after.value.0.as_secs() + 1),
         );
     }
-    let mut names = HashMap::new();
+    let mut names = HashSet::new();
     let servers: Vec<_> = raw
         .servers
         .value
@@ -214,21 +215,16 @@ fn check_members(entry: &Entry<raw::Pool>, raw: &raw::Pool, servers: &[Server], 
 }
 
 /// No two servers of a pool may be called the same, or nobody could tell them apart.
-fn check_server_name(
-    server: &Server,
-    field: &Field<raw::Server>,
-    names: &mut HashMap<String, Range<usize>>,
-    reader: &mut Reader,
-) {
+fn check_server_name(server: &Server, field: &Field<raw::Server>, names: &mut HashSet<String>, reader: &mut Reader) {
     let given = field.value.0.name.as_ref();
     let span = given.map_or(&field.value.0.address.span, |name| &name.span);
-    if names.insert(server.name.clone(), span.clone()).is_none() {
+    if names.insert(server.name.clone()) {
         return;
     }
     let message = format!("two servers of the pool are called {}", quoted(&server.name));
     let help = match given {
         Some(_) => "give each its own name",
-        None => "remove one, or give it a name of its own: `{ address = \"…\", name = \"…\" }`",
+        None => "remove one, or give one a `name` of its own",
     };
     reader.report(span.clone(), message, help);
 }
@@ -253,16 +249,16 @@ fn server(raw: &raw::ServerTable) -> Server {
     server
 }
 
-pub(crate) fn server_timeouts(raw: &raw::ServerTimeouts) -> ServerTimeouts {
+fn server_timeouts(raw: &raw::ServerTimeouts) -> ServerTimeouts {
     ServerTimeouts {
         connect: raw.connect.value.0,
         first_byte: raw.first_byte.value.0,
-        tunnel: raw.tunnel.value.0,
         idle: raw.idle.value.0,
+        tunnel: raw.tunnel.value.0,
     }
 }
 
-pub(crate) fn keep_alive(raw: &raw::KeepAlive) -> KeepAlive {
+fn keep_alive(raw: &raw::KeepAlive) -> KeepAlive {
     KeepAlive {
         connections: raw.connections.value.0 as usize,
         timeout: raw.timeout.value.0,
@@ -277,5 +273,39 @@ fn check_keep_alive(raw: &raw::KeepAlive, reader: &mut Reader) {
             "`timeout` has no effect, as `connections = 0` keeps none".to_owned(),
             "remove `timeout`, or keep at least one connection",
         );
+    }
+}
+
+/// A table in which the file sets nothing.
+fn untouched<T: Setting>() -> T {
+    let item = Spanned::new(0..0, DeValue::Table(DeTable::new()));
+    let place = Place {
+        key: String::new(),
+        within: String::new(),
+    };
+    T::read(&item, &place, &mut Reader::default()).expect("each setting of the table has a default that fits")
+}
+
+impl Default for ClientTimeouts {
+    fn default() -> Self {
+        client_timeouts(&untouched())
+    }
+}
+
+impl Default for Forward {
+    fn default() -> Self {
+        forward(&untouched())
+    }
+}
+
+impl Default for ServerTimeouts {
+    fn default() -> Self {
+        server_timeouts(&untouched())
+    }
+}
+
+impl Default for KeepAlive {
+    fn default() -> Self {
+        keep_alive(&untouched())
     }
 }

@@ -67,8 +67,8 @@ pub(crate) struct Row {
 /// What it means when a setting is not in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Presence {
-    /// An error, whose help is this line.
-    Required(&'static str),
+    /// An error.
+    Required,
     /// The same as this value, written in JSON and TOML alike.
     Default(&'static str),
     /// There is none; what that means is said in these words.
@@ -109,7 +109,7 @@ impl Table {
         let required: Vec<_> = self
             .rows
             .iter()
-            .filter(|row| matches!(row.presence, Presence::Required(_)))
+            .filter(|row| row.presence == Presence::Required)
             .map(|row| row.key)
             .collect();
         let properties: serde_json::Map<_, _> =
@@ -175,6 +175,9 @@ macro_rules! settings {
         }
 
         impl $name {
+            /// What can be set in the table.
+            const KEYS: &'static [&'static str] = &[$(stringify!($key)),+];
+
             /// Reads the settings out of the entries of a table.
             pub(crate) fn read_entries(
                 entries: &toml::de::DeTable<'_>,
@@ -182,8 +185,7 @@ macro_rules! settings {
                 place: &$crate::setting::Place,
                 reader: &mut $crate::reader::Reader,
             ) -> Option<Self> {
-                const KEYS: &[&str] = &[$(stringify!($key)),+];
-                let open = reader.open(entries, span, $called(place), KEYS);
+                let open = reader.open(entries, span, $called(place), Self::KEYS);
                 $(let $key = settings!(@read $presence $literal, reader, &open, stringify!($key));)+
                 Some(Self { $($key: settings!(@take $presence $key),)+ })
             }
@@ -211,7 +213,10 @@ macro_rules! settings {
             ) -> Option<Self> {
                 match item.get_ref().as_table() {
                     Some(entries) => Self::read_entries(entries, item.span(), place, reader),
-                    None => reader.wrong_type::<Self>(item, place, "write `{ setting = value }`"),
+                    None => {
+                        let help = format!("write `{} = {{ {} = … }}`", place.key, Self::KEYS[0]);
+                        reader.unfit(item, place, help)
+                    }
                 }
             }
 
@@ -227,7 +232,7 @@ macro_rules! settings {
     (@read required $literal:tt, $reader:expr, $open:expr, $key:expr) => { $reader.required($open, $key, $literal) };
     (@read default $literal:tt, $reader:expr, $open:expr, $key:expr) => { $reader.with_default($open, $key, stringify!($literal)) };
     (@read optional $literal:tt, $reader:expr, $open:expr, $key:expr) => { $reader.optional($open, $key) };
-    (@presence required $literal:tt) => { $crate::setting::Presence::Required($literal) };
+    (@presence required $literal:tt) => { $crate::setting::Presence::Required };
     (@presence default $literal:tt) => { $crate::setting::Presence::Default(stringify!($literal)) };
     (@presence optional $literal:tt) => { $crate::setting::Presence::Optional($literal) };
 }

@@ -1,7 +1,7 @@
 //! From a file or a text to a [`Config`] or its diagnostics.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -23,7 +23,6 @@ const SMALLEST: &str = "write at least:
 [listen.web]
 bind = \"127.0.0.1:8080\"
 pool = \"app\"
-
 [pool.app]
 servers = [\"127.0.0.1:9001\"]";
 
@@ -37,7 +36,7 @@ pub fn load(path: &Path) -> Result<Config, Diagnostics> {
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes))
-        .map_err(|error| whole(format!("cannot be read: {error}")))?;
+        .map_err(|error| whole(unreadable(&error)))?;
     if bytes.len() as u64 > LARGEST_FILE {
         return Err(whole("is larger than 16 MiB".to_owned()).into());
     }
@@ -56,11 +55,23 @@ pub fn load(path: &Path) -> Result<Config, Diagnostics> {
     }
 }
 
+/// Why a file could not be read.
+fn unreadable(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        io::ErrorKind::IsADirectory => "this is a folder, not a file".to_owned(),
+        io::ErrorKind::PermissionDenied => "this user may not read it".to_owned(),
+        _ => format!("cannot be read: {error}"),
+    }
+}
+
 /// Reads the configuration in `text`; `file_name` is what diagnostics call it.
 ///
 /// # Errors
 /// Everything that is wrong with it. Where the text is not TOML, only that.
 pub fn parse(file_name: &str, text: &str) -> Result<Config, Diagnostics> {
+    // Some editors begin a file with a byte order mark, which is no part of its first line.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let (document, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
         return Err(syntax_diagnostics(file_name, text, &errors));
@@ -106,7 +117,8 @@ fn syntax_diagnostics(file_name: &str, text: &str, errors: &[toml::de::Error]) -
         .take(MOST_SYNTAX_ERRORS)
         .map(|error| {
             let span: Range<usize> = error.span().unwrap_or(0..0);
-            Diagnostic::of_file(file_name, error.message().to_owned(), None).at(&shared, span)
+            let (message, help) = syntax_message(error.message());
+            Diagnostic::of_file(file_name, message, help).at(&shared, span)
         })
         .collect();
     diagnostics.sort_by_key(|diagnostic| (diagnostic.line(), diagnostic.column()));
@@ -116,3 +128,35 @@ fn syntax_diagnostics(file_name: &str, text: &str, errors: &[toml::de::Error]) -
 
 /// The most syntax errors that are looked at in one file.
 const MOST_SYNTAX_ERRORS: usize = 100;
+
+/// What is wrong with the syntax in our words, and what to write, where the parser's own words leave that open.
+fn syntax_message(message: &str) -> (String, Option<String>) {
+    let known = [
+        (
+            "string values must be quoted",
+            "a text must stand in quotes",
+            "write `setting = \"text\"`",
+        ),
+        ("duplicate key", "this is set a second time", "remove one of the two"),
+        (
+            "key with no value",
+            "a setting without a value",
+            "write `setting = value`",
+        ),
+        (
+            "cannot recurse further",
+            "this is nested too deep",
+            "no setting lies deeper than three tables",
+        ),
+        (
+            "recursion limit",
+            "this is nested too deep",
+            "no setting lies deeper than three tables",
+        ),
+        ("unclosed table", "the bracket is not closed", "write `[name]`"),
+    ];
+    match known.into_iter().find(|(theirs, ..)| message.starts_with(theirs)) {
+        Some((_, ours, help)) => (ours.to_owned(), Some(help.to_owned())),
+        None => (message.to_owned(), None),
+    }
+}

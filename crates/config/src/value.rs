@@ -8,7 +8,7 @@ use toml::de::{DeInteger, DeValue};
 
 use crate::reader::Reader;
 use crate::setting::{Field, Holds, Item, Place, Setting, Shape};
-use crate::wording::{listed, nearest, quoted};
+use crate::wording::{nearest, quoted};
 
 /// A whole number within bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(crate) struct Word<T>(pub(crate) T);
 /// What a [`Word`] can stand for.
 pub(crate) trait Choice: Copy {
     /// Every word and what it stands for.
-    fn words() -> Vec<(String, Self)>;
+    fn words() -> Vec<(&'static str, Self)>;
 }
 
 /// A list. What could not be read was reported and is left out.
@@ -53,16 +53,12 @@ impl<const MIN: u64, const MAX: u64> Setting for Whole<MIN, MAX> {
         match item.get_ref() {
             DeValue::Integer(integer) => match whole(integer) {
                 Some(number) if (MIN..=MAX).contains(&number) => Some(Self(number)),
-                _ => {
-                    let expects = Self::shape().expects;
-                    let what = format!("must be {expects}, not {integer}");
-                    reader.wrong(item, place, &what, "")
-                }
+                _ => reader.unfit(item, place, ""),
             },
             DeValue::String(text) if text.parse::<u64>().is_ok() => {
-                reader.wrong_type::<Self>(item, place, format!("write {text} without quotes"))
+                reader.unfit::<Self>(item, place, format!("write {text} without quotes"))
             }
-            _ => reader.wrong_type::<Self>(item, place, ""),
+            _ => reader.unfit::<Self>(item, place, ""),
         }
     }
 
@@ -85,9 +81,9 @@ impl Setting for bool {
         match item.get_ref() {
             DeValue::Boolean(value) => Some(*value),
             DeValue::String(text) if text.parse::<bool>().is_ok() => {
-                reader.wrong_type::<Self>(item, place, format!("write {text} without quotes"))
+                reader.unfit::<Self>(item, place, format!("write {text} without quotes"))
             }
-            _ => reader.wrong_type::<Self>(item, place, ""),
+            _ => reader.unfit::<Self>(item, place, ""),
         }
     }
 
@@ -103,24 +99,23 @@ impl Setting for bool {
 impl<T: Choice> Setting for Word<T> {
     fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
         let Some(text) = item.get_ref().as_str() else {
-            return reader.wrong_type::<Self>(item, place, "");
+            return reader.unfit::<Self>(item, place, "");
         };
         let words = T::words();
-        if let Some((_, value)) = words.iter().find(|(word, _)| word == text) {
+        if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
             return Some(Self(*value));
         }
-        let help = match nearest(text, words.iter().map(|(word, _)| word.as_str())) {
+        let help = match nearest(text, words.iter().map(|(word, _)| *word)) {
             Some(near) => format!("did you mean \"{near}\"?"),
             None => String::new(),
         };
-        let what = format!("must be {}, not {}", Self::shape().expects, quoted(text));
-        reader.wrong(item, place, &what, help)
+        reader.unfit(item, place, help)
     }
 
     fn shape() -> Shape {
         let words: Vec<_> = T::words().into_iter().map(|(word, _)| word).collect();
         Shape {
-            expects: format!("one of {}", listed(&words)),
+            expects: format!("one of \"{}\"", words.join("\", \"")),
             schema: json!({ "enum": words }),
             table: None,
         }
@@ -150,7 +145,7 @@ const NAME_HELP: &str = "write a short name such as \"app\" or \"rack 2\"";
 impl Setting for Name {
     fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
         let Some(text) = item.get_ref().as_str() else {
-            return reader.wrong_type::<Self>(item, place, NAME_HELP);
+            return reader.unfit::<Self>(item, place, NAME_HELP);
         };
         match name_fault(text) {
             None => Some(Self(text.to_owned())),
@@ -188,7 +183,7 @@ impl<T: Setting> Setting for List<T> {
     fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
         match item.get_ref().as_array() {
             Some(items) => Some(Self(read_items(items, place, reader))),
-            None => reader.wrong_type::<Self>(item, place, "write it in brackets, as in `[ … ]`"),
+            None => reader.unfit::<Self>(item, place, "write it in brackets, as in `[ … ]`"),
         }
     }
 
@@ -222,15 +217,23 @@ impl<T: Setting> Setting for OneOrMore<T> {
     }
 }
 
+/// How to write tables by name.
+fn by_name_help(place: &Place) -> String {
+    format!(
+        "write `[{}.NAME]`, with a name of your choice, and below it its settings",
+        place.key
+    )
+}
+
 impl<T: Setting> Setting for Named<T> {
     fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
         let Some(entries) = item.get_ref().as_table() else {
-            return reader.wrong_type::<Self>(item, place, "");
+            return reader.unfit::<Self>(item, place, by_name_help(place));
         };
         if entries.is_empty() {
-            let what = format!("names nothing; write `[{}.app]` and its settings", place.key);
-            return reader.wrong(item, place, &what, "");
+            return reader.wrong(item, place, "is empty", by_name_help(place));
         }
+        let by_name = by_name_help(place);
         let mut read: Vec<_> = entries
             .iter()
             .map(|(key, item)| {
@@ -243,7 +246,13 @@ impl<T: Setting> Setting for Named<T> {
                     key: name.clone(),
                     within: place.key.clone(),
                 };
-                let table = T::read(item, &place, reader);
+                let table = if item.get_ref().is_table() {
+                    T::read(item, &place, reader)
+                } else {
+                    let what = format!("stands in `{}`, which has only tables by name", place.within);
+                    reader.report(key.span(), format!("{} {what}", quoted(&name)), &by_name);
+                    None
+                };
                 let span = key.span();
                 Entry { name, span, table }
             })

@@ -4,9 +4,11 @@
 pub(crate) fn nearest<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     // A third of the letters may be wrong, as in rustc's own suggestions: less misses real slips, more proposes
     // words that have nothing to do with what was typed.
+    let typed = shortened(typed);
     let most = typed.chars().count().div_ceil(3).min(MOST_SLIPS);
     known
-        .map(|word| (strsim::damerau_levenshtein(&shortened(typed), word), word))
+        .take(MOST_CANDIDATES)
+        .map(|word| (strsim::damerau_levenshtein(&typed, word), word))
         .filter(|(distance, _)| *distance <= most)
         .min()
         .map(|(_, word)| word)
@@ -14,6 +16,9 @@ pub(crate) fn nearest<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> 
 
 /// The most slips in a word that is still taken for a misspelling.
 const MOST_SLIPS: usize = 5;
+
+/// The most known words that are compared with one typed: more pools than anyone names by hand.
+const MOST_CANDIDATES: usize = 1000;
 
 /// The longest piece of the file that a message repeats, in characters.
 const LONGEST_QUOTE: usize = 60;
@@ -26,17 +31,23 @@ fn shortened(text: &str) -> String {
     }
 }
 
-/// `text` as a message repeats it: in backquotes, control characters visible, cut where it is long.
+/// `text` as a message repeats it: control characters visible, cut where it is long.
+pub(crate) fn visible(text: &str) -> String {
+    let mut visible = String::new();
+    for c in shortened(text).chars() {
+        if c.is_control() {
+            visible.extend(c.escape_default());
+        } else {
+            visible.push(c);
+        }
+    }
+    visible
+}
+
+/// The same in backquotes.
 pub(crate) fn quoted(text: &str) -> String {
-    let visible: String = shortened(text)
-        .chars()
-        .flat_map(|c| {
-            let escaped = c.is_control().then(|| c.escape_default());
-            let plain = (!c.is_control()).then_some(c);
-            escaped.into_iter().flatten().chain(plain)
-        })
-        .collect();
-    format!("`{visible}`")
+    let text = if text.is_empty() { "\"\"" } else { text };
+    format!("`{}`", visible(text))
 }
 
 /// A documentation comment as one line.
@@ -44,8 +55,18 @@ pub(crate) fn plain(doc: &str) -> String {
     doc.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Words in backquotes with commas between them.
+/// Words in backquotes with commas between them, cut where they are many.
 pub(crate) fn listed<S: AsRef<str>>(words: &[S]) -> String {
-    let quoted: Vec<_> = words.iter().map(|word| format!("`{}`", word.as_ref())).collect();
-    quoted.join(", ")
+    let mut listed: Vec<_> = words
+        .iter()
+        .take(MOST_LISTED)
+        .map(|word| quoted(word.as_ref()))
+        .collect();
+    if words.len() > MOST_LISTED {
+        listed.push("…".to_owned());
+    }
+    listed.join(", ")
 }
+
+/// The most words that a message lists: every setting of one table fits.
+const MOST_LISTED: usize = 20;

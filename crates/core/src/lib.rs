@@ -1,7 +1,50 @@
-//! The balancing itself: pools of servers, and a count of what each has in flight that is always true.
+//! The balancing itself: every request goes to the server that is least busy right now, and the count that
+//! decides it is always true.
 //!
-//! No I/O, no async runtime, no clock of its own: time and randomness come in with each call, so that a proxy, a
-//! program of yours and a simulation run the very same code.
+//! A [`Pool`] is a set of servers with a policy. [`Pool::pick`] chooses one and counts the request on it,
+//! in one step; the [`Permit`] it gives is the request, and dropping the permit is the only way the count
+//! goes down, whether the request went well, was cancelled or panicked.
+//!
+//! ```
+//! use plimsoll_core::{Ask, Pool, PoolSpec, ServerSpec, Time};
+//!
+//! let server = |name: &str, port| ServerSpec::new(name, ([127, 0, 0, 1], port).into());
+//! let servers = vec![server("small", 9001), server("large", 9002).with_weight(2)];
+//! let pool = Pool::new("app", PoolSpec { servers, ..PoolSpec::default() }, Time::ZERO);
+//!
+//! let ask = Ask { now: Time::ZERO, random: 0 };
+//! let held: Vec<_> = (0..3).filter_map(|_| pool.pick(&ask).ok()).collect();
+//! let in_flight: Vec<u32> = pool.servers().iter().map(|server| server.in_flight()).collect();
+//! assert_eq!(in_flight, [1, 2]);
+//!
+//! drop(held);
+//! assert_eq!(pool.stats().in_flight(), 0);
+//! ```
+//!
+//! How a request went is told by finishing its permit, and why a server is picked can be asked for:
+//!
+//! ```
+//! # use std::time::Duration;
+//! # use plimsoll_core::{Ask, Outcome, Pool, PoolSpec, Refused, ServerSpec, Time};
+//! # let servers = vec![ServerSpec::new("a", ([127, 0, 0, 1], 9001).into())];
+//! # let pool = Pool::new("app", PoolSpec { servers, ..PoolSpec::default() }, Time::ZERO);
+//! # let ask = Ask::default();
+//! let permit = pool.pick(&ask)?;
+//! let address = permit.server().addresses()[0];
+//! // ... talk to the server at that address ...
+//! permit.finish(Outcome::success(Duration::from_millis(3), Duration::from_millis(5)).with_bytes(120, 4096));
+//!
+//! let told = pool.explain(&ask);
+//! println!("{told}");
+//! assert_eq!(told.picked?.name(), "a");
+//! # assert_eq!(address.port(), 9001);
+//! # Ok::<(), Refused>(())
+//! ```
+//!
+//! No I/O, no async runtime, no clock and no randomness of its own: time and random numbers come in with
+//! each call, so that a proxy, a program of yours and a simulation run the very same code. Picks and
+//! releases take no lock; a change of a pool ([`Pool::apply`], [`Pools::apply`]) keeps every server that
+//! stays, with its counts, while they go on.
 
 mod explain;
 mod histogram;

@@ -3,7 +3,7 @@
 //! In flight and the total of picks share one atomic word, so that a claim is one step, a release is one
 //! step, and whoever reads sees both numbers of the same moment.
 
-use crate::sync::{AtomicU64, Ordering};
+use super::sync::{AtomicU64, Ordering};
 
 /// The most one server can have in flight, whatever its own limit: about a million.
 ///

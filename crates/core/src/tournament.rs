@@ -14,7 +14,7 @@
 //! Meanwhile, a caller between its change and its repair hides at most the members that its own should have made way for
 //! in one block: with k callers at once the root is the best of all but k - 1 at most.
 
-use crate::sync::{AtomicU64, Ordering};
+use super::sync::{AtomicU64, Ordering};
 
 /// The members as the tree sees them.
 pub(crate) trait Contest {

@@ -1,45 +1,45 @@
-//! The program: arguments, wiring, signals, exit codes.
-use plimsoll_core::{PoolSpec, Pools, ServerSpec};
-use plimsoll_proxy::{Clock, Proxy};
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-fn main() {
-    let config = plimsoll_config::load(std::path::Path::new(&std::env::args().nth(2).unwrap())).unwrap_or_else(|e| {
-        eprintln!("{e}");
-        std::process::exit(2)
-    });
-    let clock = Clock::start();
-    let pools = Pools::new();
-    pools.apply(
-        config.pools.iter().map(|p| {
-            (
-                p.name.clone(),
-                PoolSpec {
-                    policy: p.policy,
-                    servers: p
-                        .servers
-                        .iter()
-                        .map(|s| {
-                            let mut spec =
-                                ServerSpec::new(s.name.clone(), format!("{}:{}", s.host, s.port).parse().unwrap());
-                            spec.weight = s.weight;
-                            spec.max_connections = s.max_connections;
-                            spec.backup = s.backup;
-                            spec.state = s.state;
-                            spec
-                        })
-                        .collect(),
-                },
-            )
-        }),
-        clock.now(),
-    );
-    let proxy = Proxy::start(&config, config.workers.map_or(2, |w| w.get()), &pools, clock).unwrap_or_else(|e| {
-        eprintln!("{e}");
-        std::process::exit(1)
-    });
-    for (l, a) in proxy.addresses() {
-        eprintln!("{l} on {a}");
+//! Plimsoll's program: arguments, wiring, signals, exit codes.
+//!
+//! `arguments` says what can be typed. `serve`, `check` and `demo` are the commands; `schema` and `reference` only
+//! print what the configuration crate knows. `source` finds the configuration, `names` looks its hosts up, and
+//! `plane` wires it all to the data plane, and `limits` makes room for its sockets. `signals` tells when to stop, `failure` what the program exits with, and
+//! `console` writes to people.
+
+mod arguments;
+mod check;
+mod console;
+mod demo;
+mod failure;
+mod limits;
+mod names;
+mod plane;
+mod serve;
+mod signals;
+mod source;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::arguments::{Arguments, Command};
+use crate::failure::Failure;
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            console::say(&failure);
+            failure.exit_code()
+        }
     }
-    println!("{}", proxy.wait());
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Serve(arguments) => serve::run(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Schema => Ok(console::print(&format!("{:#}\n", plimsoll_config::schema()))?),
+        Command::Reference => Ok(console::print(&plimsoll_config::reference())?),
+    }
 }

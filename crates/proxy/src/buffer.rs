@@ -85,13 +85,7 @@ pub(crate) struct Buffer {
 impl Buffer {
     /// An empty buffer that will lease its memory from `home`.
     pub(crate) fn new(home: &Rc<Buffers>, size: Size) -> Self {
-        Self {
-            bytes: Box::default(),
-            start: 0,
-            end: 0,
-            size,
-            home: Rc::clone(home),
-        }
+        Self { bytes: Box::default(), start: 0, end: 0, size, home: Rc::clone(home) }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -165,10 +159,7 @@ impl Buffer {
             self.end -= self.start;
             self.start = 0;
         }
-        debug_assert!(
-            !self.is_full(),
-            "a read into a full buffer looks like the end of the stream"
-        );
+        debug_assert!(!self.is_full(), "a read into a full buffer looks like the end of the stream");
         // `poll_read` rather than `try_read`: after a short read it knows without a further system call
         // that the socket is empty.
         let mut unfilled = ReadBuf::new(&mut self.bytes[self.end..]);

@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use crate::buffer::{Buffer, LARGE, Size};
 use crate::flow::Flow;
 use crate::http1::framing::BodyLength;
+use crate::http1::request::MethodKind;
 use crate::http1::scan::Scan;
 use crate::http1::{Reject, write};
 use crate::server_conn::ServerConn;
@@ -184,7 +185,7 @@ impl<'a> Exchange<'a> {
 
     /// Gives up: the permit ends so, and the server's connection is closed.
     pub(crate) fn give_up(mut self, trouble: &Trouble) {
-        self.finish(trouble.outcome(), self.parties.worker.clock.now());
+        self.finish(trouble.outcome(), self.parties.worker.now());
     }
 
     /// Hands over what a tunnel needs: the permit, the server's connection and what it has already sent.
@@ -198,13 +199,7 @@ impl<'a> Exchange<'a> {
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
-        let Parties {
-            client,
-            input,
-            desk,
-            service,
-            ..
-        } = &mut self.parties;
+        let Parties { client, input, desk, service, .. } = &mut self.parties;
         let Some(server) = &mut self.server else {
             return Poll::Ready(Ok(()));
         };
@@ -257,16 +252,12 @@ impl<'a> Exchange<'a> {
         if self.server.is_some() && self.parties.desk.response.status == 101 {
             return End::Upgraded;
         }
-        End::Done {
-            keep: self.keep_client && self.request_read(),
-        }
+        End::Done { keep: self.keep_client && self.request_read() }
     }
 
     fn poll_to_client(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
         let Parties { client, desk, .. } = &mut self.parties;
-        let flushed = self
-            .receiving
-            .poll_flush(&desk.to_client, &mut self.from_server, client, cx);
+        let flushed = self.receiving.poll_flush(&desk.to_client, &mut self.from_server, client, cx);
         flushed.map_err(|_| Trouble::ClientLeft)
     }
 
@@ -281,11 +272,11 @@ impl<'a> Exchange<'a> {
 
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
         if !self.from_server.is_empty() {
-            let found = self
-                .scan
-                .head_length(self.from_server.filled(), false)
-                .map_err(Trouble::ServerWrong)?;
-            if let Some(length) = found {
+            let desk = &mut *self.parties.desk;
+            let bodiless = desk.request.method_kind == MethodKind::Head;
+            let parse = |bytes: &[u8]| desk.response.parse(bytes, bodiless);
+            let found = self.scan.read(self.from_server.filled(), false, parse);
+            if let Some(length) = found.map_err(Trouble::ServerWrong)? {
                 return Poll::Ready(self.take_head(length));
             }
             if self.from_server.is_full() {
@@ -303,24 +294,15 @@ impl<'a> Exchange<'a> {
         let request = &self.parties.desk.request;
         let replayable = request.method_kind.idempotent() && request.body == BodyLength::None;
         let reused = self.server.as_ref().is_some_and(|server| server.reused);
-        if reused && self.received == 0 && replayable {
-            Trouble::ServerStale
-        } else {
-            Trouble::ServerLost
-        }
+        if reused && self.received == 0 && replayable { Trouble::ServerStale } else { Trouble::ServerLost }
     }
 
     fn take_head(&mut self, length: usize) -> Result<(), Trouble> {
         self.scan = Scan::default();
-        let desk = &mut *self.parties.desk;
-        let bodiless = desk.request.method_kind == crate::http1::request::MethodKind::Head;
-        let head = &self.from_server.filled()[..length];
-        desk.response.parse(head, bodiless).map_err(Trouble::ServerWrong)?;
+        let desk = &self.parties.desk;
         match desk.response.status {
             101 if desk.request.upgrade => self.begin_response(length),
-            101 => Err(Trouble::ServerWrong(Reject::bad(
-                "the server switches protocols unasked",
-            ))),
+            101 => Err(Trouble::ServerWrong(Reject::bad("the server switches protocols unasked"))),
             100..=199 => self.begin_interim(length),
             _ => self.begin_response(length),
         }
@@ -329,9 +311,7 @@ impl<'a> Exchange<'a> {
     fn begin_interim(&mut self, length: usize) -> Result<(), Trouble> {
         self.interim += 1;
         if self.interim > MAX_INTERIM {
-            return Err(Trouble::ServerWrong(Reject::bad(
-                "the server sends too many interim responses",
-            )));
+            return Err(Trouble::ServerWrong(Reject::bad("the server sends too many interim responses")));
         }
         let desk = &mut *self.parties.desk;
         // HTTP/1.0 knows none (RFC 9110, section 15.2).
@@ -347,17 +327,11 @@ impl<'a> Exchange<'a> {
     }
 
     fn begin_response(&mut self, length: usize) -> Result<(), Trouble> {
-        let now = self.parties.worker.clock.now();
+        let now = self.parties.worker.now();
         self.first_byte = self.since_pick(now);
         let request_read = self.sent && self.request_read();
         let Parties { desk, worker, .. } = &mut self.parties;
-        let Desk {
-            request,
-            response,
-            response_framing,
-            to_client,
-            ..
-        } = &mut **desk;
+        let Desk { request, response, response_framing, to_client, .. } = &mut **desk;
         *response_framing = match response.body {
             BodyLength::Chunked | BodyLength::UntilClose if request.minor_version == 0 => BodyLength::UntilClose,
             BodyLength::UntilClose => BodyLength::Chunked,
@@ -377,9 +351,7 @@ impl<'a> Exchange<'a> {
         self.receiving = Flow::new(response.body, *response_framing);
         self.from_server.consume(length);
         self.phase = Phase::Body;
-        self.receiving
-            .stage(&mut self.from_server)
-            .map_err(Trouble::ServerWrong)?;
+        self.receiving.stage(&mut self.from_server).map_err(Trouble::ServerWrong)?;
         if self.receiving.source_ended() && self.parties.desk.response.status != 101 {
             self.settle(now);
         }
@@ -396,11 +368,9 @@ impl<'a> Exchange<'a> {
                 Ok(_) => {}
             }
         }
-        self.receiving
-            .stage(&mut self.from_server)
-            .map_err(Trouble::ServerWrong)?;
+        self.receiving.stage(&mut self.from_server).map_err(Trouble::ServerWrong)?;
         if self.receiving.source_ended() {
-            self.settle(self.parties.worker.clock.now());
+            self.settle(self.parties.worker.now());
         }
         Poll::Ready(Ok(()))
     }
@@ -412,11 +382,7 @@ impl<'a> Exchange<'a> {
         let unasked = self.from_server.filled().len() > self.receiving.staged_input();
         let reusable =
             response.persistent && self.sent && !self.send_broken && !unasked && !self.parties.worker.stopping();
-        let outcome = if response.status >= 500 {
-            OutcomeKind::Rejected
-        } else {
-            OutcomeKind::Success
-        };
+        let outcome = if response.status >= 500 { OutcomeKind::Rejected } else { OutcomeKind::Success };
         if unasked {
             self.keep_client = false;
         }
@@ -424,11 +390,7 @@ impl<'a> Exchange<'a> {
         let (server, permit) = (self.server.take(), self.permit.as_ref());
         if let (true, Some(conn), Some(permit)) = (reusable, server, permit) {
             let rule = &self.parties.service.pool_rules.keep_alive;
-            self.parties
-                .worker
-                .idle
-                .borrow_mut()
-                .put(permit.server(), conn, now, rule);
+            self.parties.worker.idle.borrow_mut().put(permit.server(), conn, now, rule);
         }
         self.finish(outcome, now);
     }
@@ -437,36 +399,23 @@ impl<'a> Exchange<'a> {
         let total = self.since_pick(now);
         let Some(permit) = self.permit.take() else { return };
         let first_byte = (self.phase == Phase::Body).then_some(self.first_byte);
-        permit.finish(Outcome {
-            kind,
-            first_byte,
-            total,
-            sent: self.sending.written,
-            received: self.received,
-        });
+        permit.finish(Outcome { kind, first_byte, total, sent: self.sending.written, received: self.received });
     }
 
     fn since_pick(&self, now: Time) -> Duration {
-        self.permit
-            .as_ref()
-            .map_or(Duration::ZERO, |permit| now.saturating_since(permit.picked_at()))
+        self.permit.as_ref().map_or(Duration::ZERO, |permit| now.saturating_since(permit.picked_at()))
     }
 
     /// Moves the deadline on when something moved, and asks whether it has passed.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Result<End, Trouble>> {
-        let Parties {
-            worker,
-            service,
-            deadline,
-            ..
-        } = &self.parties;
+        let Parties { worker, service, deadline, .. } = &self.parties;
         let waiting = self.waiting_for();
         let moved = self.sending.written + self.receiving.written + self.received + self.body_received;
         if self.waiting != Some((waiting, moved)) {
             let now = match (self.waiting, &self.permit) {
                 // The first wait begins where the pick was: reading the clock again would tell nothing new.
                 (None, Some(permit)) => permit.picked_at(),
-                _ => worker.clock.now(),
+                _ => worker.now(),
             };
             let timeouts = &service.pool_rules.timeouts;
             deadline.set(
@@ -479,11 +428,7 @@ impl<'a> Exchange<'a> {
             self.waiting = Some((waiting, moved));
         }
         ready!(deadline.poll(cx));
-        Poll::Ready(Err(if waiting == Waiting::Client {
-            Trouble::ClientSlow
-        } else {
-            Trouble::ServerSlow
-        }))
+        Poll::Ready(Err(if waiting == Waiting::Client { Trouble::ClientSlow } else { Trouble::ServerSlow }))
     }
 
     fn waiting_for(&self) -> Waiting {
@@ -497,10 +442,7 @@ impl<'a> Exchange<'a> {
     }
 }
 
-const TOO_LARGE: Reject = Reject {
-    status: 413,
-    reason: "the request body is too large",
-};
+const TOO_LARGE: Reject = Reject { status: 413, reason: "the request body is too large" };
 
 /// Whether a client that is owed an answer has gone. What it sends meanwhile is kept for later, as far as it fits.
 pub(crate) fn client_left(client: &mut TcpStream, input: &mut Buffer, cx: &mut Context<'_>) -> bool {

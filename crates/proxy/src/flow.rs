@@ -56,10 +56,7 @@ impl Flow {
         Self {
             body: from.into(),
             chunks: to == BodyLength::Chunked,
-            staged: Staged {
-                head: true,
-                ..Staged::default()
-            },
+            staged: Staged { head: true, ..Staged::default() },
             written: 0,
         }
     }
@@ -71,14 +68,7 @@ impl Flow {
 
     /// Everything staged is written.
     pub(crate) fn flushed(&self) -> bool {
-        let Staged {
-            head,
-            size_line_length,
-            data,
-            suffix,
-            trailers,
-            ..
-        } = &self.staged;
+        let Staged { head, size_line_length, data, suffix, trailers, .. } = &self.staged;
         !head && *size_line_length == 0 && *data == 0 && suffix.is_empty() && trailers.is_empty()
     }
 
@@ -187,13 +177,7 @@ impl Staged {
     /// Puts what is left to write into `parts`, without empty ones; returns how many there are.
     fn unwritten<'a>(&'a self, head: &'a [u8], input: &'a [u8], parts: &mut [IoSlice<'a>; 5]) -> usize {
         let head = if self.head { head } else { &[] };
-        let all = [
-            head,
-            &self.size_line[..self.size_line_length],
-            &input[..self.data],
-            self.suffix,
-            &self.trailers,
-        ];
+        let all = [head, &self.size_line[..self.size_line_length], &input[..self.data], self.suffix, &self.trailers];
         let (mut skip, mut count) = (self.done, 0);
         for part in all {
             let skipped = skip.min(part.len());

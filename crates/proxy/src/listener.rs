@@ -81,9 +81,7 @@ pub(crate) fn accept(
             }
         }
         while let Some(Some((client, room))) =
-            tokio::time::timeout(Duration::ZERO, accept_one(&listener, &place.service.room))
-                .await
-                .ok()
+            tokio::time::timeout(Duration::ZERO, accept_one(&listener, &place.service.room)).await.ok()
         {
             spawn(client, room, &place);
         }

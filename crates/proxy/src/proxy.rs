@@ -53,11 +53,7 @@ pub enum StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Bind {
-                listener,
-                address,
-                source,
-            } => {
+            Self::Bind { listener, address, source } => {
                 write!(f, "listener `{listener}` cannot listen on {address}: ")?;
                 match source.kind() {
                     io::ErrorKind::AddrInUse => {
@@ -96,47 +92,25 @@ impl Proxy {
         let mut addresses = Vec::new();
         let mut bound: Vec<Vec<Bound>> = (0..workers).map(|_| Vec::new()).collect();
         for listener in &config.listeners {
-            let service = Service::new(config, listener, pools).ok_or_else(|| StartError::NoPool {
-                listener: listener.name.clone(),
-                pool: listener.pool.clone(),
-            })?;
+            let service = Service::new(config, listener, pools)
+                .ok_or_else(|| StartError::NoPool { listener: listener.name.clone(), pool: listener.pool.clone() })?;
             let service = Arc::new(service);
             for &address in &listener.binds {
-                let failed = |source| StartError::Bind {
-                    listener: listener.name.clone(),
-                    address,
-                    source,
-                };
+                let failed = |source| StartError::Bind { listener: listener.name.clone(), address, source };
                 let sockets = listener::bind(address, workers).map_err(failed)?;
                 addresses.extend(
-                    sockets
-                        .first()
-                        .and_then(|socket| socket.local_addr().ok())
-                        .map(|at| (listener.name.clone(), at)),
+                    sockets.first().and_then(|socket| socket.local_addr().ok()).map(|at| (listener.name.clone(), at)),
                 );
                 for (worker, socket) in bound.iter_mut().zip(sockets) {
-                    worker.push(Bound {
-                        socket,
-                        service: Arc::clone(&service),
-                    });
+                    worker.push(Bound { socket, service: Arc::clone(&service) });
                 }
             }
         }
         let (stop, stopped) = watch::channel(None);
         let cut_off = Arc::new(AtomicUsize::new(0));
-        let control = Control {
-            clock,
-            stop: stopped,
-            cut_off: Arc::clone(&cut_off),
-        };
+        let control = Control { clock, stop: stopped, cut_off: Arc::clone(&cut_off) };
         let workers = start_workers(bound, &control).map_err(StartError::Worker)?;
-        Ok(Self {
-            addresses,
-            workers,
-            stop,
-            cut_off,
-            patience: config.shutdown_timeout,
-        })
+        Ok(Self { addresses, workers, stop, cut_off, patience: config.shutdown_timeout })
     }
 
     /// The addresses bound, each with the name of its listener.
@@ -163,9 +137,7 @@ impl Proxy {
 fn start_workers(bound: Vec<Vec<Bound>>, control: &Control) -> io::Result<Vec<JoinHandle<io::Result<()>>>> {
     let start = |(number, bound): (usize, Vec<Bound>)| {
         let control = control.clone();
-        thread::Builder::new()
-            .name(format!("worker-{number}"))
-            .spawn(move || worker::run(bound, control))
+        thread::Builder::new().name(format!("worker-{number}")).spawn(move || worker::run(bound, control))
     };
     bound.into_iter().enumerate().map(start).collect()
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
+use plimsoll_config::BareLf;
 use plimsoll_core::{Ask, Outcome, OutcomeKind, Permit, Refused, Time};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -19,10 +20,11 @@ use crate::buffer::{Buffer, Size};
 use crate::exchange::{End, Exchange, Parties, Trouble, client_left};
 use crate::http1::Reject;
 use crate::http1::answer::Answer;
+use crate::http1::forwarding::ClientFacts;
 use crate::http1::framing::BodyLength;
-use crate::http1::request::MethodKind;
+use crate::http1::request::{HeadRules, MethodKind};
 use crate::http1::scan::Scan;
-use crate::http1::write::{self, ClientFacts, RequestRules};
+use crate::http1::write::{self, RequestRules};
 use crate::server_conn::{self, ConnectError, ServerConn};
 use crate::service::Service;
 use crate::timers::Deadline;
@@ -31,7 +33,7 @@ use crate::worker::{ClientCount, Desk, Worker};
 
 /// How long a quiet connection keeps its state: a client in a loop never waits for it to be built anew, and an
 /// idle one soon costs little.
-const WARM: Duration = Duration::from_secs(1);
+const WARM: Duration = Duration::from_millis(100);
 
 /// How long a graceful stop leaves an idle connection open: the next request may be on its way already, and is
 /// then answered with `Connection: close`.
@@ -63,7 +65,7 @@ pub(crate) struct Connection {
 /// Serves a connection to its end.
 pub(crate) async fn serve(mut connection: Connection) {
     let head_timeout = connection.service.listener.timeouts.head;
-    let mut idle_until = connection.worker.clock.now() + head_timeout;
+    let mut idle_until = connection.worker.now() + head_timeout;
     loop {
         // Boxed, so that an idle connection does not hold the memory of a busy one.
         match Box::pin(Busy::new(&mut connection).run(idle_until)).await {
@@ -103,7 +105,7 @@ impl Connection {
     /// Once the worker stops, an idle connection has only the grace left.
     fn shorten_for_stop(&self, noticed: &mut bool) {
         if self.worker.stopping() && !std::mem::replace(noticed, true) {
-            self.deadline.set(self.worker.clock.now() + STOP_GRACE);
+            self.deadline.set(self.worker.now() + STOP_GRACE);
         }
     }
 }
@@ -138,13 +140,9 @@ enum Next {
 
 impl<'a> Busy<'a> {
     fn new(connection: &'a mut Connection) -> Self {
-        let client = ClientFacts::new(connection.address.ip(), connection.port);
+        let client = ClientFacts::new(connection.address.ip(), connection.port, &connection.service.listener.forward);
         let input = Buffer::new(&connection.worker.buffers, Size::Head);
-        Self {
-            connection,
-            input,
-            client,
-        }
+        Self { connection, input, client }
     }
 
     async fn run(mut self, mut idle_until: Time) -> After {
@@ -173,26 +171,15 @@ impl<'a> Busy<'a> {
                     return After::Close;
                 }
             }
-            let now = self.connection.worker.clock.now();
-            idle_until = now + self.connection.service.listener.timeouts.keep_alive;
+            idle_until = self.connection.worker.recently() + self.connection.service.listener.timeouts.keep_alive;
         }
     }
 
     async fn read_head(&mut self, desk: &mut Desk, idle_until: Time) -> HeadRead {
-        let Connection {
-            worker,
-            deadline,
-            service,
-            ..
-        } = &*self.connection;
+        let Connection { worker, deadline, service, .. } = &*self.connection;
         let head_timeout = service.listener.timeouts.head;
-        let warm_until = worker.clock.now() + WARM;
-        let mut in_head = !self.input.is_empty();
-        deadline.set(if in_head {
-            worker.clock.now() + head_timeout
-        } else {
-            warm_until.min(idle_until)
-        });
+        deadline.set(idle_until.min(worker.recently() + WARM));
+        let mut in_head = false;
         let mut scan = Scan::default();
         let mut stopping = false;
         poll_fn(move |cx| {
@@ -200,21 +187,20 @@ impl<'a> Busy<'a> {
                 if let Some(read) = self.take_head(desk, &mut scan) {
                     return Poll::Ready(read);
                 }
-                if !in_head && !self.input.is_empty() {
-                    in_head = true;
-                    let connection = &self.connection;
-                    connection.deadline.set(connection.worker.clock.now() + head_timeout);
-                }
                 match self.input.poll_fill(&mut self.connection.stream, cx) {
                     Poll::Ready(Ok(count)) if count > 0 => {}
                     Poll::Ready(_) => return Poll::Ready(HeadRead::Closed),
                     Poll::Pending => break,
                 }
             }
+            let Connection { worker, deadline, .. } = &*self.connection;
+            if !self.input.is_empty() && !std::mem::replace(&mut in_head, true) {
+                deadline.set(worker.now() + head_timeout);
+            }
             if !in_head {
                 self.connection.shorten_for_stop(&mut stopping);
             }
-            ready!(self.connection.deadline.poll(cx));
+            ready!(deadline.poll(cx));
             Poll::Ready(self.head_is_late(in_head, idle_until))
         })
         .await
@@ -222,17 +208,10 @@ impl<'a> Busy<'a> {
 
     fn head_is_late(&self, in_head: bool, idle_until: Time) -> HeadRead {
         if in_head {
-            return HeadRead::Wrong(Reject {
-                status: 408,
-                reason: "the request head did not arrive in time",
-            });
+            return HeadRead::Wrong(Reject { status: 408, reason: "the request head did not arrive in time" });
         }
         let worker = &self.connection.worker;
-        if worker.stopping() || worker.clock.now() >= idle_until {
-            HeadRead::Closed
-        } else {
-            HeadRead::Quiet
-        }
+        if worker.stopping() || worker.now() >= idle_until { HeadRead::Closed } else { HeadRead::Quiet }
     }
 
     /// Looks for a whole head in what has come so far.
@@ -250,26 +229,17 @@ impl<'a> Busy<'a> {
             return None;
         }
         let bytes = self.input.filled();
-        let bare_lf = rules.bare_lf == plimsoll_config::BareLf::Accept;
-        let length = match scan.head_length(bytes, bare_lf) {
-            Ok(Some(length)) if length <= rules.max_head => length,
+        let bare_lf = rules.bare_lf == BareLf::Accept;
+        let head_rules = HeadRules { max_target: rules.max_target, bare_lf };
+        let too_large = Reject { status: 431, reason: "the request head is too large" };
+        let too_long = Reject { status: 414, reason: "the target is too long" };
+        Some(match scan.read(bytes, bare_lf, |bytes| desk.request.parse(bytes, head_rules)) {
+            Ok(Some(length)) if length <= rules.max_head => HeadRead::Head(length),
             Ok(None) if scan.in_first_line() && bytes.len() > rules.max_target + BESIDE_TARGET => {
-                return Some(HeadRead::Wrong(Reject {
-                    status: 414,
-                    reason: "the target is too long",
-                }));
+                HeadRead::Wrong(too_long)
             }
             Ok(None) if bytes.len() < rules.max_head => return None,
-            Ok(_) => {
-                return Some(HeadRead::Wrong(Reject {
-                    status: 431,
-                    reason: "the request head is too large",
-                }));
-            }
-            Err(reject) => return Some(HeadRead::Wrong(reject)),
-        };
-        Some(match desk.request.parse(&bytes[..length], rules.max_target) {
-            Ok(()) => HeadRead::Head(length),
+            Ok(_) => HeadRead::Wrong(too_large),
             Err(reject) => HeadRead::Wrong(reject),
         })
     }
@@ -281,33 +251,18 @@ impl<'a> Busy<'a> {
         if let BodyLength::Known(length) = desk.request.body
             && service.listener.max_body.is_some_and(|max| length > max)
         {
-            let reject = Reject {
-                status: 413,
-                reason: "the request body is too large",
-            };
+            let reject = Reject { status: 413, reason: "the request body is too large" };
             return self.answer(reject, Some(desk), true).await;
         }
-        let now = worker.clock.now();
-        let permit = match service.pool.pick(&Ask {
-            now,
-            random: worker.random(),
-        }) {
+        let now = worker.now();
+        let permit = match service.pool.pick(&Ask { now, random: worker.random() }) {
             Ok(permit) => permit,
             Err(refused) => return self.refuse(refused, desk, head_length).await,
         };
         let server = service.host_for(permit.server(), desk.request.host.is_some());
-        let rules = RequestRules {
-            forward: &service.listener.forward,
-            client: &self.client,
-            server,
-        };
+        let rules = RequestRules { forward: &service.listener.forward, client: &self.client, server };
         desk.to_server.clear();
-        write::request(
-            &mut desk.to_server,
-            &self.input.filled()[..head_length],
-            &desk.request,
-            &rules,
-        );
+        write::request(&mut desk.to_server, &self.input.filled()[..head_length], &desk.request, &rules);
         self.input.consume(head_length);
         let certain = !desk.request.method_kind.idempotent();
         let idle = worker.idle.borrow_mut().take(permit.server(), now, certain);
@@ -331,25 +286,14 @@ impl<'a> Busy<'a> {
                 },
             };
             let Connection { stream, deadline, .. } = &mut *self.connection;
-            let parties = Parties {
-                worker,
-                service,
-                deadline,
-                client: stream,
-                input: &mut self.input,
-                desk,
-            };
+            let parties = Parties { worker, service, deadline, client: stream, input: &mut self.input, desk };
             let mut exchange = Exchange::new(parties, permit, server);
             match poll_fn(|cx| exchange.poll(cx)).await {
                 Ok(End::Done { keep: true }) => return Next::Request,
                 Ok(End::Done { keep: false }) => {
                     let read = exchange.request_read();
                     drop(exchange);
-                    return if read && self.all_read() {
-                        Next::Close
-                    } else {
-                        Next::Linger
-                    };
+                    return if read && self.all_read() { Next::Close } else { Next::Linger };
                 }
                 Ok(End::Upgraded) => {
                     if let Some((permit, server, from_server)) = exchange.into_tunnel() {
@@ -400,17 +344,13 @@ impl<'a> Busy<'a> {
     }
 
     async fn connect_failed(&mut self, failure: Option<ConnectError>, permit: Permit, desk: &Desk) -> Next {
-        let total = self.connection.worker.clock.now().saturating_since(permit.picked_at());
+        let total = self.connection.worker.now().saturating_since(permit.picked_at());
         let (kind, status, reason) = match failure {
             None => {
                 permit.finish(Outcome::of(OutcomeKind::Aborted, total));
                 return Next::Close;
             }
-            Some(ConnectError::TimedOut) => (
-                OutcomeKind::ConnectFailed,
-                504,
-                "connecting to the server took too long",
-            ),
+            Some(ConnectError::TimedOut) => (OutcomeKind::ConnectFailed, 504, "connecting to the server took too long"),
             Some(ConnectError::Failed(_)) => (OutcomeKind::ConnectFailed, 502, "the server could not be connected to"),
         };
         permit.finish(Outcome::of(kind, total));
@@ -431,12 +371,7 @@ impl<'a> Busy<'a> {
 
     /// Gives an answer of our own to the request on `desk`, or to whatever it was that could not be parsed.
     async fn answer(&mut self, reject: Reject, desk: Option<&Desk>, unread: bool) -> Next {
-        let Connection {
-            stream,
-            worker,
-            service,
-            ..
-        } = &mut *self.connection;
+        let Connection { stream, worker, service, .. } = &mut *self.connection;
         let persistent = desk.is_some_and(|desk| desk.request.persistent && desk.request.minor_version >= 1);
         let close = unread || !persistent || worker.stopping();
         let answer = Answer {
@@ -457,25 +392,12 @@ impl<'a> Busy<'a> {
     }
 
     async fn tunnel(&mut self, permit: Permit, mut server: ServerConn, mut from_server: Buffer, service: &Service) {
-        let Connection {
-            stream,
-            deadline,
-            worker,
-            ..
-        } = &mut *self.connection;
+        let Connection { stream, deadline, worker, .. } = &mut *self.connection;
         let idle = service.pool_rules.timeouts.tunnel;
-        let ends = tunnel::Ends {
-            stream,
-            from: &mut self.input,
-        };
-        let server_ends = tunnel::Ends {
-            stream: &mut server.stream,
-            from: &mut from_server,
-        };
-        let moved = tunnel::Tunnel::new(ends, server_ends)
-            .run(deadline, &worker.clock, idle)
-            .await;
-        let total = worker.clock.now().saturating_since(permit.picked_at());
+        let ends = tunnel::Ends { stream, from: &mut self.input };
+        let server_ends = tunnel::Ends { stream: &mut server.stream, from: &mut from_server };
+        let moved = tunnel::Tunnel::new(ends, server_ends).run(deadline, worker, idle).await;
+        let total = worker.now().saturating_since(permit.picked_at());
         permit.finish(Outcome::success(total, total).with_bytes(moved.to_server, moved.to_client));
     }
 

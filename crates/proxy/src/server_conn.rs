@@ -45,11 +45,7 @@ pub(crate) async fn connect(server: &Server, timeout: Duration) -> Result<Server
 }
 
 async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()
-    } else {
-        TcpSocket::new_v6()
-    }?;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // A request that does not fill a segment must not wait for the acknowledgement of the one before.
     socket.set_nodelay(true)?;
     socket.connect(address).await
@@ -104,10 +100,7 @@ impl IdleConns {
         let conns = self.by_server.get_mut(&server.serial())?;
         while let Some(idle) = conns.pop() {
             if idle.usable(now) && (!certain || would_block(&idle.stream)) {
-                return Some(ServerConn {
-                    stream: idle.stream,
-                    reused: true,
-                });
+                return Some(ServerConn { stream: idle.stream, reused: true });
             }
         }
         None
@@ -120,11 +113,7 @@ impl IdleConns {
         }
         let conns = self.by_server.entry(server.serial()).or_default();
         if conns.len() < rule.connections {
-            conns.push(Idle {
-                stream: conn.stream,
-                since: now,
-                keep: rule.timeout,
-            });
+            conns.push(Idle { stream: conn.stream, since: now, keep: rule.timeout });
         }
     }
 

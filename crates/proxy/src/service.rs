@@ -23,17 +23,9 @@ impl Service {
         let pool_rules = config.pools.iter().find(|pool| pool.name == listener.pool)?.clone();
         let pool = pools.pool(&listener.pool)?;
         let hosts = pool_rules.servers.iter();
-        let hosts = hosts
-            .map(|server| (server.name.clone(), format!("{}:{}", server.host, server.port)))
-            .collect();
+        let hosts = hosts.map(|server| (server.name.clone(), format!("{}:{}", server.host, server.port))).collect();
         let room = Arc::new(Semaphore::new(listener.max_connections.min(Semaphore::MAX_PERMITS)));
-        Some(Self {
-            listener: listener.clone(),
-            pool,
-            pool_rules,
-            room,
-            hosts,
-        })
+        Some(Self { listener: listener.clone(), pool, pool_rules, room, hosts })
     }
 
     /// The host and port of `server` as configured, where a request needs it for its `Host`.

@@ -56,17 +56,12 @@ impl Timers {
             tick: tick_before(now.as_nanos()),
             woken: Vec::new(),
         };
-        Rc::new(Self {
-            wheel: RefCell::new(wheel),
-        })
+        Rc::new(Self { wheel: RefCell::new(wheel) })
     }
 
     /// A deadline, not set yet.
     pub(crate) fn deadline(self: &Rc<Self>) -> Deadline {
-        Deadline {
-            key: self.wheel.borrow_mut().insert(),
-            timers: Rc::clone(self),
-        }
+        Deadline { key: self.wheel.borrow_mut().insert(), timers: Rc::clone(self) }
     }
 
     /// Fires all deadlines due at `now`. To be called every [`TICK`].
@@ -82,13 +77,7 @@ impl Timers {
 
     /// Wakes every task that waits with a deadline, so that it can look at what else has changed.
     pub(crate) fn wake_all(&self) {
-        let waiting: Vec<Waker> = self
-            .wheel
-            .borrow()
-            .entries
-            .iter()
-            .filter_map(|entry| entry.waker.clone())
-            .collect();
+        let waiting: Vec<Waker> = self.wheel.borrow().entries.iter().filter_map(|entry| entry.waker.clone()).collect();
         waiting.into_iter().for_each(Waker::wake);
     }
 }
@@ -103,15 +92,7 @@ fn tick_after(nanos: u64) -> u64 {
 
 impl Wheel {
     fn insert(&mut self) -> u32 {
-        let entry = Entry {
-            due: NEVER,
-            tick: 0,
-            linked: false,
-            fired: false,
-            previous: NONE,
-            next: NONE,
-            waker: None,
-        };
+        let entry = Entry { due: NEVER, tick: 0, linked: false, fired: false, previous: NONE, next: NONE, waker: None };
         if let Some(key) = self.free.pop() {
             self.entries[key as usize] = entry;
             return key;

@@ -12,8 +12,8 @@ use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 
 use crate::buffer::Buffer;
-use crate::clock::Clock;
 use crate::timers::Deadline;
+use crate::worker::Worker;
 
 /// One end of a tunnel and what has come from it.
 pub(crate) struct Ends<'a> {
@@ -54,16 +54,11 @@ enum State {
 
 impl<'a> Tunnel<'a> {
     pub(crate) fn new(client: Ends<'a>, server: Ends<'a>) -> Self {
-        Self {
-            client,
-            server,
-            to_server: Direction::default(),
-            to_client: Direction::default(),
-        }
+        Self { client, server, to_server: Direction::default(), to_client: Direction::default() }
     }
 
     /// Runs until both ends have closed, one has failed, or nothing has moved for `idle`.
-    pub(crate) async fn run(mut self, deadline: &Deadline, clock: &Clock, idle: Duration) -> Moved {
+    pub(crate) async fn run(mut self, deadline: &Deadline, worker: &Worker, idle: Duration) -> Moved {
         let mut moved_before = None;
         poll_fn(|cx| {
             let forth = self.to_server.poll(&mut self.client, self.server.stream, cx);
@@ -75,7 +70,7 @@ impl<'a> Tunnel<'a> {
             }
             let moved = self.moved();
             if moved_before.replace(moved) != Some(moved) {
-                deadline.set(clock.now() + idle);
+                deadline.set(worker.recently() + idle);
             }
             deadline.poll(cx)
         })
@@ -84,10 +79,7 @@ impl<'a> Tunnel<'a> {
     }
 
     fn moved(&self) -> Moved {
-        Moved {
-            to_server: self.to_server.moved,
-            to_client: self.to_client.moved,
-        }
+        Moved { to_server: self.to_server.moved, to_client: self.to_client.moved }
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use plimsoll_core::Time;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
@@ -31,7 +32,8 @@ const DESK_KEPT_BYTES: usize = 16 * 1024;
 
 /// The state of a worker thread.
 pub(crate) struct Worker {
-    pub(crate) clock: Clock,
+    clock: Clock,
+    recent: Cell<Time>,
     pub(crate) buffers: Rc<Buffers>,
     pub(crate) timers: Rc<Timers>,
     pub(crate) idle: RefCell<IdleConns>,
@@ -56,6 +58,7 @@ impl Worker {
     fn new(clock: Clock, head_bytes: usize) -> Rc<Self> {
         Rc::new(Self {
             clock,
+            recent: Cell::new(clock.now()),
             buffers: Buffers::new(head_bytes),
             timers: Timers::new(clock.now()),
             idle: RefCell::default(),
@@ -69,6 +72,17 @@ impl Worker {
     /// No new work is taken in; connections end as soon as they have nothing under way.
     pub(crate) fn stopping(&self) -> bool {
         self.stopping.get()
+    }
+
+    /// The time.
+    pub(crate) fn now(&self) -> Time {
+        self.recent.set(self.clock.now());
+        self.recent.get()
+    }
+
+    /// The time when it was last asked for, at most one [`TICK`] ago: good enough to set a deadline by.
+    pub(crate) fn recently(&self) -> Time {
+        self.recent.get()
     }
 
     /// A random number for a pick.
@@ -124,15 +138,9 @@ pub(crate) struct Control {
 
 /// Runs a worker on this thread until it is told to stop and has finished.
 pub(crate) fn run(bound: Vec<Bound>, mut control: Control) -> std::io::Result<()> {
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .build_local(LocalOptions::default())?;
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     runtime.block_on(async move {
-        let head_bytes = bound
-            .iter()
-            .map(|bound| bound.service.listener.max_head)
-            .max()
-            .unwrap_or_default();
+        let head_bytes = bound.iter().map(|bound| bound.service.listener.max_head).max().unwrap_or_default();
         let worker = Worker::new(control.clock, head_bytes);
         tokio::task::spawn_local(turn_wheel(Rc::clone(&worker)));
         let mut accepting = Vec::new();
@@ -159,10 +167,10 @@ pub(crate) fn run(bound: Vec<Bound>, mut control: Control) -> std::io::Result<()
 async fn turn_wheel(worker: Rc<Worker>) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut swept = worker.clock.now();
+    let mut swept = worker.now();
     loop {
         ticks.tick().await;
-        let now = worker.clock.now();
+        let now = worker.now();
         worker.timers.advance(now);
         if now.saturating_since(swept) >= SWEEP {
             worker.idle.borrow_mut().sweep(now);

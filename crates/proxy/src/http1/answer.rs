@@ -80,20 +80,9 @@ mod tests {
             answer.write(&mut out);
             let text = String::from_utf8(out).unwrap();
             let (head, body) = text.split_once("\r\n\r\n").unwrap();
-            let length: usize = head
-                .split("Content-Length: ")
-                .nth(1)
-                .unwrap()
-                .lines()
-                .next()
-                .unwrap()
-                .parse()
-                .unwrap();
+            let length: usize = head.split("Content-Length: ").nth(1).unwrap().lines().next().unwrap().parse().unwrap();
             assert_eq!(body.len(), if bodiless { 0 } else { length });
-            assert!(
-                head.contains("Retry-After: 2") && head.ends_with("Connection: close"),
-                "{head}"
-            );
+            assert!(head.contains("Retry-After: 2") && head.ends_with("Connection: close"), "{head}");
         }
     }
 }

@@ -37,18 +37,11 @@ impl Body {
     pub(crate) fn decode(&mut self, input: &mut [u8]) -> Result<(Decoded, Vec<u8>), Reject> {
         let mut trailers = Vec::new();
         let done = match self {
-            Self::Ended => Decoded {
-                ended: true,
-                ..Decoded::default()
-            },
+            Self::Ended => Decoded { ended: true, ..Decoded::default() },
             Self::Known(left) => {
                 let count = usize::try_from(*left).map_or(input.len(), |left| left.min(input.len()));
                 *left -= count as u64;
-                Decoded {
-                    consumed: count,
-                    produced: count,
-                    ended: *left == 0,
-                }
+                Decoded { consumed: count, produced: count, ended: *left == 0 }
             }
             Self::Chunked(decoder) => {
                 let done = decoder.decode(input)?;
@@ -57,11 +50,7 @@ impl Body {
                 }
                 done
             }
-            Self::UntilClose => Decoded {
-                consumed: input.len(),
-                produced: input.len(),
-                ended: false,
-            },
+            Self::UntilClose => Decoded { consumed: input.len(), produced: input.len(), ended: false },
         };
         if done.ended {
             *self = Self::Ended;
@@ -87,24 +76,10 @@ mod tests {
     fn a_known_length_leaves_what_follows() {
         let mut body = Body::from(BodyLength::Known(5));
         let (first, _) = body.decode(&mut b"abc".to_vec()).unwrap();
-        assert_eq!(
-            first,
-            Decoded {
-                consumed: 3,
-                produced: 3,
-                ended: false
-            }
-        );
+        assert_eq!(first, Decoded { consumed: 3, produced: 3, ended: false });
         assert!(!body.close());
         let (second, _) = body.decode(&mut b"deGET /".to_vec()).unwrap();
-        assert_eq!(
-            second,
-            Decoded {
-                consumed: 2,
-                produced: 2,
-                ended: true
-            }
-        );
+        assert_eq!(second, Decoded { consumed: 2, produced: 2, ended: true });
         assert!(body.ended());
     }
 

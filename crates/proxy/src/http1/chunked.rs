@@ -122,10 +122,7 @@ impl Chunked {
     fn take_trailer(&mut self, byte: u8) -> Result<State, Reject> {
         self.trailers.push(byte);
         if self.trailers.len() > MAX_TRAILERS {
-            return Err(Reject {
-                status: 431,
-                reason: "the trailers are too long",
-            });
+            return Err(Reject { status: 431, reason: "the trailers are too long" });
         }
         if byte != b'\n' {
             return Ok(State::Trailers);
@@ -162,10 +159,7 @@ mod tests {
         let body = b"4;x=y\r\nWiki\r\n00A\r\npedia in c\r\n0\r\nX-Sum: 1\r\n\r\nnext";
         for step in 1..body.len() {
             let (data, trailers, used) = decode_in_steps(body, step).unwrap();
-            assert_eq!(
-                (data.as_slice(), trailers.as_slice()),
-                (&b"Wikipedia in c"[..], &b"X-Sum: 1\r\n\r\n"[..])
-            );
+            assert_eq!((data.as_slice(), trailers.as_slice()), (&b"Wikipedia in c"[..], &b"X-Sum: 1\r\n\r\n"[..]));
             assert_eq!(used, body.len() - 4, "step {step}");
         }
     }
@@ -200,12 +194,7 @@ mod tests {
     #[test]
     fn extensions_and_trailers_are_bounded() {
         let long = |unit: &str, count: usize| unit.repeat(count).into_bytes();
-        assert!(
-            decode_in_steps(&long("1;abcdefgh\r\nx\r\n", 600), 1000)
-                .unwrap_err()
-                .reason
-                .contains("extensions")
-        );
+        assert!(decode_in_steps(&long("1;abcdefgh\r\nx\r\n", 600), 1000).unwrap_err().reason.contains("extensions"));
         let trailers = [b"0\r\n".to_vec(), long("A: b\r\n", 2000)].concat();
         assert_eq!(decode_in_steps(&trailers, 1000).unwrap_err().status, 431);
     }

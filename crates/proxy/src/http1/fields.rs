@@ -27,28 +27,29 @@ pub(crate) enum Kind {
 
 impl Kind {
     pub(crate) fn of(name: &[u8]) -> Self {
-        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
-        match name.len() {
-            2 if is("te") => Self::Hop,
-            4 if is("host") => Self::Host,
-            6 if is("expect") => Self::Expect,
-            7 if is("upgrade") => Self::Upgrade,
-            9 if is("forwarded") => Self::Forwarded,
-            9 if is("x-real-ip") => Self::XRealIp,
-            10 if is("connection") => Self::Connection,
-            10 if is("keep-alive") => Self::Hop,
-            14 if is("content-length") => Self::ContentLength,
-            14 if is("http2-settings") => Self::Hop,
-            15 if is("x-forwarded-for") => Self::XForwardedFor,
-            16 if is("x-forwarded-host") => Self::XForwardedHost,
-            16 if is("x-forwarded-port") => Self::XForwardedPort,
-            16 if is("proxy-connection") => Self::Hop,
-            17 if is("x-forwarded-proto") => Self::XForwardedProto,
-            17 if is("transfer-encoding") => Self::TransferEncoding,
-            18 if is("proxy-authenticate") => Self::Hop,
-            19 if is("proxy-authorization") => Self::Hop,
-            _ => Self::Other,
-        }
+        let Some(first) = name.first() else { return Self::Other };
+        let (known, kind) = match (name.len(), first | 0x20) {
+            (2, b't') => ("te", Self::Hop),
+            (4, b'h') => ("host", Self::Host),
+            (6, b'e') => ("expect", Self::Expect),
+            (7, b'u') => ("upgrade", Self::Upgrade),
+            (9, b'f') => ("forwarded", Self::Forwarded),
+            (9, b'x') => ("x-real-ip", Self::XRealIp),
+            (10, b'c') => ("connection", Self::Connection),
+            (10, b'k') => ("keep-alive", Self::Hop),
+            (14, b'c') => ("content-length", Self::ContentLength),
+            (14, b'h') => ("http2-settings", Self::Hop),
+            (15, b'x') => ("x-forwarded-for", Self::XForwardedFor),
+            (16, b'p') => ("proxy-connection", Self::Hop),
+            (16, b'x') if name[12] | 0x20 == b'p' => ("x-forwarded-port", Self::XForwardedPort),
+            (16, b'x') => ("x-forwarded-host", Self::XForwardedHost),
+            (17, b'x') => ("x-forwarded-proto", Self::XForwardedProto),
+            (17, b't') => ("transfer-encoding", Self::TransferEncoding),
+            (18, b'p') => ("proxy-authenticate", Self::Hop),
+            (19, b'p') => ("proxy-authorization", Self::Hop),
+            _ => return Self::Other,
+        };
+        if name.eq_ignore_ascii_case(known.as_bytes()) { kind } else { Self::Other }
     }
 }
 
@@ -56,6 +57,8 @@ impl Kind {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Field {
     pub(crate) kind: Kind,
+    /// The line reads exactly `name: value` and CRLF, as we write it ourselves.
+    pub(crate) plain: bool,
     pub(crate) name: Span,
     pub(crate) value: Span,
 }
@@ -90,21 +93,31 @@ impl ConnectionOptions {
 
 /// The members of a comma-separated list, without white space and empty members.
 pub(crate) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value
-        .split(|byte| *byte == b',')
-        .map(<[u8]>::trim_ascii)
-        .filter(|member| !member.is_empty())
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
 }
 
-/// Takes over `parsed` into `fields`, whose spans refer to `head`.
-pub(crate) fn take_over(head: &[u8], parsed: &[httparse::Header<'_>], fields: &mut Vec<Field>) {
+/// Takes over `parsed` into `fields`, whose spans refer to `head`, a whole head.
+///
+/// The parser takes a lone LF for a line end; here it is one only with `bare_lf` (RFC 9112, section 2.2).
+pub(crate) fn take_over(
+    head: &[u8],
+    parsed: &[httparse::Header<'_>],
+    bare_lf: bool,
+    fields: &mut Vec<Field>,
+) -> Result<(), Reject> {
     fields.clear();
-    fields.extend(parsed.iter().map(|field| Field {
-        kind: Kind::of(field.name.as_bytes()),
-        name: Span::of(head, field.name.as_bytes()),
-        value: Span::of(head, field.value),
-    }));
+    let mut lines_end_well = head.ends_with(b"\r\n\r\n");
+    for field in parsed {
+        let (name, value) = (Span::of(head, field.name.as_bytes()), Span::of(head, field.value));
+        lines_end_well &= head[..name.start()].ends_with(b"\r\n");
+        let plain = head[name.end()..value.start()] == *b": " && head[value.end()..].starts_with(b"\r\n");
+        fields.push(Field { kind: Kind::of(field.name.as_bytes()), plain, name, value });
+    }
+    if lines_end_well || bare_lf { Ok(()) } else { Err(BARE_LF) }
 }
+
+/// What a head with such a line is refused with.
+pub(crate) const BARE_LF: Reject = Reject::bad("a line of the head ends in LF without CR");
 
 /// Removes the fields that the `Connection` fields name (RFC 9110, section 7.6.1).
 ///
@@ -118,17 +131,11 @@ pub(crate) fn remove_named(head: &[u8], options: ConnectionOptions, fields: &mut
     for field in fields.iter().filter(|field| field.kind == Kind::Connection) {
         named.extend(list(field.value.slice(head)));
     }
-    if named
-        .iter()
-        .any(|name| matches!(Kind::of(name), Kind::Host | Kind::ContentLength | Kind::Connection))
-    {
+    if named.iter().any(|name| matches!(Kind::of(name), Kind::Host | Kind::ContentLength | Kind::Connection)) {
         return Err(Reject::bad("Connection names a field that is not for one hop only"));
     }
     fields.retain(|field| {
-        field.kind != Kind::Other
-            || !named
-                .iter()
-                .any(|name| name.eq_ignore_ascii_case(field.name.slice(head)))
+        field.kind != Kind::Other || !named.iter().any(|name| name.eq_ignore_ascii_case(field.name.slice(head)))
     });
     Ok(())
 }
@@ -141,14 +148,8 @@ pub(crate) fn explain(error: httparse::Error) -> Reject {
         httparse::Error::NewLine => Reject::bad("a line of the head does not end in CR LF"),
         httparse::Error::Token => Reject::bad("the method or the target holds a character that is not allowed"),
         httparse::Error::Status => Reject::bad("the status line is not valid"),
-        httparse::Error::TooManyHeaders => Reject {
-            status: 431,
-            reason: "the head has more than 128 fields",
-        },
-        httparse::Error::Version => Reject {
-            status: 505,
-            reason: "only HTTP/1.0 and HTTP/1.1 are spoken here",
-        },
+        httparse::Error::TooManyHeaders => Reject { status: 431, reason: "the head has more than 128 fields" },
+        httparse::Error::Version => Reject { status: 505, reason: "only HTTP/1.0 and HTTP/1.1 are spoken here" },
     }
 }
 

@@ -43,14 +43,9 @@ impl Framing {
             self.chunked = true;
             return Ok(());
         }
-        let final_chunked = list(value)
-            .last()
-            .is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked"));
+        let final_chunked = list(value).last().is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked"));
         if final_chunked && !self.chunked && list(value).filter(|c| c.eq_ignore_ascii_case(b"chunked")).count() == 1 {
-            return Err(Reject {
-                status: 501,
-                reason: "no transfer coding other than chunked is understood",
-            });
+            return Err(Reject { status: 501, reason: "no transfer coding other than chunked is understood" });
         }
         Err(Reject::bad("Transfer-Encoding is not a single chunked"))
     }
@@ -92,10 +87,10 @@ impl Framing {
 
 /// Digits only: no sign, no white space, no overflow.
 fn decimal(value: &[u8]) -> Option<u64> {
-    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    std::str::from_utf8(value).ok()?.parse().ok()
+    let add = |number: u64, digit: &u8| {
+        digit.is_ascii_digit().then(|| number.checked_mul(10)?.checked_add(u64::from(digit - b'0')))?
+    };
+    if value.is_empty() { None } else { value.iter().try_fold(0, add) }
 }
 
 #[cfg(test)]
@@ -126,23 +121,13 @@ mod tests {
     fn only_a_single_chunked_is_understood() {
         let coding = |values: &[&str]| {
             let mut framing = Framing::default();
-            values
-                .iter()
-                .try_for_each(|value| framing.add_transfer_encoding(value.as_bytes()))?;
+            values.iter().try_for_each(|value| framing.add_transfer_encoding(value.as_bytes()))?;
             framing.request_body(1)
         };
         assert_eq!(coding(&["chunked"]), Ok(BodyLength::Chunked));
         assert_eq!(coding(&["Chunked"]), Ok(BodyLength::Chunked));
         assert_eq!(coding(&["gzip, chunked"]).unwrap_err().status, 501);
-        for wrong in [
-            "",
-            "identity",
-            "chunked, gzip",
-            "xchunked",
-            "chunked, chunked",
-            "chunked;x=1",
-            "\u{b}chunked",
-        ] {
+        for wrong in ["", "identity", "chunked, gzip", "xchunked", "chunked, chunked", "chunked;x=1", "\u{b}chunked"] {
             assert_eq!(coding(&[wrong]).unwrap_err().status, 400, "{wrong:?}");
         }
         assert_eq!(coding(&["chunked", "chunked"]).unwrap_err().status, 400);
@@ -150,35 +135,19 @@ mod tests {
 
     #[test]
     fn both_or_chunked_before_http_1_1_is_refused() {
-        let framing = Framing {
-            length: Some(5),
-            chunked: true,
-        };
+        let framing = Framing { length: Some(5), chunked: true };
         assert!(framing.request_body(1).is_err());
         assert!(framing.response_body(1, 200, false).is_err());
-        assert!(
-            Framing {
-                length: None,
-                chunked: true
-            }
-            .request_body(0)
-            .is_err()
-        );
+        assert!(Framing { length: None, chunked: true }.request_body(0).is_err());
     }
 
     #[test]
     fn responses_without_a_body() {
-        let framing = Framing {
-            length: Some(5),
-            chunked: false,
-        };
+        let framing = Framing { length: Some(5), chunked: false };
         for (status, bodiless) in [(200, true), (100, false), (204, false), (304, false)] {
             assert_eq!(framing.response_body(1, status, bodiless), Ok(BodyLength::None));
         }
         assert_eq!(framing.response_body(1, 200, false), Ok(BodyLength::Known(5)));
-        assert_eq!(
-            Framing::default().response_body(1, 200, false),
-            Ok(BodyLength::UntilClose)
-        );
+        assert_eq!(Framing::default().response_body(1, 200, false), Ok(BodyLength::UntilClose));
     }
 }

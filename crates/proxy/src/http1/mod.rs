@@ -4,6 +4,7 @@ pub(crate) mod answer;
 pub(crate) mod body;
 pub(crate) mod chunked;
 pub(crate) mod fields;
+pub(crate) mod forwarding;
 pub(crate) mod framing;
 pub(crate) mod request;
 pub(crate) mod response;
@@ -39,10 +40,15 @@ impl Span {
     pub(crate) fn of(whole: &[u8], part: &[u8]) -> Self {
         let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
         debug_assert!(start + part.len() <= whole.len(), "the part lies outside of the whole");
-        Self {
-            start: start as u32,
-            end: (start + part.len()) as u32,
-        }
+        Self { start: start as u32, end: (start + part.len()) as u32 }
+    }
+
+    pub(crate) fn start(self) -> usize {
+        self.start as usize
+    }
+
+    pub(crate) fn end(self) -> usize {
+        self.end as usize
     }
 
     /// The bytes it covers; empty when `whole` is not what it was taken from.

@@ -53,36 +53,41 @@ impl MethodKind {
     }
 }
 
+/// What a listener allows of a head.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HeadRules {
+    /// The longest target, in bytes.
+    pub(crate) max_target: usize,
+    /// A line may end in LF alone.
+    pub(crate) bare_lf: bool,
+}
+
 impl RequestHead {
-    /// Reads `head`, a whole head with its empty line, into this one, whose memory is reused.
-    pub(crate) fn parse(&mut self, head: &[u8], max_target: usize) -> Result<(), Reject> {
+    /// Reads the head at the front of `bytes` into this one, whose memory is reused. Returns the length of the head,
+    /// or `None` when it is not whole yet.
+    pub(crate) fn parse(&mut self, bytes: &[u8], rules: HeadRules) -> Result<Option<usize>, Reject> {
         let mut storage = [const { MaybeUninit::uninit() }; MAX_FIELDS];
         let mut parsed = httparse::Request::new(&mut []);
-        match parsed.parse_with_uninit_headers(head, &mut storage) {
-            Ok(httparse::Status::Complete(length)) if length == head.len() => {}
-            Ok(_) => return Err(Reject::bad("the head is not complete")),
-            Err(error) => return Err(explain(error, head)),
-        }
+        let head = match parsed.parse_with_uninit_headers(bytes, &mut storage) {
+            Ok(httparse::Status::Complete(length)) => &bytes[..length],
+            Ok(httparse::Status::Partial) => return Ok(None),
+            Err(error) => return Err(explain(error, bytes)),
+        };
         let method = parsed.method.unwrap_or_default().as_bytes();
         let target = parsed.path.unwrap_or_default().as_bytes();
-        if target.len() > max_target {
-            return Err(Reject {
-                status: 414,
-                reason: "the target is too long",
-            });
+        if target.len() > rules.max_target {
+            return Err(Reject { status: 414, reason: "the target is too long" });
         }
         if method == b"CONNECT" {
-            return Err(Reject {
-                status: 405,
-                reason: "CONNECT is not served here",
-            });
+            return Err(Reject { status: 405, reason: "CONNECT is not served here" });
         }
         self.minor_version = parsed.version.unwrap_or(1);
         self.method = Span::of(head, method);
         self.method_kind = MethodKind::of(method);
         self.target = Target::parse(head, method, target)?;
-        fields::take_over(head, parsed.headers, &mut self.fields);
-        self.read_fields(head)
+        fields::take_over(head, parsed.headers, rules.bare_lf, &mut self.fields)?;
+        self.read_fields(head)?;
+        Ok(Some(head.len()))
     }
 
     fn read_fields(&mut self, head: &[u8]) -> Result<(), Reject> {
@@ -133,11 +138,7 @@ impl RequestHead {
 /// The parser stops at the version of anything that is not HTTP/1.0 or HTTP/1.1; a line without any version is
 /// not HTTP at all.
 fn explain(error: httparse::Error, head: &[u8]) -> Reject {
-    let first_line = head
-        .split(|byte| *byte == b'\n')
-        .next()
-        .unwrap_or_default()
-        .trim_ascii_end();
+    let first_line = head.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii_end();
     let version = first_line.rsplit(|byte| *byte == b' ').next().unwrap_or_default();
     let is_version = matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
         if major.is_ascii_digit() && minor.is_ascii_digit());
@@ -157,7 +158,10 @@ mod tests {
 
     fn parse(head: &str) -> Result<RequestHead, Reject> {
         let mut request = RequestHead::default();
-        request.parse(head.as_bytes(), 1000).map(|()| request)
+        let rules = HeadRules { max_target: 1000, bare_lf: false };
+        let length = request.parse(head.as_bytes(), rules)?;
+        assert_eq!(length, Some(head.len()), "{head:?}");
+        Ok(request)
     }
 
     fn status(head: &str) -> u16 {
@@ -181,10 +185,7 @@ mod tests {
         assert_eq!(status("GET / HTTP/2.0\r\nHost: a\r\n\r\n"), 505);
         assert_eq!(status("PRI * HTTP/2.0\r\n\r\n"), 505);
         assert_eq!(status("CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n"), 405);
-        assert_eq!(
-            status(&format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(1000))),
-            414
-        );
+        assert_eq!(status(&format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(1000))), 414);
         for wrong in [
             "GET /\r\nHost: a\r\n\r\n",
             "GET / HTTP/1.1\r\n\r\n",
@@ -223,11 +224,9 @@ mod tests {
     #[test]
     fn upgrades_but_not_to_h2c() {
         let upgrade = |to: &str| {
-            parse(&format!(
-                "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: {to}\r\n\r\n"
-            ))
-            .unwrap()
-            .upgrade
+            parse(&format!("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: {to}\r\n\r\n"))
+                .unwrap()
+                .upgrade
         };
         assert!(upgrade("websocket"));
         assert!(!upgrade("h2c"));
@@ -237,11 +236,7 @@ mod tests {
     fn http_1_0_needs_no_host_and_ends_its_connection() {
         let request = parse("GET / HTTP/1.0\r\n\r\n").unwrap();
         assert!(request.host.is_none() && !request.persistent);
-        assert!(
-            parse("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
-                .unwrap()
-                .persistent
-        );
+        assert!(parse("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").unwrap().persistent);
         assert!(parse("GET http://a/ HTTP/1.0\r\n\r\n").unwrap().host.is_some());
     }
 }

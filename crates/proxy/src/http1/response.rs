@@ -19,19 +19,22 @@ pub(crate) struct ResponseHead {
 }
 
 impl ResponseHead {
-    /// Reads `head`, a whole head with its empty line, into this one, whose memory is reused.
+    /// Reads the head at the front of `bytes` into this one, whose memory is reused. Returns the length of the head,
+    /// or `None` when it is not whole yet.
     ///
     /// `bodiless` says that the request was HEAD. The status of the error has no meaning here.
-    pub(crate) fn parse(&mut self, head: &[u8], bodiless: bool) -> Result<(), Reject> {
+    pub(crate) fn parse(&mut self, bytes: &[u8], bodiless: bool) -> Result<Option<usize>, Reject> {
+        if !bytes.starts_with(&b"HTTP/"[..bytes.len().min(5)]) {
+            return Err(Reject::bad("the status line is not valid"));
+        }
         let mut storage = [const { MaybeUninit::uninit() }; MAX_FIELDS];
         let mut parsed = httparse::Response::new(&mut []);
-        let result =
-            httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, head, &mut storage);
-        match result {
-            Ok(httparse::Status::Complete(length)) if length == head.len() && head.starts_with(b"HTTP/") => {}
-            Ok(_) => return Err(Reject::bad("the status line is not valid")),
+        let parser = httparse::ParserConfig::default();
+        let head = match parser.parse_response_with_uninit_headers(&mut parsed, bytes, &mut storage) {
+            Ok(httparse::Status::Complete(length)) => &bytes[..length],
+            Ok(httparse::Status::Partial) => return Ok(None),
             Err(error) => return Err(fields::explain(error)),
-        }
+        };
         self.status = parsed.code.unwrap_or_default();
         if !(100..=599).contains(&self.status) {
             return Err(Reject::bad("the status is not between 100 and 599"));
@@ -39,8 +42,9 @@ impl ResponseHead {
         // The parser gives an empty text of its own where the reason holds bytes beyond ASCII.
         let reason = parsed.reason.filter(|reason| !reason.is_empty());
         self.reason = reason.map_or_else(Span::default, |reason| Span::of(head, reason.as_bytes()));
-        fields::take_over(head, parsed.headers, &mut self.fields);
-        self.read_fields(head, parsed.version.unwrap_or(1), bodiless)
+        fields::take_over(head, parsed.headers, false, &mut self.fields)?;
+        self.read_fields(head, parsed.version.unwrap_or(1), bodiless)?;
+        Ok(Some(head.len()))
     }
 
     fn read_fields(&mut self, head: &[u8], minor_version: u8, bodiless: bool) -> Result<(), Reject> {
@@ -67,7 +71,9 @@ mod tests {
 
     fn parse(head: &str, bodiless: bool) -> Result<ResponseHead, Reject> {
         let mut response = ResponseHead::default();
-        response.parse(head.as_bytes(), bodiless).map(|()| response)
+        let length = response.parse(head.as_bytes(), bodiless)?;
+        assert_eq!(length, Some(head.len()), "{head:?}");
+        Ok(response)
     }
 
     #[test]

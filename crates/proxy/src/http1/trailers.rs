@@ -15,10 +15,7 @@ pub(crate) fn rewrite(section: &[u8]) -> Result<Vec<u8>, Reject> {
     let fields = match httparse::parse_headers(section, &mut storage) {
         Ok(httparse::Status::Complete((length, fields))) if length == section.len() => fields,
         Err(httparse::Error::TooManyHeaders) => {
-            return Err(Reject {
-                status: 431,
-                reason: "the trailers have more than 128 fields",
-            });
+            return Err(Reject { status: 431, reason: "the trailers have more than 128 fields" });
         }
         _ => return Err(Reject::bad("a line of the trailers is not a field")),
     };
@@ -58,11 +55,6 @@ mod tests {
         ] {
             assert_eq!(rewrite(wrong.as_bytes()).unwrap_err().status, 400, "{wrong:?}");
         }
-        assert_eq!(
-            rewrite(&[&b"A: b\r\n".repeat(129)[..], b"\r\n"].concat())
-                .unwrap_err()
-                .status,
-            431
-        );
+        assert_eq!(rewrite(&[&b"A: b\r\n".repeat(129)[..], b"\r\n"].concat()).unwrap_err().status, 431);
     }
 }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::*;
+use crate::http1::request::HeadRules;
 
 fn forward() -> Forward {
     Forward {
@@ -18,19 +19,10 @@ fn forward() -> Forward {
 
 fn forwarded(head: &str, forward: &Forward, client: &str) -> String {
     let mut parsed = RequestHead::default();
-    parsed.parse(head.as_bytes(), 1000).unwrap();
-    let client = ClientFacts::new(client.parse::<IpAddr>().unwrap(), 8080);
+    parsed.parse(head.as_bytes(), HeadRules { max_target: 1000, bare_lf: false }).unwrap();
+    let client = ClientFacts::new(client.parse::<IpAddr>().unwrap(), 8080, forward);
     let mut out = Vec::new();
-    request(
-        &mut out,
-        head.as_bytes(),
-        &parsed,
-        &RequestRules {
-            forward,
-            client: &client,
-            server: "10.0.0.1:80",
-        },
-    );
+    request(&mut out, head.as_bytes(), &parsed, &RequestRules { forward, client: &client, server: "10.0.0.1:80" });
     String::from_utf8(out).unwrap()
 }
 
@@ -62,38 +54,20 @@ fn what_a_client_claims_about_itself_is_replaced_appended_to_kept_or_removed() {
         ..forward()
     };
     let sent = forwarded(head, &rules, "2001:db8::1");
-    assert!(
-        sent.contains("\r\nX-Forwarded-For: 1.1.1.1, 4.4.4.4, 2001:db8::1\r\n"),
-        "{sent}"
-    );
-    assert!(
-        sent.contains("\r\nX-Real-IP: 2.2.2.2\r\n") && sent.contains("\r\nX-Forwarded-Port: 8080\r\n"),
-        "{sent}"
-    );
+    assert!(sent.contains("\r\nX-Forwarded-For: 1.1.1.1, 4.4.4.4, 2001:db8::1\r\n"), "{sent}");
+    assert!(sent.contains("\r\nX-Real-IP: 2.2.2.2\r\n") && sent.contains("\r\nX-Forwarded-Port: 8080\r\n"), "{sent}");
     let element = "for=\"[2001:db8::1]\";proto=http;host=\"x\"";
-    assert!(
-        sent.contains(&format!("\r\nForwarded: for=3.3.3.3, {element}\r\n")),
-        "{sent}"
-    );
+    assert!(sent.contains(&format!("\r\nForwarded: for=3.3.3.3, {element}\r\n")), "{sent}");
     assert_eq!(sent.matches("orwarded-").count(), 4, "{sent}");
 
     let sent = forwarded(head, &forward(), "::ffff:192.0.2.1");
     assert!(sent.contains("\r\nX-Forwarded-For: 192.0.2.1\r\n"), "{sent}");
-    assert!(
-        !sent.contains("1.1.1.1") && !sent.contains("2.2.2.2") && !sent.contains("3.3.3.3"),
-        "{sent}"
-    );
+    assert!(!sent.contains("1.1.1.1") && !sent.contains("2.2.2.2") && !sent.contains("3.3.3.3"), "{sent}");
 }
 
 #[test]
 fn host_is_kept_or_set() {
-    let with = |host| {
-        forwarded(
-            "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
-            &Forward { host, ..forward() },
-            "::1",
-        )
-    };
+    let with = |host| forwarded("GET / HTTP/1.1\r\nHost: x\r\n\r\n", &Forward { host, ..forward() }, "::1");
     assert!(with(HostMode::Keep).contains("\r\nHost: x\r\n"));
     assert!(with(HostMode::Server).contains("\r\nHost: 10.0.0.1:80\r\n"));
     assert!(with(HostMode::Set("y".into())).contains("\r\nHost: y\r\n"));
@@ -106,33 +80,19 @@ fn targets_are_sent_in_origin_form() {
     assert_eq!(line("GET http://x/y HTTP/1.1\r\nHost: x\r\n\r\n"), "GET /y HTTP/1.1");
     assert_eq!(line("GET http://x?y HTTP/1.1\r\nHost: x\r\n\r\n"), "GET /?y HTTP/1.1");
     assert_eq!(line("GET http://x HTTP/1.1\r\nHost: x\r\n\r\n"), "GET / HTTP/1.1");
-    assert_eq!(
-        line("OPTIONS http://x HTTP/1.1\r\nHost: x\r\n\r\n"),
-        "OPTIONS * HTTP/1.1"
-    );
+    assert_eq!(line("OPTIONS http://x HTTP/1.1\r\nHost: x\r\n\r\n"), "OPTIONS * HTTP/1.1");
     assert_eq!(line("OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n"), "OPTIONS * HTTP/1.1");
 }
 
 #[test]
 fn framing_is_ours() {
-    let sent = forwarded(
-        "POST / HTTP/1.1\r\nHost: x\r\ncontent-length: 05\r\nContent-Length: 5\r\n\r\n",
-        &forward(),
-        "::1",
-    );
+    let sent =
+        forwarded("POST / HTTP/1.1\r\nHost: x\r\ncontent-length: 05\r\nContent-Length: 5\r\n\r\n", &forward(), "::1");
     assert_eq!(sent.to_ascii_lowercase().matches("content-length").count(), 1);
     assert!(sent.contains("\r\nContent-Length: 5\r\n"));
-    let sent = forwarded(
-        "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: CHUNKED\r\n\r\n",
-        &forward(),
-        "::1",
-    );
+    let sent = forwarded("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: CHUNKED\r\n\r\n", &forward(), "::1");
     assert!(sent.contains("\r\nTransfer-Encoding: chunked\r\n"));
-    let sent = forwarded(
-        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
-        &forward(),
-        "::1",
-    );
+    let sent = forwarded("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", &forward(), "::1");
     assert!(sent.contains("\r\nContent-Length: 0\r\n"));
 }
 
@@ -140,15 +100,8 @@ fn framing_is_ours() {
 fn upgrades_are_asked_for_anew() {
     let head = "GET / HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n";
     let sent = forwarded(head, &forward(), "::1");
-    assert!(
-        sent.contains("\r\nUpgrade: websocket\r\n") && sent.contains("\r\nConnection: upgrade\r\n"),
-        "{sent}"
-    );
-    let sent = forwarded(
-        "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\n",
-        &forward(),
-        "::1",
-    );
+    assert!(sent.contains("\r\nUpgrade: websocket\r\n") && sent.contains("\r\nConnection: upgrade\r\n"), "{sent}");
+    let sent = forwarded("GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\n", &forward(), "::1");
     assert!(!sent.contains("pgrade"), "{sent}");
 }
 

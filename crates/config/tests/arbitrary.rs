@@ -1,0 +1,131 @@
+//! Whatever is in a file, reading it neither panics nor says nothing.
+//!
+//! A failing case is printed at its smallest and kept beside this file with its seed, from which the next run begins.
+//! `PROPTEST_RNG_SEED` sets the seed of a whole run, `PROPTEST_CASES` its length.
+
+use plimsoll_config::{Config, parse};
+use proptest::prelude::*;
+
+const EVERYTHING: &str = include_str!("everything.toml");
+
+/// Pieces that a file is made of, so that chance comes far enough into the reader.
+const PIECES: &[&str] = &[
+    "[listen.web]\n",
+    "[pool.app]\n",
+    "[[pool.app.servers]]\n",
+    "bind = ",
+    "pool = ",
+    "servers = ",
+    "timeout = ",
+    "weight = ",
+    "address = ",
+    "host = ",
+    "max_head = ",
+    "policy = ",
+    "\"",
+    "'",
+    "\"8080\"\n",
+    "\"app\"\n",
+    "\"127.0.0.1:9001\"",
+    "\"[::1\"",
+    "{ ",
+    " }\n",
+    "[",
+    "]\n",
+    ", ",
+    "= ",
+    ".",
+    "\n",
+    "1",
+    "-",
+    "0x",
+    "1979-05-27",
+    "true",
+    "nan",
+    "\"\"\"",
+    "\\u0000",
+    "é",
+    "語",
+    "\t",
+    "\u{202e}",
+    "\u{1b}",
+    "\r",
+    "99999999999999999999",
+    "1h",
+    "KiB",
+];
+
+/// Reads a text and looks at everything that comes out.
+fn look(text: &str) -> Result<(), TestCaseError> {
+    match parse("plimsoll.toml", text) {
+        Ok(config) => {
+            prop_assert_eq!(parse("again.toml", text).ok(), Some(config.clone()));
+            holds(&config)
+        }
+        Err(problems) => {
+            prop_assert!(problems.iter().count() > 0);
+            prop_assert!(problems.to_string().starts_with("error: "));
+            for problem in &problems {
+                prop_assert!(problem.line().is_none_or(|line| line <= text.lines().count() + 1));
+                let width = problem.source_line().map_or(0, |line| line.chars().count());
+                prop_assert!(problem.column().is_none_or(|column| (1..=width + 1).contains(&column)));
+            }
+            Ok(())
+        }
+    }
+}
+
+/// What a resolved configuration promises.
+fn holds(config: &Config) -> Result<(), TestCaseError> {
+    prop_assert!(!config.listeners.is_empty());
+    for listener in &config.listeners {
+        prop_assert!(!listener.binds.is_empty());
+        prop_assert!(config.pools.iter().any(|pool| pool.name == listener.pool));
+        prop_assert!(listener.max_target < listener.max_head);
+    }
+    for pool in &config.pools {
+        prop_assert!(pool.servers.iter().any(|server| !server.backup));
+        prop_assert!(pool.servers.iter().all(|server| server.port != 0));
+        let mut names: Vec<_> = pool.servers.iter().map(|server| &server.name).collect();
+        names.sort();
+        names.dedup();
+        prop_assert_eq!(names.len(), pool.servers.len());
+    }
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn any_text(text in any::<String>()) {
+        look(&text)?;
+    }
+
+    #[test]
+    fn any_pieces(pieces in prop::collection::vec(prop::sample::select(PIECES), 0..60)) {
+        look(&pieces.concat())?;
+    }
+
+    #[test]
+    fn a_right_file_with_a_piece_replaced(at in any::<prop::sample::Index>(), length in 0..40_usize, piece in prop::sample::select(PIECES)) {
+        let chars: Vec<char> = EVERYTHING.chars().collect();
+        let start = at.index(chars.len());
+        let end = (start + length).min(chars.len());
+        let text: String = chars[..start].iter().copied().chain(piece.chars()).chain(chars[end..].iter().copied()).collect();
+        look(&text)?;
+    }
+
+    #[test]
+    fn a_right_file_with_a_line_moved(from in any::<prop::sample::Index>(), to in any::<prop::sample::Index>()) {
+        let mut lines: Vec<&str> = EVERYTHING.lines().collect();
+        let line = lines.remove(from.index(lines.len()));
+        lines.insert(to.index(lines.len() + 1), line);
+        look(&lines.join("\n"))?;
+    }
+
+    #[test]
+    fn any_arguments(listen in any::<String>(), to in prop::collection::vec("[a-z0-9:.,=\\[\\] é\n]{0,40}", 0..4)) {
+        if let Err(problems) = Config::quick(&listen, &to) {
+            prop_assert!(problems.to_string().starts_with("error: "));
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! The schema and the reference tell the same as the reader does.
+
+use plimsoll_config::{parse, reference, schema};
+use regex_lite::Regex;
+use serde_json::{Value, json};
+
+/// Whether `value` holds to `schema`. It knows the words of JSON Schema that ours uses, and fails on any other, so
+/// that none goes unchecked.
+fn holds(schema: &Value, value: &Value) -> bool {
+    let words = schema.as_object().expect("a schema is an object");
+    words.iter().all(|(word, rule)| match word.as_str() {
+        // The last two are looked at together, below.
+        "$schema" | "title" | "description" | "default" | "properties" | "additionalProperties" => true,
+        "type" => match rule.as_str() {
+            Some("object") => value.is_object(),
+            Some("array") => value.is_array(),
+            Some("string") => value.is_string(),
+            Some("integer") => value.is_i64() || value.is_u64(),
+            Some("boolean") => value.is_boolean(),
+            _ => panic!("unknown type {rule}"),
+        },
+        "required" => rule
+            .as_array()
+            .into_iter()
+            .flatten()
+            .all(|key| value.get(key.as_str().unwrap_or("")).is_some()),
+        "minProperties" => value
+            .as_object()
+            .is_none_or(|o| o.len() as u64 >= rule.as_u64().unwrap_or(0)),
+        "items" => value
+            .as_array()
+            .is_none_or(|items| items.iter().all(|item| holds(rule, item))),
+        "minItems" => value
+            .as_array()
+            .is_none_or(|items| items.len() as u64 >= rule.as_u64().unwrap_or(0)),
+        "anyOf" => rule.as_array().into_iter().flatten().any(|schema| holds(schema, value)),
+        "enum" => rule.as_array().into_iter().flatten().any(|word| word == value),
+        "minimum" => value.as_i64().is_none_or(|n| n >= rule.as_i64().unwrap_or(0)),
+        "maximum" => value.as_i64().is_none_or(|n| n <= rule.as_i64().unwrap_or(i64::MAX)),
+        "minLength" => value
+            .as_str()
+            .is_none_or(|s| s.chars().count() as u64 >= rule.as_u64().unwrap_or(0)),
+        "maxLength" => value
+            .as_str()
+            .is_none_or(|s| s.chars().count() as u64 <= rule.as_u64().unwrap_or(0)),
+        "pattern" => {
+            let pattern = Regex::new(rule.as_str().expect("a pattern is a text")).expect("a pattern is a regex");
+            value.as_str().is_none_or(|text| pattern.is_match(text))
+        }
+        word => panic!("unknown word {word}"),
+    }) && properties_hold(schema, value)
+}
+
+fn properties_hold(schema: &Value, value: &Value) -> bool {
+    let others = &schema["additionalProperties"];
+    value
+        .as_object()
+        .into_iter()
+        .flatten()
+        .all(|(key, value)| match (schema["properties"].get(key), others) {
+            (Some(schema), _) => holds(schema, value),
+            (None, Value::Object(_)) => holds(others, value),
+            (None, allowed) => allowed != false,
+        })
+}
+
+fn as_json(text: &str) -> Value {
+    toml::from_str(text).expect("the text is TOML")
+}
+
+const EVERYTHING: &str = include_str!("everything.toml");
+
+#[test]
+fn the_schema_takes_what_the_reader_takes() {
+    let examples = [
+        include_str!("../../../examples/three-servers.toml"),
+        include_str!("../../../examples/weights.toml"),
+        EVERYTHING,
+    ];
+    for text in examples {
+        parse("plimsoll.toml", text).expect("the example is right");
+        assert!(holds(&schema(), &as_json(text)), "{text}");
+    }
+}
+
+#[test]
+fn the_schema_refuses_mistakes() {
+    let mistakes = [
+        ("/listen/web/bnd", json!("8080")),
+        ("/listen/web/bind", json!(8080)),
+        ("/listen/web/bind", json!([])),
+        ("/listen/web/max_connections", json!(0)),
+        ("/listen/web/max_head", json!("16")),
+        ("/listen/web/timeout/head", json!("10")),
+        ("/listen/web/timeout/head", json!("")),
+        ("/listen/web/forward/x_real_ip", json!("on")),
+        ("/pool/app/policy", json!("leastconn")),
+        ("/pool/app/servers", json!([])),
+        ("/pool/app/servers/0", json!("no-port")),
+        ("/pool/app/servers/1/weight", json!(65536)),
+        ("/pool/app/servers/1/backup", json!("true")),
+        ("/pool/app/servers/1/state", json!("off")),
+        ("/pool", json!({})),
+        ("/workers", json!("4")),
+    ];
+    let right = as_json(EVERYTHING);
+    assert!(holds(&schema(), &right));
+    for (place, mistake) in mistakes {
+        let mut wrong = right.clone();
+        let (table, key) = place.rsplit_once('/').expect("a place has a slash");
+        match wrong.pointer_mut(table).expect("the table is there") {
+            Value::Array(items) => items[key.parse::<usize>().expect("an index")] = mistake,
+            table => table[key] = mistake,
+        }
+        assert!(!holds(&schema(), &wrong), "{place}");
+        assert!(parse("plimsoll.toml", &toml_of(&wrong)).is_err(), "{place}");
+    }
+}
+
+/// A JSON value as TOML, each table of the top in one line.
+fn toml_of(value: &Value) -> String {
+    let table = value.as_object().expect("a file is a table");
+    let lines: Vec<_> = table
+        .iter()
+        .map(|(key, value)| format!("{key} = {}", inline(value)))
+        .collect();
+    lines.join("\n")
+}
+
+fn inline(value: &Value) -> String {
+    match value {
+        Value::Object(table) => {
+            let entries: Vec<_> = table
+                .iter()
+                .map(|(key, value)| format!("{key} = {}", inline(value)))
+                .collect();
+            format!("{{ {} }}", entries.join(", "))
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(inline).collect::<Vec<_>>().join(", ")),
+        scalar => scalar.to_string(),
+    }
+}
+
+/// Each setting of the schema, as the path of tables to it and its own schema.
+fn settings(schema: &Value, found: &mut Vec<(String, Value)>) {
+    for alternative in schema["anyOf"].as_array().into_iter().flatten() {
+        settings(alternative, found);
+    }
+    for inner in [&schema["items"], &schema["additionalProperties"]] {
+        if inner.is_object() {
+            settings(inner, found);
+        }
+    }
+    for (key, schema) in schema["properties"].as_object().into_iter().flatten() {
+        found.push((key.clone(), schema.clone()));
+        settings(schema, found);
+    }
+}
+
+#[test]
+fn the_reference_tells_of_each_setting_with_its_default() {
+    let text = reference();
+    let mut found = Vec::new();
+    settings(&schema(), &mut found);
+    assert!(found.len() > 35, "only {} settings found", found.len());
+    for (key, schema) in found {
+        let default = match &schema["default"] {
+            Value::Null => String::new(),
+            Value::Object(_) => "as below".to_owned(),
+            value => format!("`{value}`"),
+        };
+        let told = text
+            .lines()
+            .any(|line| line.starts_with(&format!("| `{key}` |")) && line.contains(&default));
+        assert!(told, "{key} with default {default}");
+        assert!(
+            schema["description"].as_str().is_some_and(|text| text.len() > 5),
+            "{key}"
+        );
+    }
+}
+
+#[test]
+fn what_is_written_as_default_is_the_default() {
+    let least = "listen = { web = { bind = \"8080\", pool = \"app\" } }\npool = { app = { servers = [\"a:1\"] } }\n";
+    let mut spelled = as_json(least);
+    let server = json!({ "address": "a:1" });
+    spelled["pool"]["app"]["servers"] = json!([server]);
+    fill(&schema(), &mut spelled);
+    assert_eq!(spelled["pool"]["app"]["servers"][0]["weight"], 1);
+    let spelled = parse("spelled.toml", &toml_of(&spelled)).expect("each default is right");
+    assert_eq!(spelled, parse("least.toml", least).expect("the least is right"));
+}
+
+/// Writes out every default that `value` leaves open.
+fn fill(schema: &Value, value: &mut Value) {
+    for (key, schema) in schema["properties"].as_object().into_iter().flatten() {
+        let default = &schema["default"];
+        if value.get(key).is_none() && !default.is_null() {
+            value[key] = default.clone();
+        }
+    }
+    let table = schema["anyOf"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|one| one["type"] == "object");
+    if let Some(table) = table {
+        fill(table, value);
+    }
+    match value {
+        Value::Object(entries) => {
+            for (key, value) in entries {
+                let inner = schema["properties"].get(key).unwrap_or(&schema["additionalProperties"]);
+                fill(inner, value);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| fill(&schema["items"], item)),
+        _ => {}
+    }
+}

@@ -1,0 +1,155 @@
+//! What can be typed.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand};
+use plimsoll_core::PolicyKind;
+
+/// The most workers, as in the setting of that name.
+const MOST_WORKERS: u64 = 1024;
+
+/// A load balancer that sends every request to the server that is least busy right now.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    arg_required_else_help = true,
+    after_help = "Nothing at hand to balance? Try: plimsoll demo"
+)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Balance requests, as a file says or as the options say
+    Serve(Serve),
+    /// Show three servers of unequal speed, the balancer and a gentle load at work
+    Demo(Demo),
+    /// Check a configuration and say what it would do
+    Check(Check),
+    /// Print the JSON schema of the configuration file
+    Schema,
+    /// Print all settings of the configuration file, in Markdown
+    Reference,
+}
+
+/// The arguments of `serve`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Without a file and without options, plimsoll.toml is read where it is there.
+
+Examples:
+  plimsoll serve plimsoll.toml
+  plimsoll serve --listen 8080 --to 127.0.0.1:9001 --to 127.0.0.1:9002,weight=4"
+)]
+pub(crate) struct Serve {
+    /// The configuration file
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Where clients connect, without a file: a port of this machine or an address, such as 0.0.0.0:8080
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "file", requires = "to")]
+    pub(crate) listen: Option<String>,
+    /// A server, without a file: its address, and after commas its settings. Give it once for each server
+    #[arg(long, value_name = "ADDRESS[,KEY=VALUE...]", requires = "listen")]
+    pub(crate) to: Vec<String>,
+    /// How servers are picked, without a file [default: least-connections]
+    #[arg(long, value_name = "NAME", value_parser = policy(), requires = "listen")]
+    pub(crate) policy: Option<PolicyKind>,
+    /// Worker threads, whatever the file says [default: the cores this process may use]
+    #[arg(long, value_name = "NUMBER", value_parser = workers())]
+    pub(crate) workers: Option<NonZeroUsize>,
+}
+
+/// The arguments of `demo`.
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Where the balancer listens: a port of this machine or an address; port 0 is a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    pub(crate) listen: String,
+    /// How long to run, such as 5s, 500ms or 2m [default: until Ctrl-C]
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    pub(crate) lasts: Option<Duration>,
+    /// Requests a second
+    #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) rate: u32,
+    /// How servers are picked
+    #[arg(long, value_name = "NAME", default_value_t, value_parser = policy())]
+    pub(crate) policy: PolicyKind,
+}
+
+/// The arguments of `check`.
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// The configuration file [default: plimsoll.toml]
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Look host names up too, as `serve` would
+    #[arg(long)]
+    pub(crate) look_up: bool,
+}
+
+fn policy() -> impl TypedValueParser<Value = PolicyKind> {
+    PossibleValuesParser::new(PolicyKind::ALL.map(PolicyKind::name)).try_map(|name| name.parse::<PolicyKind>())
+}
+
+fn workers() -> impl TypedValueParser<Value = NonZeroUsize> {
+    clap::value_parser!(u64)
+        .range(1..=MOST_WORKERS)
+        .try_map(|count| NonZeroUsize::try_from(count as usize))
+}
+
+/// A whole number with a unit, as in the configuration file.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|char: char| !char.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let milliseconds = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60 * 1000,
+        "h" => 3600 * 1000,
+        _ => return Err("write a whole number with a unit: 500ms, 5s, 2m or 1h".to_owned()),
+    };
+    let number = number.parse::<u64>().map_err(|error| error.to_string())?;
+    let total = number.checked_mul(milliseconds).ok_or("that is too long")?;
+    match total {
+        0 => Err("that is no time at all".to_owned()),
+        _ => Ok(Duration::from_millis(total)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_declarations_agree_with_each_other() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_duration_is_a_number_with_a_unit() {
+        for (text, milliseconds) in [("500ms", 500), ("5s", 5000), ("2m", 120_000), ("1h", 3_600_000)] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+        }
+        for text in [
+            "",
+            "5",
+            "s",
+            "0s",
+            "-1s",
+            "1.5s",
+            "5 s",
+            "99999999999999999999s",
+            "9999999999999999h",
+        ] {
+            assert!(duration(text).is_err(), "{text:?} was taken");
+        }
+    }
+}

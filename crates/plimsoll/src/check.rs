@@ -1,0 +1,69 @@
+//! `plimsoll check`: is this configuration right, and what would it do?
+
+use std::fmt::Write;
+
+use plimsoll_config::{Config, Listener, Pool};
+use plimsoll_core::AdminState;
+
+use crate::arguments::Check;
+use crate::failure::Failure;
+use crate::{console, names, source};
+
+/// Checks the configuration and prints what it would do. Nothing is bound, and no name is looked up unless asked for.
+pub(crate) fn run(arguments: &Check) -> Result<(), Failure> {
+    let without_file = "there is no plimsoll.toml here; name a file: plimsoll check FILE";
+    let config = source::from_file(arguments.file.as_deref(), without_file)?;
+    if arguments.look_up {
+        names::pool_specs(&config)?;
+    }
+    Ok(console::print(&summary(&config))?)
+}
+
+/// A line for each listener and each pool, and the verdict.
+fn summary(config: &Config) -> String {
+    let mut text = String::new();
+    for line in config.listeners.iter().map(listener_line) {
+        let _ = writeln!(text, "{line}");
+    }
+    for line in config.pools.iter().map(pool_line) {
+        let _ = writeln!(text, "{line}");
+    }
+    text.push_str("the configuration is good\n");
+    text
+}
+
+fn listener_line(listener: &Listener) -> String {
+    let binds: Vec<String> = listener.binds.iter().map(|bind| format!("http://{bind}")).collect();
+    format!(
+        "listener {}: {} -> pool {}",
+        listener.name,
+        binds.join(", "),
+        listener.pool
+    )
+}
+
+fn pool_line(pool: &Pool) -> String {
+    let mut line = format!("pool {}: {}, {}", pool.name, servers(pool.servers.len()), pool.policy);
+    let of_state = |state| pool.servers.iter().filter(|server| server.state == state).count();
+    let backups = pool.servers.iter().filter(|server| server.backup).count();
+    let idle = pool.servers.iter().filter(|server| server.weight == 0).count();
+    for (count, what) in [
+        (backups, "as backup"),
+        (idle, "of weight 0"),
+        (of_state(AdminState::Drain), "draining"),
+        (of_state(AdminState::Down), "down"),
+    ] {
+        if count > 0 {
+            let _ = write!(line, ", {count} {what}");
+        }
+    }
+    line
+}
+
+/// `1 server`, `2 servers`.
+pub(crate) fn servers(count: usize) -> String {
+    match count {
+        1 => "1 server".to_owned(),
+        _ => format!("{count} servers"),
+    }
+}

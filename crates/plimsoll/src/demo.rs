@@ -1,0 +1,103 @@
+//! `plimsoll demo`: three servers of unequal speed, the balancer in front, a gentle load, and a table to watch.
+//!
+//! The balancer is the one that `serve` runs, over real sockets; `servers` and `load` are what surrounds it, `table`
+//! turns what the pool says of itself into text, and `screen` shows it.
+
+mod load;
+mod messages;
+mod screen;
+mod servers;
+mod table;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use plimsoll_config::Config;
+use plimsoll_core::Pool;
+use plimsoll_proxy::Clock;
+
+use crate::arguments::Demo;
+use crate::failure::Failure;
+use crate::plane::Plane;
+use crate::signals::{self, Hangup, Stop};
+use crate::{limits, names};
+use load::Load;
+use screen::Screen;
+use servers::Servers;
+use table::{Reading, Scene};
+
+/// How often the table is drawn.
+const REDRAW: Duration = Duration::from_secs(1);
+
+/// Runs the demo until its time is over or the user has seen enough, and leaves the final table.
+pub(crate) fn run(arguments: &Demo) -> Result<(), Failure> {
+    let servers = Servers::start()?;
+    let mut config = Config::quick(&arguments.listen, &servers.as_arguments())?;
+    for pool in &mut config.pools {
+        pool.policy = arguments.policy;
+    }
+    let specs = names::pool_specs(&config)?;
+    limits::raise_open_files(&config);
+    let stop = signals::watch(Hangup::Stop)?;
+    let plane = Plane::start(&config, specs)?;
+    let pools = plane.pools.all();
+    let show = Show {
+        pool: Arc::clone(pools.first().context("there is no pool to show")?),
+        clock: plane.clock,
+        address: plane.local_address()?,
+        rate: arguments.rate,
+    };
+    let load = Load::start(show.address, arguments.rate)?;
+    let mut screen = Screen::new();
+    show.run(&load, &mut screen, (&stop, arguments.lasts));
+    // All that counts was sent until now, so rates are over the time until now.
+    let sent_until = show.clock.now();
+    let counts = load.stop();
+    plane.stop();
+    let last = table::render(&show.scene(counts), &Reading::take(&show.pool, sent_until), None);
+    // What a reader that has left does not see is no failure.
+    let _ = screen.show(&last);
+    Ok(())
+}
+
+/// What is shown.
+struct Show {
+    pool: Arc<Pool>,
+    clock: Clock,
+    address: SocketAddr,
+    rate: u32,
+}
+
+impl Show {
+    /// Draws the table each second, until a stop is asked for, the time is over, or nobody looks any more.
+    fn run(&self, load: &Load, screen: &mut Screen, (stop, lasts): (&Stop, Option<Duration>)) {
+        let started = Instant::now();
+        let mut before = self.reading();
+        loop {
+            let left = lasts.map_or(REDRAW, |lasts| lasts.saturating_sub(started.elapsed()));
+            if left.is_zero() || stop.wait_for(left.min(REDRAW)) {
+                return;
+            }
+            let now = self.reading();
+            let table = table::render(&self.scene(load.counts()), &now, Some(&before));
+            if screen.show(&table).is_err() {
+                return;
+            }
+            before = now;
+        }
+    }
+
+    fn reading(&self) -> Reading {
+        Reading::take(&self.pool, self.clock.now())
+    }
+
+    fn scene(&self, load: load::Counts) -> Scene {
+        Scene {
+            address: self.address,
+            rate: self.rate,
+            load,
+        }
+    }
+}

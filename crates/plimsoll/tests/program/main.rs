@@ -1,0 +1,8 @@
+//! The program as its user meets it: what it prints, what it exits with, how it stops.
+
+mod check;
+mod commands;
+mod demo;
+mod kit;
+mod serve;
+mod stop;

@@ -1,0 +1,111 @@
+//! What a server is told about the client: `X-Forwarded-*`, `X-Real-IP` and `Forwarded` (RFC 7239).
+
+use std::io::Write as _;
+use std::net::IpAddr;
+
+use plimsoll_config::{FieldMode, Forward};
+
+use super::fields::{Field, Kind};
+use super::request::RequestHead;
+use super::write::put;
+
+/// The fields told of here, in the order they are written.
+const KINDS: [(Kind, &str); 6] = [
+    (Kind::XForwardedFor, "X-Forwarded-For: "),
+    (Kind::XForwardedProto, "X-Forwarded-Proto: "),
+    (Kind::XForwardedHost, "X-Forwarded-Host: "),
+    (Kind::XForwardedPort, "X-Forwarded-Port: "),
+    (Kind::XRealIp, "X-Real-IP: "),
+    (Kind::Forwarded, "Forwarded: "),
+];
+
+/// What becomes of a field of this kind.
+pub(crate) fn mode(forward: &Forward, kind: Kind) -> FieldMode {
+    match kind {
+        Kind::XForwardedFor => forward.x_forwarded_for,
+        Kind::XForwardedHost => forward.x_forwarded_host,
+        Kind::XForwardedPort => forward.x_forwarded_port,
+        Kind::XForwardedProto => forward.x_forwarded_proto,
+        Kind::XRealIp => forward.x_real_ip,
+        Kind::Forwarded => forward.forwarded,
+        _ => FieldMode::Keep,
+    }
+}
+
+/// What is told about one client connection.
+#[derive(Debug)]
+pub(crate) struct ClientFacts {
+    address: IpAddr,
+    scheme: &'static str,
+    port: u16,
+    /// The lines that are the same for every request, written once for the connection.
+    fixed: Vec<u8>,
+}
+
+impl ClientFacts {
+    /// The facts of a plain connection from `address` to `port`.
+    pub(crate) fn new(address: IpAddr, port: u16, forward: &Forward) -> Self {
+        let mut facts = Self { address: address.to_canonical(), scheme: "http", port, fixed: Vec::new() };
+        let mut fixed = Vec::with_capacity(96);
+        for (kind, name) in KINDS {
+            if mode(forward, kind) == FieldMode::Set && !names_host(kind) {
+                put(&mut fixed, &[name.as_bytes()]);
+                facts.value(&mut fixed, kind, b"");
+                put(&mut fixed, &[b"\r\n"]);
+            }
+        }
+        facts.fixed = fixed;
+        facts
+    }
+
+    /// Writes the fields that tell the server about the client, behind the client's own.
+    pub(crate) fn write(&self, out: &mut Vec<u8>, head: &[u8], request: &RequestHead, forward: &Forward) {
+        put(out, &[&self.fixed]);
+        let host = request.host.map_or(&b""[..], |host| host.slice(head));
+        for (kind, name) in KINDS {
+            let mode = mode(forward, kind);
+            let append = mode == FieldMode::Append;
+            let told = append || (mode == FieldMode::Set && names_host(kind));
+            if !told || (kind == Kind::XForwardedHost && host.is_empty()) {
+                continue;
+            }
+            put(out, &[name.as_bytes()]);
+            if append {
+                earlier(out, head, &request.fields, kind);
+            }
+            self.value(out, kind, host);
+            put(out, &[b"\r\n"]);
+        }
+    }
+
+    fn value(&self, out: &mut Vec<u8>, kind: Kind, host: &[u8]) {
+        // Writing to a Vec cannot fail, here and below.
+        let _ = match (kind, self.address) {
+            (Kind::XForwardedProto, _) => out.write_all(self.scheme.as_bytes()),
+            (Kind::XForwardedHost, _) => out.write_all(host),
+            (Kind::XForwardedPort, _) => write!(out, "{}", self.port),
+            // An IPv6 address stands in brackets and quotes (RFC 7239, section 6).
+            (Kind::Forwarded, IpAddr::V6(address)) => write!(out, "for=\"[{address}]\";proto={}", self.scheme),
+            (Kind::Forwarded, IpAddr::V4(address)) => write!(out, "for={address};proto={}", self.scheme),
+            (_, address) => write!(out, "{address}"),
+        };
+        if kind == Kind::Forwarded && !host.is_empty() {
+            put(out, &[b";host=\"", host, b"\""]);
+        }
+    }
+}
+
+/// Whether the value holds the request's `Host`.
+fn names_host(kind: Kind) -> bool {
+    matches!(kind, Kind::XForwardedHost | Kind::Forwarded)
+}
+
+/// The client's own values of a field that is a list, so that ours becomes its last member.
+fn earlier(out: &mut Vec<u8>, head: &[u8], fields: &[Field], kind: Kind) {
+    for field in fields.iter().filter(|field| field.kind == kind) {
+        let value = field.value.slice(head);
+        if !value.is_empty() {
+            put(out, &[value, b", "]);
+        }
+    }
+}
