@@ -308,7 +308,7 @@ impl<'a> Busy<'a> {
                 Err(trouble) => {
                     let answered = exchange.answering();
                     let truncated = exchange.ends_with_connection();
-                    let read = exchange.request_read();
+                    let read = exchange.request_read() && !matches!(trouble, Trouble::ClientWrong(_));
                     exchange.give_up(&trouble);
                     return match trouble.answer() {
                         _ if truncated => Next::Reset,

@@ -10,7 +10,6 @@ mod bulk;
 mod curl;
 mod departures;
 mod forwarding;
-mod heads;
 mod limits;
 mod random;
 mod requests_refused;
