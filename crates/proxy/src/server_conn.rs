@@ -23,25 +23,20 @@ pub(crate) struct ServerConn {
 #[derive(Debug)]
 pub(crate) enum ConnectError {
     TimedOut,
-    Failed(io::Error),
+    Failed,
 }
 
 /// Opens a connection to `server`, trying its addresses in order, all within `timeout`.
 pub(crate) async fn connect(server: &Server, timeout: Duration) -> Result<ServerConn, ConnectError> {
     let attempt = async {
-        let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
         for address in server.addresses() {
-            match connect_to(*address).await {
-                Ok(stream) => return Ok(ServerConn { stream, reused: false }),
-                Err(error) => last = error,
+            if let Ok(stream) = connect_to(*address).await {
+                return Ok(ServerConn { stream, reused: false });
             }
         }
-        Err(last)
+        Err(ConnectError::Failed)
     };
-    match tokio::time::timeout(timeout, attempt).await {
-        Ok(result) => result.map_err(ConnectError::Failed),
-        Err(_) => Err(ConnectError::TimedOut),
-    }
+    tokio::time::timeout(timeout, attempt).await.unwrap_or(Err(ConnectError::TimedOut))
 }
 
 async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
