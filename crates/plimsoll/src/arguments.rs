@@ -13,11 +13,7 @@ const MOST_WORKERS: u64 = 1024;
 
 /// A load balancer that sends every request to the server that is least busy right now.
 #[derive(Debug, Parser)]
-#[command(
-    version,
-    arg_required_else_help = true,
-    after_help = "Nothing at hand to balance? Try: plimsoll demo"
-)]
+#[command(version, arg_required_else_help = true, after_help = "Nothing at hand to balance? Try: plimsoll demo")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -40,13 +36,11 @@ pub(crate) enum Command {
 
 /// The arguments of `serve`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Without a file and without options, plimsoll.toml is read where it is there.
+#[command(after_help = "Without a file and without options, plimsoll.toml is read where it is there.
 
 Examples:
   plimsoll serve plimsoll.toml
-  plimsoll serve --listen 8080 --to 127.0.0.1:9001 --to 127.0.0.1:9002,weight=4"
-)]
+  plimsoll serve --listen 8080 --to 127.0.0.1:9001 --to 127.0.0.1:9002,weight=4")]
 pub(crate) struct Serve {
     /// The configuration file
     #[arg(value_name = "FILE")]
@@ -98,9 +92,7 @@ fn policy() -> impl TypedValueParser<Value = PolicyKind> {
 }
 
 fn workers() -> impl TypedValueParser<Value = NonZeroUsize> {
-    clap::value_parser!(u64)
-        .range(1..=MOST_WORKERS)
-        .try_map(|count| NonZeroUsize::try_from(count as usize))
+    clap::value_parser!(u64).range(1..=MOST_WORKERS).try_map(|count| NonZeroUsize::try_from(count as usize))
 }
 
 /// A whole number with a unit, as in the configuration file.
@@ -138,17 +130,7 @@ mod tests {
         for (text, milliseconds) in [("500ms", 500), ("5s", 5000), ("2m", 120_000), ("1h", 3_600_000)] {
             assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
         }
-        for text in [
-            "",
-            "5",
-            "s",
-            "0s",
-            "-1s",
-            "1.5s",
-            "5 s",
-            "99999999999999999999s",
-            "9999999999999999h",
-        ] {
+        for text in ["", "5", "s", "0s", "-1s", "1.5s", "5 s", "99999999999999999999s", "9999999999999999h"] {
             assert!(duration(text).is_err(), "{text:?} was taken");
         }
     }

@@ -34,12 +34,7 @@ fn summary(config: &Config) -> String {
 
 fn listener_line(listener: &Listener) -> String {
     let binds: Vec<String> = listener.binds.iter().map(|bind| format!("http://{bind}")).collect();
-    format!(
-        "listener {}: {} -> pool {}",
-        listener.name,
-        binds.join(", "),
-        listener.pool
-    )
+    format!("listener {}: {} -> pool {}", listener.name, binds.join(", "), listener.pool)
 }
 
 fn pool_line(pool: &Pool) -> String {

@@ -94,10 +94,6 @@ impl Show {
     }
 
     fn scene(&self, load: load::Counts) -> Scene {
-        Scene {
-            address: self.address,
-            rate: self.rate,
-            load,
-        }
+        Scene { address: self.address, rate: self.rate, load }
     }
 }

@@ -9,10 +9,7 @@ use crate::console::say;
 /// hold few, and says so when it stays below what the clients alone may take.
 pub(crate) fn raise_open_files(config: &Config) {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: maximum,
-        maximum,
-    };
+    let raised = Rlimit { current: maximum, maximum };
     let limit = match setrlimit(Resource::Nofile, raised) {
         Ok(()) => maximum,
         Err(_) => current,

@@ -43,10 +43,7 @@ impl Plane {
             let serving = listener.and_then(|listener| config.pools.iter().find(|pool| pool.name == listener.pool));
             if let Some(pool) = serving {
                 let (count, policy) = (servers(pool.servers.len()), pool.policy);
-                console::say(format_args!(
-                    "listening on http://{address} -> pool {} ({count}, {policy})",
-                    pool.name
-                ));
+                console::say(format_args!("listening on http://{address} -> pool {} ({count}, {policy})", pool.name));
             }
         }
     }

@@ -26,9 +26,7 @@ pub(crate) fn run(arguments: &Serve) -> Result<(), Failure> {
     match plane.stop() {
         0 => say("stopped: every request was finished"),
         1 => say("stopped: 1 connection was still busy and was cut off"),
-        cut_off => say(format_args!(
-            "stopped: {cut_off} connections were still busy and were cut off"
-        )),
+        cut_off => say(format_args!("stopped: {cut_off} connections were still busy and were cut off")),
     }
     Ok(())
 }

@@ -15,16 +15,7 @@ const EDGES: [(&str, &[&str]); 7] = [
     ("plimsoll-proxy", &["plimsoll-core", "plimsoll-config"]),
     ("plimsoll-control", &["plimsoll-core", "plimsoll-config"]),
     ("plimsoll-sim", &["plimsoll-core", "plimsoll-config"]),
-    (
-        "plimsoll",
-        &[
-            "plimsoll-core",
-            "plimsoll-config",
-            "plimsoll-proxy",
-            "plimsoll-control",
-            "plimsoll-sim",
-        ],
-    ),
+    ("plimsoll", &["plimsoll-core", "plimsoll-config", "plimsoll-proxy", "plimsoll-control", "plimsoll-sim"]),
     ("plimsoll-bench", &["plimsoll-core"]),
 ];
 
@@ -41,11 +32,7 @@ fn imports_run_one_way() {
         }
     }
     let built = ["plimsoll-core", "plimsoll-config", "plimsoll-proxy", "plimsoll"];
-    assert!(
-        built.iter().all(|&name| house.members.contains(name)),
-        "{:?}",
-        house.members
-    );
+    assert!(built.iter().all(|&name| house.members.contains(name)), "{:?}", house.members);
 }
 
 #[test]
@@ -57,10 +44,7 @@ fn the_program_reaches_core_through_every_floor() {
         ("plimsoll-proxy", "plimsoll-config"),
         ("plimsoll", "plimsoll-proxy"),
     ] {
-        assert!(
-            house.uses[user].contains(used),
-            "{user} does not use {used}: is the reading of the house wrong?"
-        );
+        assert!(house.uses[user].contains(used), "{user} does not use {used}: is the reading of the house wrong?");
     }
 }
 
@@ -77,10 +61,7 @@ fn core_depends_on_a_short_list() {
         }
     }
     let tree: Vec<&str> = tree.into_iter().map(String::as_str).collect();
-    assert_eq!(
-        tree, CORE_TREE,
-        "a new dependency of core is a decision, to be made here too"
-    );
+    assert_eq!(tree, CORE_TREE, "a new dependency of core is a decision, to be made here too");
 }
 
 /// What cargo says of the workspace: its members, and what every crate uses other than in tests.
@@ -93,30 +74,16 @@ impl House {
     /// Asks cargo, for the machine that the tests run on: nothing else needs to be downloaded.
     fn read() -> Self {
         let version = cargo(&["-vV"]);
-        let host = version
-            .lines()
-            .find_map(|line| line.strip_prefix("host: "))
-            .expect("cargo knows its host");
-        let filter = [
-            "--filter-platform",
-            host,
-            "--format-version",
-            "1",
-            "--locked",
-            "--offline",
-        ];
+        let host = version.lines().find_map(|line| line.strip_prefix("host: ")).expect("cargo knows its host");
+        let filter = ["--filter-platform", host, "--format-version", "1", "--locked", "--offline"];
         let metadata = cargo(&[&["metadata"][..], &filter].concat());
         let metadata: Value = serde_json::from_str(&metadata).expect("cargo writes JSON");
-        let names: BTreeMap<&str, &str> = list(&metadata["packages"])
-            .map(|package| (text(&package["id"]), text(&package["name"])))
-            .collect();
+        let names: BTreeMap<&str, &str> =
+            list(&metadata["packages"]).map(|package| (text(&package["id"]), text(&package["name"]))).collect();
         let name = |id: &Value| names[text(id)].to_owned();
         let node = |node: &Value| {
             let used = list(&node["deps"]).filter(|dependency| !only_for_tests(dependency));
-            (
-                name(&node["id"]),
-                used.map(|dependency| name(&dependency["pkg"])).collect(),
-            )
+            (name(&node["id"]), used.map(|dependency| name(&dependency["pkg"])).collect())
         };
         Self {
             members: list(&metadata["workspace_members"]).map(name).collect(),

@@ -58,11 +58,7 @@ impl Load {
         let shared = Arc::new(Shared::default());
         let counted = Arc::clone(&shared);
         let drive = move || {
-            let client = Rc::new(Client {
-                address,
-                shared: counted,
-                idle: RefCell::default(),
-            });
+            let client = Rc::new(Client { address, shared: counted, idle: RefCell::default() });
             LocalSet::new().block_on(&runtime, drive(&client, rate, stopped));
         };
         let thread = thread::Builder::new().name("load".to_owned()).spawn(drive);
@@ -86,10 +82,7 @@ impl Load {
 
 impl Shared {
     fn counts(&self) -> Counts {
-        Counts {
-            answered: self.answered.load(Ordering::Relaxed),
-            failed: self.failed.load(Ordering::Relaxed),
-        }
+        Counts { answered: self.answered.load(Ordering::Relaxed), failed: self.failed.load(Ordering::Relaxed) }
     }
 }
 

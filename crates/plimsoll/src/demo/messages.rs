@@ -42,8 +42,7 @@ impl Head {
 
     /// Whether the connection ends with this message.
     pub(super) fn closes(&self) -> bool {
-        self.field("connection")
-            .is_some_and(|value| value.eq_ignore_ascii_case("close"))
+        self.field("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
     }
 
     /// Reads the body and forgets it; an error where its length is not given up front.

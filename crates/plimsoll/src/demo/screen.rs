@@ -16,10 +16,7 @@ pub(super) struct Screen {
 impl Screen {
     /// Nothing shown yet.
     pub(super) fn new() -> Self {
-        Self {
-            terminal: io::stdout().is_terminal(),
-            lines: 0,
-        }
+        Self { terminal: io::stdout().is_terminal(), lines: 0 }
     }
 
     /// Shows `table`, whose every line ends in a line end.
@@ -55,9 +52,7 @@ const USUAL_SIZE: (u16, u16) = (80, 24);
 /// when the next one replaces it. The cursor's line below it counts.
 fn fitting(table: &str, (width, height): (u16, u16)) -> Vec<String> {
     let lines = table.lines().take(usize::from(height).saturating_sub(1));
-    lines
-        .map(|line| line.chars().take(usize::from(width)).collect())
-        .collect()
+    lines.map(|line| line.chars().take(usize::from(width)).collect()).collect()
 }
 
 #[cfg(test)]

@@ -25,21 +25,9 @@ struct Character {
 /// Each works half as fast as the one before it, and its weight says so. Slow enough that a hundred requests a
 /// second leave a handful in flight to look at.
 const CHARACTERS: [Character; 3] = [
-    Character {
-        name: "fast",
-        weight: 4,
-        mean: Duration::from_millis(60),
-    },
-    Character {
-        name: "middle",
-        weight: 2,
-        mean: Duration::from_millis(120),
-    },
-    Character {
-        name: "slow",
-        weight: 1,
-        mean: Duration::from_millis(240),
-    },
+    Character { name: "fast", weight: 4, mean: Duration::from_millis(60) },
+    Character { name: "middle", weight: 2, mean: Duration::from_millis(120) },
+    Character { name: "slow", weight: 1, mean: Duration::from_millis(240) },
 ];
 
 /// The longest work, in means: one draw in fifty would be longer.
@@ -65,10 +53,7 @@ impl Servers {
             .name("servers".to_owned())
             .spawn(move || runtime.block_on(ended))
             .context("a thread cannot be started")?;
-        Ok(Self {
-            addresses,
-            _alive: alive,
-        })
+        Ok(Self { addresses, _alive: alive })
     }
 
     /// The servers as `serve --to` takes them.
@@ -137,13 +122,6 @@ fn answer(head: &Head, server: Character, took: Duration) -> String {
         server.weight,
         took.as_millis()
     );
-    let sent = if head.first_line().starts_with("HEAD ") {
-        ""
-    } else {
-        &body
-    };
-    format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{sent}",
-        body.len()
-    )
+    let sent = if head.first_line().starts_with("HEAD ") { "" } else { &body };
+    format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{sent}", body.len())
 }

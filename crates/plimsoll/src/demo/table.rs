@@ -34,11 +34,7 @@ impl Reading {
     /// Asks `pool` at the time `now`.
     pub(super) fn take(pool: &Pool, now: Time) -> Self {
         let ask = Ask { now, random: 0 };
-        Self {
-            at: now,
-            stats: pool.stats(),
-            explanation: pool.explain(&ask),
-        }
+        Self { at: now, stats: pool.stats(), explanation: pool.explain(&ask) }
     }
 
     fn finished(&self, id: &ServerId) -> u64 {
@@ -60,10 +56,7 @@ pub(super) fn render(scene: &Scene, now: &Reading, before: Option<&Reading>) -> 
     }
     total(&mut text, now, rates);
     let Counts { answered, failed } = scene.load;
-    let _ = writeln!(
-        text,
-        "\nthe load was answered {answered} times and failed {failed} times"
-    );
+    let _ = writeln!(text, "\nthe load was answered {answered} times and failed {failed} times");
     text
 }
 
@@ -82,11 +75,7 @@ fn push(text: &mut String, name: &str, cells: &[String; 7], bar: &str) {
 
 /// One server: `>` marks the one that the next request goes to, the bar has a block for each request in flight.
 fn row(text: &mut String, now: &Reading, server: &Considered, rate: f64) {
-    let mark = if now.explanation.picked.as_ref() == Ok(&server.id) {
-        '>'
-    } else {
-        ' '
-    };
+    let mark = if now.explanation.picked.as_ref() == Ok(&server.id) { '>' } else { ' ' };
     let stats = now.stats.servers.iter().find(|member| member.server.id == server.id);
     let times = stats.map(|member| &member.server.total);
     let cells = [
@@ -98,12 +87,7 @@ fn row(text: &mut String, now: &Reading, server: &Considered, rate: f64) {
         time(times.and_then(|times| times.quantile(NEARLY_ALL))),
         stats.map_or(0, |member| member.server.errors()).to_string(),
     ];
-    push(
-        text,
-        &format!("{mark}{}", server.id.name()),
-        &cells,
-        &bar(server.in_flight),
-    );
+    push(text, &format!("{mark}{}", server.id.name()), &cells, &bar(server.in_flight));
 }
 
 /// All servers together.
@@ -117,11 +101,7 @@ fn total(text: &mut String, now: &Reading, rates: f64) {
         format!("{rates:.1}"),
         time(quantile(&times, HALF)),
         time(quantile(&times, NEARLY_ALL)),
-        members
-            .iter()
-            .map(|member| member.server.errors())
-            .sum::<u64>()
-            .to_string(),
+        members.iter().map(|member| member.server.errors()).sum::<u64>().to_string(),
     ];
     push(text, " all", &cells, "");
 }
@@ -156,11 +136,7 @@ fn time(time: Option<Duration>) -> String {
 
 fn bar(in_flight: u32) -> String {
     let length = in_flight as usize;
-    if length <= LONGEST_BAR {
-        BLOCK.repeat(length)
-    } else {
-        BLOCK.repeat(LONGEST_BAR - 1) + "+"
-    }
+    if length <= LONGEST_BAR { BLOCK.repeat(length) } else { BLOCK.repeat(LONGEST_BAR - 1) + "+" }
 }
 
 #[cfg(test)]

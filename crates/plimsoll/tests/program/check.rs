@@ -9,18 +9,12 @@ fn every_example_is_good() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
     let entries = std::fs::read_dir(folder).expect("the examples are there");
     let paths = entries.map(|entry| entry.expect("the folder can be read").path());
-    let examples: Vec<_> = paths
-        .filter(|path| path.extension().is_some_and(|end| end == "toml"))
-        .collect();
+    let examples: Vec<_> = paths.filter(|path| path.extension().is_some_and(|end| end == "toml")).collect();
     assert!(examples.len() >= 2, "only {examples:?}");
     for example in examples {
         let output = run(&["check", example.to_str().expect("the path is UTF-8")]);
         assert_eq!(output.status.code(), Some(0), "{example:?}: {}", stderr(&output));
-        assert!(
-            stdout(&output).ends_with("the configuration is good\n"),
-            "{}",
-            stdout(&output)
-        );
+        assert!(stdout(&output).ends_with("the configuration is good\n"), "{}", stdout(&output));
     }
 }
 
@@ -44,10 +38,7 @@ servers = [
 "#;
     folder.file("plimsoll.toml", text);
     // The usual file is found without being named.
-    let output = plimsoll(&["check"])
-        .current_dir(folder.path())
-        .output()
-        .expect("the program starts");
+    let output = plimsoll(&["check"]).current_dir(folder.path()).output().expect("the program starts");
     let expected = "\
 listener web: http://127.0.0.1:8080, http://[::1]:8080 -> pool app
 pool app: 5 servers, round-robin, 1 as backup, 1 of weight 0, 1 draining, 1 down
@@ -79,11 +70,7 @@ fn a_file_that_is_not_there_exits_2() {
     let missing = folder.path().join("none.toml");
     let output = run(&["check", missing.to_str().expect("the path is UTF-8")]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(
-        stderr(&output).contains("none.toml: there is no such file"),
-        "{}",
-        stderr(&output)
-    );
+    assert!(stderr(&output).contains("none.toml: there is no such file"), "{}", stderr(&output));
 }
 
 #[test]
@@ -94,10 +81,7 @@ fn host_names_are_looked_up_only_when_asked_for() {
     assert_eq!(run(&["check", &file]).status.code(), Some(0));
     let mut asked = plimsoll(&["check", "--look-up", &file]);
     // A name server that does not answer is not waited for.
-    let output = asked
-        .env("RES_OPTIONS", "timeout:1 attempts:1")
-        .output()
-        .expect("the program starts");
+    let output = asked.env("RES_OPTIONS", "timeout:1 attempts:1").output().expect("the program starts");
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("nowhere.invalid"), "{}", stderr(&output));
 }

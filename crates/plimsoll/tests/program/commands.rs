@@ -18,10 +18,7 @@ fn alone_it_prints_help() {
 fn help_and_version_are_results() {
     let help = run(&["serve", "--help"]);
     assert_eq!(help.status.code(), Some(0));
-    assert!(
-        stdout(&help).contains("--to 127.0.0.1:9002,weight=4"),
-        "an example is shown"
-    );
+    assert!(stdout(&help).contains("--to 127.0.0.1:9002,weight=4"), "an example is shown");
     let version = run(&["--version"]);
     assert_eq!(stdout(&version), format!("plimsoll {}\n", env!("CARGO_PKG_VERSION")));
 }
@@ -33,14 +30,8 @@ fn wrong_arguments_exit_2_and_say_what_is_right() {
         (&["sevre"], "similar subcommand exists: 'serve'"),
         (&["serve", "--to", "127.0.0.1:9001"], "--listen"),
         (&["serve", "--listen", "0"], "--to"),
-        (
-            &["serve", "some.toml", "--listen", "0", "--to", "127.0.0.1:9001"],
-            "cannot be used with",
-        ),
-        (
-            &[&quick[..], &["--policy", "leastconn"]].concat(),
-            "[possible values: least-connections,",
-        ),
+        (&["serve", "some.toml", "--listen", "0", "--to", "127.0.0.1:9001"], "cannot be used with"),
+        (&[&quick[..], &["--policy", "leastconn"]].concat(), "[possible values: least-connections,"),
         (&[&quick[..], &["--workers", "0"]].concat(), "0 is not in 1..=1024"),
         (&["demo", "--for", "5"], "500ms, 5s, 2m or 1h"),
         (&["demo", "--rate", "1001"], "1001 is not in 1..=1000"),
@@ -58,14 +49,8 @@ fn wrong_arguments_exit_2_and_say_what_is_right() {
 #[test]
 fn without_a_file_it_says_what_to_type() {
     let folder = Folder::new();
-    for (command, part) in [
-        ("serve", "plimsoll serve --listen 8080 --to"),
-        ("check", "plimsoll check FILE"),
-    ] {
-        let output = plimsoll(&[command])
-            .current_dir(folder.path())
-            .output()
-            .expect("the program starts");
+    for (command, part) in [("serve", "plimsoll serve --listen 8080 --to"), ("check", "plimsoll check FILE")] {
+        let output = plimsoll(&[command]).current_dir(folder.path()).output().expect("the program starts");
         let said = stderr(&output);
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.contains(part), "{said}");
@@ -87,23 +72,15 @@ fn the_reference_is_markdown_and_knows_the_settings() {
     assert_eq!(output.status.code(), Some(0));
     let text = stdout(&output);
     assert!(text.starts_with("# Settings\n"), "{text}");
-    for setting in [
-        "| `bind` |",
-        "| `policy` |",
-        "| `max_connections` |",
-        "| `shutdown_timeout` |",
-    ] {
+    for setting in ["| `bind` |", "| `policy` |", "| `max_connections` |", "| `shutdown_timeout` |"] {
         assert!(text.contains(setting), "{setting} is not in\n{text}");
     }
 }
 
 #[test]
 fn a_reader_that_leaves_early_is_no_failure() {
-    let mut child = plimsoll(&["schema"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
+    let mut child =
+        plimsoll(&["schema"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
     drop(child.stdout.take());
     let output = child.wait_with_output().expect("the program ends");
     assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));

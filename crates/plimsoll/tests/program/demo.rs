@@ -6,9 +6,7 @@ use super::kit::{Client, Running, plimsoll, run, stderr, stdout};
 
 /// The cells of the row called `name` in the last table of `text`.
 fn last_row<'a>(text: &'a str, name: &str) -> Vec<&'a str> {
-    let mut rows = text
-        .lines()
-        .filter(|line| line.trim_start_matches([' ', '>']).starts_with(name));
+    let mut rows = text.lines().filter(|line| line.trim_start_matches([' ', '>']).starts_with(name));
     let row = rows.next_back().unwrap_or_else(|| panic!("no row {name} in\n{text}"));
     row.trim_start_matches([' ', '>']).split_whitespace().collect()
 }
@@ -16,9 +14,7 @@ fn last_row<'a>(text: &'a str, name: &str) -> Vec<&'a str> {
 /// The numbers in the line about the load: answered, failed.
 fn load(text: &str) -> Vec<u64> {
     let line = text.lines().rfind(|line| line.starts_with("the load was answered"));
-    let words = line
-        .unwrap_or_else(|| panic!("no line about the load in\n{text}"))
-        .split(' ');
+    let words = line.unwrap_or_else(|| panic!("no line about the load in\n{text}")).split(' ');
     words.filter_map(|word| word.parse().ok()).collect()
 }
 
@@ -27,18 +23,11 @@ fn it_ends_by_itself_with_the_final_table_and_nothing_in_flight() {
     let output = run(&["demo", "--for", "2s"]);
     let text = stdout(&output);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    assert!(
-        !text.contains('\u{1b}'),
-        "no escapes where there is no terminal: {text:?}"
-    );
+    assert!(!text.contains('\u{1b}'), "no escapes where there is no terminal: {text:?}");
     let weights = [("fast", "4"), ("middle", "2"), ("slow", "1")];
     for (name, weight) in weights {
         let row = last_row(&text, name);
-        assert_eq!(
-            row[1..4],
-            [weight, "0", "0.00"],
-            "weight, in flight and score of {name}:\n{text}"
-        );
+        assert_eq!(row[1..4], [weight, "0", "0.00"], "weight, in flight and score of {name}:\n{text}");
         assert_eq!(row.last(), Some(&"0"), "no errors at {name}:\n{text}");
     }
     assert_eq!(last_row(&text, "all")[1], "0", "nothing in flight:\n{text}");

@@ -94,11 +94,7 @@ impl Running {
             let lines = BufReader::new(output).lines().map_while(Result::ok);
             lines.take_while(|line| send.send(line.clone()).is_ok()).for_each(drop);
         });
-        Self {
-            child,
-            lines,
-            seen: String::new(),
-        }
+        Self { child, lines, seen: String::new() }
     }
 
     /// Waits for a line that contains `part`.
@@ -237,21 +233,12 @@ impl Client {
             return Ok(None);
         };
         let lower = head.to_ascii_lowercase();
-        let length = lower
-            .split("content-length:")
-            .nth(1)
-            .and_then(|rest| rest.lines().next());
-        let length = length
-            .and_then(|length| length.trim().parse().ok())
-            .ok_or(io::ErrorKind::InvalidData)?;
+        let length = lower.split("content-length:").nth(1).and_then(|rest| rest.lines().next());
+        let length = length.and_then(|length| length.trim().parse().ok()).ok_or(io::ErrorKind::InvalidData)?;
         let mut body = vec![0; length];
         self.0.read_exact(&mut body)?;
         Ok(Some(Answer {
-            status: head
-                .split(' ')
-                .nth(1)
-                .and_then(|status| status.parse().ok())
-                .unwrap_or(0),
+            status: head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0),
             closes: lower.contains("connection: close"),
             body: String::from_utf8_lossy(&body).into_owned(),
         }))
@@ -270,11 +257,7 @@ fn read_head(stream: &mut BufReader<TcpStream>) -> io::Result<Option<String>> {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         if stream.read_line(&mut head)? == 0 {
-            return if head.is_empty() {
-                Ok(None)
-            } else {
-                Err(io::ErrorKind::UnexpectedEof.into())
-            };
+            return if head.is_empty() { Ok(None) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
         }
     }
     Ok(Some(head))

@@ -21,27 +21,15 @@ fn a_stop_under_load_loses_no_request() {
     for signal in [Signal::TERM, Signal::INT] {
         let origins = [Origin::quick("a"), Origin::quick("b")];
         let to = origins.each_ref().map(|origin| origin.address.to_string());
-        let arguments = [
-            "serve",
-            "--listen",
-            "0",
-            "--to",
-            &to[0],
-            "--to",
-            &to[1],
-            "--workers",
-            "2",
-        ];
+        let arguments = ["serve", "--listen", "0", "--to", &to[0], "--to", &to[1], "--workers", "2"];
         let mut program = Running::saying(plimsoll(&arguments));
         let load = Arc::new(Load {
             address: program.address(),
             answered: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
         });
-        let clients: Vec<_> = (0..CLIENTS)
-            .map(|_| Arc::clone(&load))
-            .map(|load| thread::spawn(move || load.run()))
-            .collect();
+        let clients: Vec<_> =
+            (0..CLIENTS).map(|_| Arc::clone(&load)).map(|load| thread::spawn(move || load.run())).collect();
         wait_until("the load is under way", || load.answered.load(Ordering::SeqCst) >= WARM);
         load.stopping.store(true, Ordering::SeqCst);
         program.signal(signal);
@@ -53,11 +41,7 @@ fn a_stop_under_load_loses_no_request() {
         assert!(said.contains("stopping: "), "{said}");
         assert!(said.ends_with("stopped: every request was finished\n"), "{said}");
         let arrived: usize = origins.iter().map(Origin::requests).sum();
-        assert_eq!(
-            arrived,
-            load.answered.load(Ordering::SeqCst),
-            "each was forwarded once and answered once"
-        );
+        assert_eq!(arrived, load.answered.load(Ordering::SeqCst), "each was forwarded once and answered once");
     }
 }
 
@@ -136,14 +120,8 @@ fn a_request_under_way_is_waited_for_until_the_time_is_over() {
     let (code, said) = program.end();
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("for up to 200ms"), "{said}");
-    assert!(
-        said.ends_with("stopped: 1 connection was still busy and was cut off\n"),
-        "{said}"
-    );
-    assert!(
-        !matches!(client.answer(), Ok(Some(_))),
-        "nothing can have been answered"
-    );
+    assert!(said.ends_with("stopped: 1 connection was still busy and was cut off\n"), "{said}");
+    assert!(!matches!(client.answer(), Ok(Some(_))), "nothing can have been answered");
 }
 
 #[test]

@@ -33,9 +33,7 @@ fn what_is_left_of_a_refused_body_is_not_the_next_request() {
 fn kernel_takes() -> usize {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(NARROW).unwrap();
-    socket
-        .bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap().into())
-        .unwrap();
+    socket.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().unwrap().into()).unwrap();
     socket.listen(1).unwrap();
     let listener = TcpListener::from(socket);
     let mut stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();

@@ -125,8 +125,11 @@ fn wherever_a_client_leaves_the_count_returns_to_zero() {
     let servers = [0, 1].map(|_| {
         Server::answering(|request| {
             let body = std::str::from_utf8(&request.body).unwrap().repeat(2);
-            format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n", body.len().max(1))
-                .replace("1\r\n\r\n0", "1\r\nx\r\n0")
+            format!(
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
+                body.len().max(1)
+            )
+            .replace("1\r\n\r\n0", "1\r\nx\r\n0")
         })
     });
     let mut config = Config::to(&[]).workers(1);

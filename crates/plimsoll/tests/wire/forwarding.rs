@@ -85,14 +85,16 @@ fn connection_cannot_name_away_who_the_client_is() {
 #[test]
 fn fields_about_the_client_follow_their_modes() {
     let all = |mode: &str| {
-        let names = ["x_forwarded_for", "x_forwarded_proto", "x_forwarded_host", "x_forwarded_port", "x_real_ip", "forwarded"];
+        let names =
+            ["x_forwarded_for", "x_forwarded_proto", "x_forwarded_host", "x_forwarded_port", "x_real_ip", "forwarded"];
         let pairs: Vec<_> = names.iter().map(|name| format!("{name} = \"{mode}\"")).collect();
         format!("forward = {{ {} }}", pairs.join(", "))
     };
     let sent = "GET / HTTP/1.1\r\nHost: a:80\r\nX-Forwarded-For: 1.1.1.1\r\nX-Forwarded-For: 2.2.2.2\r\n\
                 X-Forwarded-Proto: https\r\nX-Forwarded-Host: h\r\nX-Forwarded-Port: 443\r\nX-Real-IP: 3.3.3.3\r\n\
                 Forwarded: for=4.4.4.4\r\n\r\n";
-    let names = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-real-ip", "forwarded"];
+    let names =
+        ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-real-ip", "forwarded"];
     let values = |mode: &str| {
         let got = through(&all(mode), sent);
         names.map(|name| got.fields(name).join(" | "))
@@ -145,12 +147,9 @@ fn http_1_0_without_host_gets_the_servers() {
 
 #[test]
 fn an_absolute_target_loses_its_authority() {
-    for (target, path) in [
-        ("http://test/x?y", "/x?y"),
-        ("HTTP://TEST:80/x", "/x"),
-        ("http://test", "/"),
-        ("http://test?q", "/?q"),
-    ] {
+    for (target, path) in
+        [("http://test/x?y", "/x?y"), ("HTTP://TEST:80/x", "/x"), ("http://test", "/"), ("http://test?q", "/?q")]
+    {
         let got = through("", &format!("GET {target} HTTP/1.1\r\nHost: test\r\n\r\n"));
         assert_eq!((got.target(), got.field("host")), (path, Some("test")));
     }
@@ -172,7 +171,9 @@ fn lengths_are_written_once() {
     assert_eq!((got.fields("content-length"), got.body.as_slice()), (vec!["2"], &b"hi"[..]));
     let got = through("", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
     assert_eq!(got.field("content-length"), Some("0"));
-    for (request, body) in [(get("/"), "Content-Length: 0\r\nContent-Length: 00\r\n"), (get("/"), "Content-Length: 0\r\n")] {
+    for (request, body) in
+        [(get("/"), "Content-Length: 0\r\nContent-Length: 00\r\n"), (get("/"), "Content-Length: 0\r\n")]
+    {
         let answer: &'static str = Box::leak(format!("HTTP/1.1 200 OK\r\n{body}\r\n").into_boxed_str());
         assert_eq!(back(&request, answer).fields("content-length"), ["0"]);
     }
@@ -355,7 +356,8 @@ fn connection_close_of_either_side_is_not_told_to_the_other() {
 
 #[test]
 fn pipelined_requests_are_answered_in_order() {
-    let server = Server::answering(|request| ok(&(request.target().to_owned() + std::str::from_utf8(&request.body).unwrap())));
+    let server =
+        Server::answering(|request| ok(&(request.target().to_owned() + std::str::from_utf8(&request.body).unwrap())));
     let program = program(&server);
     let mut client = program.client();
     let request = |number: usize| match number % 3 {

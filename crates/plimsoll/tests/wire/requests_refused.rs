@@ -11,12 +11,7 @@ struct Case {
 }
 
 fn case(name: &'static str, bytes: impl Into<Vec<u8>>, status: u16, says: &'static str) -> Case {
-    Case {
-        name,
-        bytes: bytes.into(),
-        status,
-        says,
-    }
+    Case { name, bytes: bytes.into(), status, says }
 }
 
 /// A POST to `/bad` with these field lines and this body.
@@ -50,12 +45,7 @@ fn lengths() -> Vec<Case> {
             400,
             "both",
         ),
-        case(
-            "unequal lengths",
-            post("Content-Length: 5\r\nContent-Length: 6\r\n", "hello"),
-            400,
-            "different",
-        ),
+        case("unequal lengths", post("Content-Length: 5\r\nContent-Length: 6\r\n", "hello"), 400, "different"),
         length("plus", "+5", "decimal"),
         length("minus", "-5", "decimal"),
         length("space inside", "5 5", "decimal"),
@@ -85,28 +75,17 @@ fn codings() -> Vec<Case> {
         coding("another before", "gzip, chunked", 501, "transfer coding"),
         case(
             "twice",
-            post(
-                "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
-                "0\r\n\r\n",
-            ),
+            post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"),
             400,
             "Transfer-Encoding",
         ),
         case(
             "chunked then identity",
-            post(
-                "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n",
-                "0\r\n\r\n",
-            ),
+            post("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n", "0\r\n\r\n"),
             400,
             "Transfer-Encoding",
         ),
-        case(
-            "chunked in 1.0",
-            "POST /bad HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-            400,
-            "HTTP/1.0",
-        ),
+        case("chunked in 1.0", "POST /bad HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "HTTP/1.0"),
     ]
 }
 
@@ -118,12 +97,7 @@ fn lines() -> Vec<Case> {
         case("folded line", with("X: y\r\n z\r\n"), 400, "name"),
         case("folded first line", "GET /bad HTTP/1.1\r\n Host: a\r\n\r\n", 400, ""),
         case("bare CR in a value", with("X: a\rb\r\n"), 400, "not"),
-        case(
-            "bare CR before a field",
-            with("X: a\rTransfer-Encoding: chunked\r\n"),
-            400,
-            "not",
-        ),
+        case("bare CR before a field", with("X: a\rTransfer-Encoding: chunked\r\n"), 400, "not"),
         case("NUL in a value", with("X: a\0b\r\n"), 400, "not allowed"),
         case("control byte in a value", with("X: a\u{1}b\r\n"), 400, "not allowed"),
         case("DEL in a value", with("X: a\u{7f}b\r\n"), 400, "not allowed"),
@@ -134,49 +108,20 @@ fn lines() -> Vec<Case> {
         case("name beyond ASCII", with("\u{fc}: y\r\n"), 400, "name"),
         case("no colon", with("X\r\n"), 400, "name"),
         head("bare LF in the first line", "GET /bad HTTP/1.1\nHost: a\r\n\r\n", "LF"),
-        head(
-            "bare LF behind a field",
-            "GET /bad HTTP/1.1\r\nHost: a\nX: y\r\n\r\n",
-            "LF",
-        ),
+        head("bare LF behind a field", "GET /bad HTTP/1.1\r\nHost: a\nX: y\r\n\r\n", "LF"),
         head("bare LF as the empty line", "GET /bad HTTP/1.1\r\nHost: a\r\n\n", "LF"),
-        head(
-            "bare CR in the first line",
-            "GET /bad\r HTTP/1.1\r\nHost: a\r\n\r\n",
-            "",
-        ),
+        head("bare CR in the first line", "GET /bad\r HTTP/1.1\r\nHost: a\r\n\r\n", ""),
         head("no method", " /bad HTTP/1.1\r\nHost: a\r\n\r\n", "method"),
-        head(
-            "bracket in the method",
-            "G(T /bad HTTP/1.1\r\nHost: a\r\n\r\n",
-            "method",
-        ),
+        head("bracket in the method", "G(T /bad HTTP/1.1\r\nHost: a\r\n\r\n", "method"),
         head("two spaces", "GET  /bad HTTP/1.1\r\nHost: a\r\n\r\n", ""),
-        case(
-            "space in the target",
-            "GET /bad worse HTTP/1.1\r\nHost: a\r\n\r\n",
-            400,
-            "request line",
-        ),
+        case("space in the target", "GET /bad worse HTTP/1.1\r\nHost: a\r\n\r\n", 400, "request line"),
         head("tab for a space", "GET\t/bad HTTP/1.1\r\nHost: a\r\n\r\n", ""),
         head("space behind the version", "GET /bad HTTP/1.1 \r\nHost: a\r\n\r\n", ""),
         head("no version", "GET /bad\r\nHost: a\r\n\r\n", ""),
         head("NUL in the target", "GET /ba\0d HTTP/1.1\r\nHost: a\r\n\r\n", ""),
-        head(
-            "fragment in the target",
-            "GET /bad#x HTTP/1.1\r\nHost: a\r\n\r\n",
-            "target",
-        ),
-        head(
-            "target beyond ASCII",
-            "GET /b\u{e4}d HTTP/1.1\r\nHost: a\r\n\r\n",
-            "target",
-        ),
-        head(
-            "target that is no path",
-            "GET bad HTTP/1.1\r\nHost: a\r\n\r\n",
-            "target",
-        ),
+        head("fragment in the target", "GET /bad#x HTTP/1.1\r\nHost: a\r\n\r\n", "target"),
+        head("target beyond ASCII", "GET /b\u{e4}d HTTP/1.1\r\nHost: a\r\n\r\n", "target"),
+        head("target that is no path", "GET bad HTTP/1.1\r\nHost: a\r\n\r\n", "target"),
         head("star without OPTIONS", "GET * HTTP/1.1\r\nHost: a\r\n\r\n", "target"),
     ]
 }
@@ -184,12 +129,7 @@ fn lines() -> Vec<Case> {
 fn hosts() -> Vec<Case> {
     let host = |name, fields: &str, says| case(name, format!("GET /bad HTTP/1.1\r\n{fields}\r\n"), 400, says);
     let absolute = |name, target: &str, host: &str, says| {
-        case(
-            name,
-            format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"),
-            400,
-            says,
-        )
+        case(name, format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n"), 400, says)
     };
     vec![
         host("missing", "", "missing"),
@@ -210,12 +150,7 @@ fn hosts() -> Vec<Case> {
         absolute("user in the target", "http://u@a/bad", "a", "authority"),
         absolute("no authority", "http:///bad", "a", "authority"),
         absolute("another scheme", "ftp://a/bad", "a", "target"),
-        case(
-            "absolute without Host",
-            "GET http://a/bad HTTP/1.1\r\n\r\n",
-            400,
-            "missing",
-        ),
+        case("absolute without Host", "GET http://a/bad HTTP/1.1\r\n\r\n", 400, "missing"),
         case("Connection names Host", with("Connection: host\r\n"), 400, "Connection"),
         case(
             "Connection names Content-Length",
@@ -231,38 +166,13 @@ fn sizes() -> Vec<Case> {
     vec![
         case("large field", with(&format!("X: {}\r\n", long(4100))), 431, "too large"),
         case("many fields", with(&"X: y\r\n".repeat(200)), 431, "fields"),
-        case(
-            "head without end",
-            format!("GET /bad HTTP/1.1\r\nX: {}", long(5000)),
-            431,
-            "too large",
-        ),
-        case(
-            "long target",
-            format!("GET /bad{} HTTP/1.1\r\nHost: a\r\n\r\n", long(1000)),
-            414,
-            "target",
-        ),
+        case("head without end", format!("GET /bad HTTP/1.1\r\nX: {}", long(5000)), 431, "too large"),
+        case("long target", format!("GET /bad{} HTTP/1.1\r\nHost: a\r\n\r\n", long(1000)), 414, "target"),
         case("target without end", format!("GET /bad{}", long(1100)), 414, "target"),
-        case(
-            "target beyond any head",
-            format!("GET /bad{} HTTP/1.1\r\n", long(9000)),
-            414,
-            "target",
-        ),
+        case("target beyond any head", format!("GET /bad{} HTTP/1.1\r\n", long(9000)), 414, "target"),
         case("large body", post("Content-Length: 1001\r\n", &long(1001)), 413, "body"),
-        case(
-            "huge length",
-            post("Content-Length: 18446744073709551615\r\n", ""),
-            413,
-            "body",
-        ),
-        case(
-            "large body in chunks",
-            chunks(&format!("3e9\r\n{}\r\n0\r\n\r\n", long(1001))),
-            413,
-            "body",
-        ),
+        case("huge length", post("Content-Length: 18446744073709551615\r\n", ""), 413, "body"),
+        case("large body in chunks", chunks(&format!("3e9\r\n{}\r\n0\r\n\r\n", long(1001))), 413, "body"),
     ]
 }
 
@@ -278,12 +188,7 @@ fn versions() -> Vec<Case> {
         case("long version", "GET /bad HTTP/1.10\r\nHost: a\r\n\r\n", 400, "line"),
         case("preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "HTTP"),
         case("CONNECT", "CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", 405, "CONNECT"),
-        case(
-            "TLS",
-            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n\n".to_vec(),
-            400,
-            "",
-        ),
+        case("TLS", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n\n".to_vec(), 400, ""),
     ]
 }
 
@@ -302,28 +207,15 @@ fn bad_chunks() -> Vec<Case> {
         chunk("bare LF in an extension", "5;a\nb\r\nhello\r\n0\r\n\r\n", "size"),
         chunk("longer than its size", "5\r\nhello!\r\n0\r\n\r\n", "longer"),
         chunk("bare LF behind the data", "5\r\nhello\n0\r\n\r\n", "longer"),
-        chunk(
-            "extensions without end",
-            &format!("5;{}\r\nhello\r\n0\r\n\r\n", "x".repeat(5000)),
-            "extensions",
-        ),
+        chunk("extensions without end", &format!("5;{}\r\nhello\r\n0\r\n\r\n", "x".repeat(5000)), "extensions"),
         chunk("bare LF in the trailers", "0\r\nX: y\n\r\n", "trailers"),
         chunk("bare CR in the trailers", "0\r\nX: y\rZ: z\r\n\r\n", "trailer"),
         chunk("NUL in the trailers", "0\r\nX: y\0z\r\n\r\n", "trailer"),
-        chunk(
-            "a trailer without a colon",
-            "0\r\nGET /smuggled HTTP/1.1\r\n\r\n",
-            "trailer",
-        ),
+        chunk("a trailer without a colon", "0\r\nGET /smuggled HTTP/1.1\r\n\r\n", "trailer"),
         chunk("a folded trailer", "0\r\nX: y\r\n z\r\n\r\n", "trailer"),
         chunk("an empty trailer name", "0\r\n: y\r\n\r\n", "trailer"),
         chunk("space before a trailer's colon", "0\r\nX : y\r\n\r\n", "trailer"),
-        case(
-            "trailers too long",
-            chunks(&format!("0\r\n{}\r\n", "X: y\r\n".repeat(2000))),
-            431,
-            "trailers",
-        ),
+        case("trailers too long", chunks(&format!("0\r\n{}\r\n", "X: y\r\n".repeat(2000))), 431, "trailers"),
     ]
 }
 
@@ -362,11 +254,7 @@ fn refuse_all(cases: &[Case]) {
 
         let mut behind = program.client();
         // What has no line end would only grow longer by what follows.
-        let never = if case.bytes.contains(&b'\n') {
-            get("/never")
-        } else {
-            String::new()
-        };
+        let never = if case.bytes.contains(&b'\n') { get("/never") } else { String::new() };
         behind.try_send([get("/good").as_bytes(), &case.bytes, never.as_bytes()].concat());
         assert_eq!(behind.response().text(), "good", "{}", case.name);
         let response = behind.response();
@@ -375,10 +263,7 @@ fn refuse_all(cases: &[Case]) {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     let requests = server.requests();
     assert_eq!(requests.len(), cases.len(), "only the good ones arrive");
-    assert!(
-        requests.iter().all(|request| request.target() == "/good"),
-        "{requests:?}"
-    );
+    assert!(requests.iter().all(|request| request.target() == "/good"), "{requests:?}");
     program.assert_well();
 }
 
@@ -456,9 +341,7 @@ fn a_body_of_chunks_that_grows_too_large_is_broken_off() {
     for _ in 0..10 {
         client.send(format!("64\r\n{}\r\n", "x".repeat(100)));
     }
-    crate::kit::until("all that is allowed has come", || {
-        server.received().matches('x').count() == 1000
-    });
+    crate::kit::until("all that is allowed has come", || server.received().matches('x').count() == 1000);
     client.send("1\r\ny\r\n");
     assert_eq!(client.response().status, 413);
     client.assert_closed();

@@ -170,11 +170,9 @@ fn a_server_that_does_not_answer_is_504() {
 
 #[test]
 fn a_server_that_stalls_in_its_answer_breaks_it() {
-    for (framing, part) in [
-        ("Content-Length: 10\r\n", "hello"),
-        ("Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n"),
-        ("", "hello"),
-    ] {
+    for (framing, part) in
+        [("Content-Length: 10\r\n", "hello"), ("Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n"), ("", "hello")]
+    {
         let server = Server::start(move |talk| {
             talk.request();
             talk.send(format!("HTTP/1.1 200 OK\r\n{framing}\r\n{part}"));
@@ -200,7 +198,8 @@ fn a_head_that_stops_half_way_is_504() {
         talk.send("HTTP/1.1 200 OK\r\nContent-");
         talk.await_end();
     });
-    let program = Config::to(&[server.address()]).pool("timeout = { first_byte = \"300ms\", idle = \"300ms\" }").start();
+    let program =
+        Config::to(&[server.address()]).pool("timeout = { first_byte = \"300ms\", idle = \"300ms\" }").start();
     assert_eq!(program.ask(get("/")).status, 504);
 }
 
@@ -211,8 +210,7 @@ fn a_server_that_stops_reading_a_body_is_504() {
         // It is there, but reads no more until the connection is given up.
         let mut gone = [0];
         until("the connection is given up", || {
-            talk.stream().set_nonblocking(true).is_ok()
-                && talk.stream().take_error().is_ok_and(|error| error.is_some())
+            talk.stream().set_nonblocking(true).is_ok() && talk.stream().take_error().is_ok_and(|error| error.is_some())
                 || talk.stream().peek(&mut gone).is_err_and(|error| error.kind() != std::io::ErrorKind::WouldBlock)
         });
     });

@@ -10,10 +10,7 @@ fn scene() -> Scene {
     Scene {
         address: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
         rate: 100,
-        load: Counts {
-            answered: 12,
-            failed: 1,
-        },
+        load: Counts { answered: 12, failed: 1 },
     }
 }
 
@@ -21,23 +18,16 @@ fn scene() -> Scene {
 fn pool() -> Pool {
     let server = |name, weight| ServerSpec::new(name, ([127, 0, 0, 1], 9001).into()).with_weight(weight);
     let servers = vec![server("big", 2), server("small", 1)];
-    let spec = PoolSpec {
-        servers,
-        ..PoolSpec::default()
-    };
+    let spec = PoolSpec { servers, ..PoolSpec::default() };
     Pool::new("app", spec, Time::ZERO)
 }
 
 fn hold(pool: &Pool, count: usize) -> Vec<Permit> {
-    (0..count)
-        .map(|_| pool.pick(&Ask::default()).expect("there is room"))
-        .collect()
+    (0..count).map(|_| pool.pick(&Ask::default()).expect("there is room")).collect()
 }
 
 fn line<'a>(table: &'a str, name: &str) -> Vec<&'a str> {
-    let found = table
-        .lines()
-        .find(|line| line.trim_start_matches(['>', ' ']).starts_with(name));
+    let found = table.lines().find(|line| line.trim_start_matches(['>', ' ']).starts_with(name));
     found.expect("the line is there").split_whitespace().collect()
 }
 

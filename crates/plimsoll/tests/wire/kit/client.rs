@@ -65,10 +65,7 @@ impl Client {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self {
-            stream,
-            unread: Vec::new(),
-        }
+        Self { stream, unread: Vec::new() }
     }
 
     #[track_caller]
@@ -94,11 +91,7 @@ impl Client {
             Ok(response) => response,
             Err(Broken { head, received, end }) => {
                 let shown = &received[..received.len().min(1000)];
-                panic!(
-                    "a broken response: {end:?} after {} bytes: {head:?} {:?}",
-                    received.len(),
-                    text(shown)
-                )
+                panic!("a broken response: {end:?} after {} bytes: {head:?} {:?}", received.len(), text(shown))
             }
         }
     }
@@ -120,17 +113,9 @@ impl Client {
 
     fn read_response(&mut self, to_head: bool, head: &mut String) -> Result<Response, End> {
         *head = self.read_head()?;
-        let status = head
-            .get(9..12)
-            .and_then(|digits| digits.parse().ok())
-            .expect("a status line");
-        let mut response = Response {
-            status,
-            head: head.clone(),
-            body: Vec::new(),
-            trailers: String::new(),
-            until_close: false,
-        };
+        let status = head.get(9..12).and_then(|digits| digits.parse().ok()).expect("a status line");
+        let mut response =
+            Response { status, head: head.clone(), body: Vec::new(), trailers: String::new(), until_close: false };
         let length = field(head, "content-length").map(|value| value.parse().expect("a length"));
         let chunked = field(head, "transfer-encoding") == Some("chunked");
         assert!(!(chunked && length.is_some()), "framed twice: {head}");
@@ -247,9 +232,7 @@ impl Client {
 
     /// Leaves with a reset.
     pub(crate) fn reset(self) {
-        SockRef::from(&self.stream)
-            .set_linger(Some(std::time::Duration::ZERO))
-            .unwrap();
+        SockRef::from(&self.stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
     }
 
     pub(crate) fn stream(&self) -> &TcpStream {

@@ -25,11 +25,7 @@ impl Config {
     /// One worker in front of these servers. One, so that idle server connections are shared by all clients.
     pub(crate) fn to(servers: &[SocketAddr]) -> Self {
         let servers = servers.iter().map(|address| format!("\"{address}\"")).collect();
-        Self {
-            workers: Some(1),
-            servers,
-            ..Self::default()
-        }
+        Self { workers: Some(1), servers, ..Self::default() }
     }
 
     pub(crate) fn workers(mut self, count: usize) -> Self {
@@ -118,12 +114,7 @@ impl Program {
                 line.clear();
             }
         });
-        Self {
-            child,
-            address,
-            said,
-            file,
-        }
+        Self { child, address, said, file }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -144,12 +135,7 @@ impl Program {
     /// Fails the test when the program has ended, or has said that a part of it panicked.
     #[track_caller]
     pub(crate) fn assert_well(&mut self) {
-        assert_eq!(
-            self.child.try_wait().unwrap(),
-            None,
-            "the program has ended: {}",
-            self.said()
-        );
+        assert_eq!(self.child.try_wait().unwrap(), None, "the program has ended: {}", self.said());
         let said = self.said();
         assert!(!said.contains("panicked"), "{said}");
     }

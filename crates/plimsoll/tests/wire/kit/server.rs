@@ -152,10 +152,7 @@ impl Server {
     /// Everything received so far, connection by connection.
     pub(crate) fn received(&self) -> String {
         let records = self.shared.records.lock().unwrap();
-        records
-            .iter()
-            .map(|record| text(&record.received.lock().unwrap()))
-            .collect()
+        records.iter().map(|record| text(&record.received.lock().unwrap())).collect()
     }
 
     /// Waits for this many whole requests.
@@ -192,27 +189,17 @@ impl Talk {
         stream.set_read_timeout(Some(PATIENCE)).ok()?;
         stream.set_write_timeout(Some(PATIENCE)).ok()?;
         stream.set_nodelay(true).ok()?;
-        let record = Arc::new(Record {
-            stream: Mutex::new(Some(stream.try_clone().ok()?)),
-            received: Mutex::default(),
-        });
+        let record =
+            Arc::new(Record { stream: Mutex::new(Some(stream.try_clone().ok()?)), received: Mutex::default() });
         shared.records.lock().unwrap().push(Arc::clone(&record));
         shared.open.fetch_add(1, Ordering::SeqCst);
-        Some(Self {
-            stream,
-            unread: Vec::new(),
-            record,
-            shared,
-        })
+        Some(Self { stream, unread: Vec::new(), record, shared })
     }
 
     /// Reads a whole request; `None` when the connection ends before that.
     pub(crate) fn request(&mut self) -> Option<Request> {
         let head = self.head()?;
-        let mut request = Request {
-            head,
-            ..Request::default()
-        };
+        let mut request = Request { head, ..Request::default() };
         if let Some(length) = request.field("content-length") {
             request.body = self.body(length.parse().expect("a length"))?;
         } else if request.field("transfer-encoding").is_some() {
