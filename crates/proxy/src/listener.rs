@@ -104,16 +104,20 @@ fn accept_waiting(listener: TcpListener, place: &Place) {
 
 type Accepted = ((TcpStream, SocketAddr), OwnedSemaphorePermit);
 
-/// Waits for room first: a connection beyond the limit stays with the kernel until one ends.
+/// Waits for a connection, then for room to serve it; those behind it stay with the kernel meanwhile.
+///
+/// In this order, because the room is for all workers: one that waited for a client with room in its hands would
+/// keep it from the clients of another.
 async fn accept_one(listener: &TcpListener, room: &Arc<Semaphore>) -> Option<Accepted> {
-    let room = Arc::clone(room).acquire_owned().await.ok()?;
-    loop {
+    let client = loop {
         match listener.accept().await {
-            Ok(client) => return Some((client, room)),
+            Ok(client) => break client,
             Err(error) if is_connection_error(&error) => {}
             Err(_) => tokio::time::sleep(EXHAUSTED_PAUSE).await,
         }
-    }
+    };
+    let room = Arc::clone(room).acquire_owned().await.ok()?;
+    Some((client, room))
 }
 
 /// The client gave up before it was accepted; the next one may be fine.
