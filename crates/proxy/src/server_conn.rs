@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
 use plimsoll_config::KeepAlive;
 use plimsoll_core::{Server, Time};
+use socket2::SockRef;
 use tokio::net::{TcpSocket, TcpStream};
 
 /// A connection to a server.
@@ -94,7 +96,7 @@ impl IdleConns {
     pub(crate) fn take(&mut self, server: &Server, now: Time, certain: bool) -> Option<ServerConn> {
         let conns = self.by_server.get_mut(&server.serial())?;
         while let Some(idle) = conns.pop() {
-            if idle.usable(now) && (!certain || would_block(&idle.stream)) {
+            if idle.usable(now) && (!certain || is_open(&idle.stream)) {
                 return Some(ServerConn { stream: idle.stream, reused: true });
             }
         }
@@ -126,12 +128,18 @@ impl IdleConns {
     }
 }
 
-/// Nothing has come from the server: neither its end of the connection nor bytes that nobody asked for.
+/// Nothing has come from the server, as far as the runtime has heard: neither its end of the connection nor bytes
+/// that nobody asked for.
 fn is_quiet(stream: &TcpStream) -> bool {
     let mut cx = Context::from_waker(Waker::noop());
-    stream.poll_read_ready(&mut cx).is_pending() || would_block(stream)
+    stream.poll_read_ready(&mut cx).is_pending() || would_block(&stream.try_read(&mut [0]))
 }
 
-fn would_block(stream: &TcpStream) -> bool {
-    matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+/// The same, as far as the system has.
+fn is_open(stream: &TcpStream) -> bool {
+    would_block(&SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]))
+}
+
+fn would_block(read: &io::Result<usize>) -> bool {
+    read.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
