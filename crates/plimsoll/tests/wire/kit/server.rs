@@ -182,6 +182,17 @@ pub(crate) struct Talk {
     unread: Vec<u8>,
     record: Arc<Record>,
     shared: Arc<Shared>,
+    /// Dropped last, when the stream above it is closed.
+    _open: Open,
+}
+
+/// One connection in the count of those that are open.
+struct Open(Arc<Shared>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Talk {
@@ -193,7 +204,8 @@ impl Talk {
             Arc::new(Record { stream: Mutex::new(Some(stream.try_clone().ok()?)), received: Mutex::default() });
         shared.records.lock().unwrap().push(Arc::clone(&record));
         shared.open.fetch_add(1, Ordering::SeqCst);
-        Some(Self { stream, unread: Vec::new(), record, shared })
+        let open = Open(Arc::clone(&shared));
+        Some(Self { stream, unread: Vec::new(), record, shared, _open: open })
     }
 
     /// Reads a whole request; `None` when the connection ends before that.
@@ -290,7 +302,6 @@ impl Drop for Talk {
     fn drop(&mut self) {
         // The record has a descriptor of its own, and the connection ends when both are gone.
         self.record.stream.lock().unwrap().take();
-        self.shared.open.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
