@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
 use plimsoll_config::KeepAlive;
 use plimsoll_core::{Server, Time};
+use socket2::SockRef;
 use tokio::net::{TcpSocket, TcpStream};
 
 /// A connection to a server.
@@ -137,6 +139,8 @@ fn is_quiet(stream: &TcpStream) -> bool {
     stream.poll_read_ready(&mut cx).is_pending() || would_block(stream)
 }
 
+/// Asks the system itself: `try_read` only repeats what the runtime heard last, until that says otherwise.
 fn would_block(stream: &TcpStream) -> bool {
-    matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    let peeked = SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]);
+    matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
