@@ -46,11 +46,8 @@ impl CpuSnapshot {
             bail!("process {} of the proxy ended inside the window", pid.0);
         }
         let fresh = ProcessCpu::default();
-        let total = self
-            .processes
-            .iter()
-            .map(|(pid, now)| now.since(earlier.processes.get(pid).unwrap_or(&fresh)))
-            .sum();
+        let total =
+            self.processes.iter().map(|(pid, now)| now.since(earlier.processes.get(pid).unwrap_or(&fresh))).sum();
         Ok(total)
     }
 }
@@ -67,11 +64,8 @@ impl ProcessCpu {
             let ticks = self.ticks.saturating_sub(earlier.ticks);
             return TICK * u32::try_from(ticks).unwrap_or(u32::MAX);
         }
-        let nanoseconds = self
-            .threads
-            .iter()
-            .map(|(thread, now)| now - earlier.threads.get(thread).unwrap_or(&0))
-            .sum();
+        let nanoseconds =
+            self.threads.iter().map(|(thread, now)| now - earlier.threads.get(thread).unwrap_or(&0)).sum();
         Duration::from_nanos(nanoseconds)
     }
 }
@@ -96,10 +90,7 @@ fn read_process(pid: Pid) -> anyhow::Result<ProcessCpu> {
             Err(error) => return Err(error).context("this kernel keeps no schedstat"),
         }
     }
-    Ok(ProcessCpu {
-        threads,
-        ticks: stat.ticks,
-    })
+    Ok(ProcessCpu { threads, ticks: stat.ticks })
 }
 
 /// The process and all its descendants, `root` first.
@@ -144,10 +135,7 @@ fn parse_stat(text: &str) -> Option<Stat> {
     let parent = fields.nth(1)?.parse().ok()?;
     let user: u64 = fields.nth(9)?.parse().ok()?;
     let system: u64 = fields.next()?.parse().ok()?;
-    Some(Stat {
-        parent: Pid(parent),
-        ticks: user + system,
-    })
+    Some(Stat { parent: Pid(parent), ticks: user + system })
 }
 
 /// The first field of `schedstat`: nanoseconds spent on a core.

@@ -36,11 +36,7 @@ const BARS: &[Bar] = &[
 ];
 
 const fn bar(scenario: &'static str, against: Against, at_most: f64) -> Bar {
-    Bar {
-        scenario,
-        against,
-        at_most,
-    }
+    Bar { scenario, against, at_most }
 }
 
 /// One bar and how the run did.
@@ -64,9 +60,7 @@ impl Verdict {
 /// The verdicts on all bars of the scenarios that ran.
 pub(crate) fn judge(outcomes: &[Outcome]) -> Vec<Verdict> {
     let of_scenario = |bar: &Bar| outcomes.iter().find(|outcome| outcome.scenario == bar.scenario);
-    BARS.iter()
-        .filter_map(|bar| of_scenario(bar).map(|outcome| verdict(bar, outcome)))
-        .collect()
+    BARS.iter().filter_map(|bar| of_scenario(bar).map(|outcome| verdict(bar, outcome))).collect()
 }
 
 fn verdict(bar: &Bar, outcome: &Outcome) -> Verdict {
@@ -95,12 +89,7 @@ fn verdict(bar: &Bar, outcome: &Outcome) -> Verdict {
             ("Plimsoll, KiB a connection".to_owned(), values)
         }
     };
-    Verdict {
-        scenario: bar.scenario,
-        what,
-        at_most: bar.at_most,
-        measured,
-    }
+    Verdict { scenario: bar.scenario, what, at_most: bar.at_most, measured }
 }
 
 /// The rows of a proxy that did not fail; a failed one proves nothing.
@@ -121,37 +110,18 @@ mod tests {
     use crate::scenarios::{self, Sample, Unit};
 
     fn row(proxy: Name, servers: usize, values: &[f64]) -> Row {
-        let sample = |value: &f64| Sample {
-            value: *value,
-            ok: 1,
-            errors: 0,
-            traffic: None,
-        };
-        Row {
-            proxy,
-            servers,
-            samples: values.iter().map(sample).collect(),
-            failure: None,
-        }
+        let sample = |value: &f64| Sample { value: *value, ok: 1, errors: 0, traffic: None };
+        Row { proxy, servers, samples: values.iter().map(sample).collect(), failure: None }
     }
 
     fn outcome(scenario: &'static str, rows: Vec<Row>) -> Outcome {
-        Outcome {
-            scenario,
-            title: "",
-            unit: Unit::CpuMicroseconds,
-            rows,
-        }
+        Outcome { scenario, title: "", unit: Unit::CpuMicroseconds, rows }
     }
 
     #[test]
     fn every_bar_belongs_to_a_scenario() {
         for bar in BARS {
-            assert!(
-                scenarios::ALL.iter().any(|scenario| scenario.name == bar.scenario),
-                "{}",
-                bar.scenario
-            );
+            assert!(scenarios::ALL.iter().any(|scenario| scenario.name == bar.scenario), "{}", bar.scenario);
         }
     }
 

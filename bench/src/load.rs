@@ -142,10 +142,7 @@ impl Load {
 
     fn turn(&mut self) -> anyhow::Result<()> {
         // Short enough that a window ends on time when the proxy has fallen silent.
-        const LOOK_UP: Timespec = Timespec {
-            tv_sec: 0,
-            tv_nsec: 10_000_000,
-        };
+        const LOOK_UP: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
         let mut events = Vec::with_capacity(64);
         match epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&LOOK_UP)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
@@ -188,8 +185,7 @@ impl Load {
         if !self.workload.keep_alive && self.clients[index].reader.is_complete() {
             self.answered(index);
         } else {
-            self.tally
-                .error("the connection was closed before the answer was whole");
+            self.tally.error("the connection was closed before the answer was whole");
         }
         self.replace(index)
     }
@@ -238,12 +234,7 @@ impl Load {
         epoll::add(&self.epoll, &stream, data, epoll::EventFlags::IN)?;
         send_first(&stream, &self.request)
             .with_context(|| format!("cannot send on a new connection to {}", self.target))?;
-        Ok(Client {
-            stream,
-            reader: ResponseReader::new(self.workload.body),
-            asked_at,
-            waiting: true,
-        })
+        Ok(Client { stream, reader: ResponseReader::new(self.workload.body), asked_at, waiting: true })
     }
 }
 
@@ -320,12 +311,8 @@ pub(crate) fn connections_accepted(origin: SocketAddr) -> anyhow::Result<u64> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(b"GET /accepted HTTP/1.1\r\nHost: origin\r\n\r\n")?;
     let mut answer = String::new();
-    stream
-        .read_to_string(&mut answer)
-        .context("no answer from the origin")?;
-    let (_, body) = answer
-        .split_once("\r\n\r\n")
-        .context("the origin's answer has no end")?;
+    stream.read_to_string(&mut answer).context("no answer from the origin")?;
+    let (_, body) = answer.split_once("\r\n\r\n").context("the origin's answer has no end")?;
     body.parse().context("the origin's answer is not a number")
 }
 

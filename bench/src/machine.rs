@@ -53,10 +53,7 @@ pub(crate) fn pin_to(core: usize) -> anyhow::Result<()> {
 /// Lifts the limit on open files to what the system allows; children inherit it.
 pub(crate) fn raise_open_files() -> anyhow::Result<()> {
     let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        ..limit
-    };
+    let raised = Rlimit { current: limit.maximum, ..limit };
     setrlimit(Resource::Nofile, raised).context("cannot raise the limit on open files")
 }
 
@@ -87,10 +84,7 @@ impl Description {
 
     /// One line of prose.
     pub(crate) fn line(&self) -> String {
-        format!(
-            "{}, {} cores, {} MiB memory, Linux {}",
-            self.cpu, self.cores, self.memory_mib, self.kernel
-        )
+        format!("{}, {} cores, {} MiB memory, Linux {}", self.cpu, self.cores, self.memory_mib, self.kernel)
     }
 }
 

@@ -139,11 +139,7 @@ fn run(arguments: &RunArguments) -> anyhow::Result<bool> {
 }
 
 fn plan(arguments: &RunArguments) -> anyhow::Result<Plan> {
-    let (rounds, seconds) = if arguments.quick {
-        (2, 1.0)
-    } else {
-        (usize::from(arguments.rounds), arguments.seconds)
-    };
+    let (rounds, seconds) = if arguments.quick { (2, 1.0) } else { (usize::from(arguments.rounds), arguments.seconds) };
     Ok(Plan {
         proxies: installed(&arguments.proxies)?,
         cores: Cores::choose(arguments.cores.as_deref())?,

@@ -20,10 +20,7 @@ use response::Responses;
 const MAX_HEAD: usize = 16 * 1024;
 
 /// How often the loop looks at its stop flag when nothing happens.
-const LOOK_UP: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 100_000_000,
-};
+const LOOK_UP: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
 /// All servers of the pool.
 pub(crate) struct Origin {
@@ -82,10 +79,7 @@ impl Origin {
 
     /// The ports, one a server.
     pub(crate) fn ports(&self) -> anyhow::Result<Vec<u16>> {
-        self.listeners
-            .iter()
-            .map(|listener| Ok(listener.local_addr()?.port()))
-            .collect()
+        self.listeners.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
     }
 
     /// Serves until the flag is set.
@@ -125,11 +119,7 @@ impl Origin {
         });
         let data = self.token(index);
         epoll::add(&self.epoll, &stream, data, epoll::EventFlags::IN)?;
-        self.connections[index] = Some(Connection {
-            stream,
-            partial: Vec::new(),
-            writing: None,
-        });
+        self.connections[index] = Some(Connection { stream, partial: Vec::new(), writing: None });
         Ok(())
     }
 
@@ -233,8 +223,5 @@ fn answer_to(head: &[u8], accepted: u64) -> Option<Answer> {
 
 /// Whether the same call may work at the next event.
 fn is_passing(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::WouldBlock | ErrorKind::Interrupted | ErrorKind::ConnectionAborted
-    )
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted | ErrorKind::ConnectionAborted)
 }

@@ -36,10 +36,7 @@ impl OriginProcess {
         if ports.len() != servers {
             bail!("the origin did not start: {}", process.last_words());
         }
-        Ok(Self {
-            _process: process,
-            ports,
-        })
+        Ok(Self { _process: process, ports })
     }
 
     /// The ports its servers listen on.

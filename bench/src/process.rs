@@ -46,11 +46,7 @@ impl Process {
     /// Starts it through this program's own `pinned` command, which binds it to its core and then becomes it.
     pub(crate) fn start(launch: &Launch<'_>) -> anyhow::Result<Self> {
         let log = File::create(&launch.log).with_context(|| format!("cannot write {}", launch.log.display()))?;
-        let stdout = if launch.read_stdout {
-            Stdio::piped()
-        } else {
-            log.try_clone()?.into()
-        };
+        let stdout = if launch.read_stdout { Stdio::piped() } else { log.try_clone()?.into() };
         let child = Command::new(std::env::current_exe()?)
             .args(["pinned", "--core", &launch.core.to_string(), "--"])
             .arg(launch.program)
@@ -60,11 +56,7 @@ impl Process {
             .stderr(log)
             .spawn()
             .with_context(|| format!("cannot start {}", launch.name))?;
-        Ok(Self {
-            name: launch.name.to_owned(),
-            child,
-            log: launch.log.clone(),
-        })
+        Ok(Self { name: launch.name.to_owned(), child, log: launch.log.clone() })
     }
 
     /// Its process id; what it starts is below it.
@@ -74,10 +66,7 @@ impl Process {
 
     /// Its stdout, once, if it was asked for.
     pub(crate) fn take_stdout(&mut self) -> anyhow::Result<ChildStdout> {
-        self.child
-            .stdout
-            .take()
-            .with_context(|| format!("{} has no stdout to read", self.name))
+        self.child.stdout.take().with_context(|| format!("{} has no stdout to read", self.name))
     }
 
     /// An error with the end of its log once it has ended by itself.

@@ -199,8 +199,5 @@ fn free_port() -> anyhow::Result<u16> {
 /// Lines of configuration, one a server.
 fn server_lines(servers: &[u16], line: impl Fn(usize, u16) -> String) -> String {
     let numbered = servers.iter().enumerate();
-    numbered
-        .map(|(index, port)| line(index, *port))
-        .collect::<Vec<_>>()
-        .join("\n")
+    numbered.map(|(index, port)| line(index, *port)).collect::<Vec<_>>().join("\n")
 }

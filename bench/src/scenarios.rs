@@ -32,48 +32,28 @@ enum Measure {
 
 /// Enough in flight to keep a proxy busy without a queue that only measures itself; fewer for large bodies, which
 /// fill the sockets by themselves.
-const SMALL: Workload = Workload {
-    connections: 64,
-    body: 128,
-    keep_alive: true,
-};
+const SMALL: Workload = Workload { connections: 64, body: 128, keep_alive: true };
 
 /// All scenarios in the order they run.
 pub(crate) const ALL: &[Scenario] = &[
-    Scenario {
-        name: "small",
-        title: "small keep-alive request",
-        servers: &[3],
-        measure: Measure::Requests(SMALL),
-    },
+    Scenario { name: "small", title: "small keep-alive request", servers: &[3], measure: Measure::Requests(SMALL) },
     Scenario {
         name: "64k",
         title: "64 KiB response",
         servers: &[3],
-        measure: Measure::Requests(Workload {
-            connections: 32,
-            body: 64 * 1024,
-            ..SMALL
-        }),
+        measure: Measure::Requests(Workload { connections: 32, body: 64 * 1024, ..SMALL }),
     },
     Scenario {
         name: "1m",
         title: "1 MiB response",
         servers: &[3],
-        measure: Measure::Requests(Workload {
-            connections: 16,
-            body: 1024 * 1024,
-            ..SMALL
-        }),
+        measure: Measure::Requests(Workload { connections: 16, body: 1024 * 1024, ..SMALL }),
     },
     Scenario {
         name: "connect",
         title: "new client connection with one request",
         servers: &[3],
-        measure: Measure::Requests(Workload {
-            keep_alive: false,
-            ..SMALL
-        }),
+        measure: Measure::Requests(Workload { keep_alive: false, ..SMALL }),
     },
     Scenario {
         name: "servers",
@@ -170,22 +150,12 @@ impl Scenario {
             Measure::Requests(workload) => (Unit::CpuMicroseconds, requests::run(self, *workload, plan)?),
             Measure::IdleMemory { connections } => (Unit::Kibibytes, idle_memory::run(self, *connections, plan)?),
         };
-        Ok(Outcome {
-            scenario: self.name,
-            title: self.title,
-            unit,
-            rows,
-        })
+        Ok(Outcome { scenario: self.name, title: self.title, unit, rows })
     }
 
     /// A row for each proxy and variant, variants of one proxy side by side.
     fn empty_rows(&self, plan: &Plan) -> Vec<Row> {
-        let row = |proxy, servers| Row {
-            proxy,
-            servers,
-            samples: Vec::new(),
-            failure: None,
-        };
+        let row = |proxy, servers| Row { proxy, servers, samples: Vec::new(), failure: None };
         let of_proxy = |installed: &Installed| {
             let name = installed.name;
             self.servers.iter().map(move |servers| row(name, *servers))

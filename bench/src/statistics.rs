@@ -19,16 +19,9 @@ impl Spread {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
         let middle = sorted.len() / 2;
-        let median = if sorted.len() % 2 == 1 {
-            sorted[middle]
-        } else {
-            f64::midpoint(sorted[middle - 1], sorted[middle])
-        };
-        Some(Self {
-            median,
-            low: sorted[0],
-            high: sorted[sorted.len() - 1],
-        })
+        let median =
+            if sorted.len() % 2 == 1 { sorted[middle] } else { f64::midpoint(sorted[middle - 1], sorted[middle]) };
+        Some(Self { median, low: sorted[0], high: sorted[sorted.len() - 1] })
     }
 
     /// The spread of `ours / theirs`, taken round by round: the two windows of a round are neighbours in time, so

@@ -39,13 +39,8 @@ fn a_cores_work_leaves_out_idle_waiting_and_guests() {
 }
 
 fn snapshot(threads: &[(u32, u64)], ticks: u64) -> CpuSnapshot {
-    let process = ProcessCpu {
-        threads: threads.iter().copied().collect(),
-        ticks,
-    };
-    CpuSnapshot {
-        processes: HashMap::from([(Pid(1), process)]),
-    }
+    let process = ProcessCpu { threads: threads.iter().copied().collect(), ticks };
+    CpuSnapshot { processes: HashMap::from([(Pid(1), process)]) }
 }
 
 #[test]
@@ -82,10 +77,7 @@ fn our_own_work_shows_in_our_own_account() {
         for step in 0..100_000_u64 {
             sum = std::hint::black_box(sum.wrapping_add(step));
         }
-        let used = CpuSnapshot::read(us)
-            .expect("our own account")
-            .since(&before)
-            .expect("we are still here");
+        let used = CpuSnapshot::read(us).expect("our own account").since(&before).expect("we are still here");
         if used > Duration::from_millis(5) || start.elapsed() > Duration::from_secs(30) {
             break used;
         }

@@ -31,11 +31,7 @@ enum State {
 impl ResponseReader {
     /// Expects a body of that many bytes.
     pub(super) fn new(expected: u64) -> Self {
-        Self {
-            expected,
-            state: State::Head,
-            partial: Vec::new(),
-        }
+        Self { expected, state: State::Head, partial: Vec::new() }
     }
 
     /// Expects another such response.
@@ -77,9 +73,7 @@ impl ResponseReader {
     fn parse_head(&mut self, bytes: &[u8]) -> Result<Option<usize>, String> {
         let mut fields = [httparse::EMPTY_HEADER; 32];
         let mut response = httparse::Response::new(&mut fields);
-        let parsed = response
-            .parse(bytes)
-            .map_err(|error| format!("a malformed head: {error}"))?;
+        let parsed = response.parse(bytes).map_err(|error| format!("a malformed head: {error}"))?;
         let httparse::Status::Complete(head) = parsed else {
             if bytes.len() > MAX_HEAD {
                 return Err(format!("a head of more than {MAX_HEAD} bytes"));
@@ -95,9 +89,7 @@ impl ResponseReader {
             .iter()
             .find(|field| field.name.eq_ignore_ascii_case("content-length"))
             .ok_or("an answer without Content-Length")?;
-        let length = std::str::from_utf8(length.value)
-            .ok()
-            .and_then(|value| value.parse().ok());
+        let length = std::str::from_utf8(length.value).ok().and_then(|value| value.parse().ok());
         if length != Some(self.expected) {
             return Err(format!("Content-Length {length:?} instead of {}", self.expected));
         }

@@ -33,11 +33,7 @@ const WINDOW: Duration = Duration::from_millis(200);
 #[test]
 fn keep_alive_requests_are_all_answered_on_the_same_connections() {
     for body in [0, 128, 1024 * 1024] {
-        let workload = Workload {
-            connections: 4,
-            body,
-            keep_alive: true,
-        };
+        let workload = Workload { connections: 4, body, keep_alive: true };
         let (tally, rest, accepted) = against_the_origin(workload, WINDOW);
         assert_eq!((tally.errors, rest.errors), (0, 0), "{:?}", tally.first_error);
         assert!(tally.ok > 0);
@@ -51,11 +47,7 @@ fn keep_alive_requests_are_all_answered_on_the_same_connections() {
 
 #[test]
 fn every_request_has_its_connection_when_none_is_kept() {
-    let workload = Workload {
-        connections: 4,
-        body: 128,
-        keep_alive: false,
-    };
+    let workload = Workload { connections: 4, body: 128, keep_alive: false };
     let (tally, rest, accepted) = against_the_origin(workload, WINDOW);
     assert_eq!((tally.errors, rest.errors), (0, 0), "{:?}", tally.first_error);
     assert_eq!(accepted, tally.ok + rest.ok + 1);
@@ -78,11 +70,7 @@ fn against_bytes(answer: &'static [u8], keep_alive: bool) -> Tally {
                 stream.write_all(answer).ok();
             }
         });
-        let workload = Workload {
-            connections: 1,
-            body: 5,
-            keep_alive,
-        };
+        let workload = Workload { connections: 1, body: 5, keep_alive };
         let mut load = Load::start(target, workload).expect("a connection");
         let tally = load.drive(WINDOW).expect("a window");
         stop.store(true, Ordering::Relaxed);
@@ -97,12 +85,7 @@ fn a_short_body_is_an_error() {
     let tally = against_bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell", false);
     assert_eq!(tally.ok, 0);
     assert!(tally.errors > 0);
-    assert!(
-        tally
-            .first_error
-            .expect("a reason")
-            .contains("before the answer was whole")
-    );
+    assert!(tally.first_error.expect("a reason").contains("before the answer was whole"));
 }
 
 #[test]

@@ -28,9 +28,7 @@ impl Proxy for Haproxy {
     /// Plimsoll sets them by default.
     fn configuration(&self, setup: &Setup<'_>) -> String {
         let port = setup.port;
-        let servers = server_lines(setup.servers, |index, port| {
-            format!("  server s{index} 127.0.0.1:{port}")
-        });
+        let servers = server_lines(setup.servers, |index, port| format!("  server s{index} 127.0.0.1:{port}"));
         format!(
             "global
   nbthread 1
@@ -59,10 +57,6 @@ backend app
 
     fn arguments(&self, configuration: &Path) -> Vec<OsString> {
         // In the foreground. Not quiet (-q), which would hide why it does not start.
-        ["-db", "-f"]
-            .map(OsString::from)
-            .into_iter()
-            .chain([configuration.into()])
-            .collect()
+        ["-db", "-f"].map(OsString::from).into_iter().chain([configuration.into()]).collect()
     }
 }

@@ -34,11 +34,7 @@ impl Proxy for Nginx {
         let servers = server_lines(setup.servers, |_, port| format!("    server 127.0.0.1:{port};"));
         let idle = setup.servers.len() * 2 + 256;
         // A master that is root gives its worker to a user that may not reach the scratch directory.
-        let user = if rustix::process::geteuid().is_root() {
-            "user root;"
-        } else {
-            ""
-        };
+        let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
         format!(
             "{user}
 daemon off;
@@ -85,10 +81,6 @@ http {{
 
     fn arguments(&self, configuration: &Path) -> Vec<OsString> {
         // Until it has read its file it would log to the system's log.
-        ["-e", "stderr", "-c"]
-            .map(OsString::from)
-            .into_iter()
-            .chain([configuration.into()])
-            .collect()
+        ["-e", "stderr", "-c"].map(OsString::from).into_iter().chain([configuration.into()]).collect()
     }
 }

@@ -9,8 +9,7 @@ pub(super) struct Table {
 impl Table {
     /// Adds a column; a table's columns are all as long as its first.
     pub(super) fn column(&mut self, title: &str, cells: impl Iterator<Item = String>) {
-        self.columns
-            .push(std::iter::once(title.to_owned()).chain(cells).collect());
+        self.columns.push(std::iter::once(title.to_owned()).chain(cells).collect());
     }
 
     /// The table as text, a line a row.

@@ -40,12 +40,7 @@ pub(super) fn run(scenario: &Scenario, connections: usize, plan: &Plan) -> anyho
             match growth {
                 Ok(value) => {
                     eprintln!("{name}: round {round}/{rounds}, {title}: {value:.2} KiB a connection");
-                    row.samples.push(Sample {
-                        value,
-                        ok: (connections + FIRST) as u64,
-                        errors: 0,
-                        traffic: None,
-                    });
+                    row.samples.push(Sample { value, ok: (connections + FIRST) as u64, errors: 0, traffic: None });
                 }
                 Err(error) => {
                     eprintln!("{name}: round {round}/{rounds}, {title}: failed: {error:#}");

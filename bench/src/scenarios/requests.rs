@@ -53,12 +53,7 @@ impl<'a> Stand<'a> {
         let running = Running::start(installed, servers, plan.cores.proxy, &room);
         interrupt::check()?;
         let running = running.map_err(|error| row.failure = Some(format!("{error:#}"))).ok();
-        Ok(Self {
-            row,
-            running,
-            origin,
-            cores: plan.cores,
-        })
+        Ok(Self { row, running, origin, cores: plan.cores })
     }
 
     /// Drives the proxy for `lead_in`, then measures it for `window` if there is one. What goes wrong fails the row.
@@ -66,11 +61,7 @@ impl<'a> Stand<'a> {
         let Some(running) = self.running.as_mut().filter(|_| self.row.failure.is_none()) else {
             return Ok(());
         };
-        let place = Place {
-            running,
-            origin: self.origin,
-            cores: self.cores,
-        };
+        let place = Place { running, origin: self.origin, cores: self.cores };
         let outcome = visit(place, workload, lead_in, window);
         interrupt::check()?;
         match outcome {
@@ -124,10 +115,7 @@ fn visit(place: Place<'_>, workload: Workload, lead_in: Duration, window: Option
         }
     }
     let rest = load.finish()?;
-    Ok(Visit {
-        sample,
-        failure: failure.or(rest.first_error),
-    })
+    Ok(Visit { sample, failure: failure.or(rest.first_error) })
 }
 
 /// What one window gave.

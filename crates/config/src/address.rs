@@ -205,10 +205,7 @@ fn split(text: &str) -> Result<(&str, &str), Fault> {
         return Fault::new("is a URL", format!("write \"{host}{port}\""));
     }
     if text.contains('/') {
-        return Fault::new(
-            "has a path in it",
-            "write only the host and the port, such as \"app.internal:8080\"",
-        );
+        return Fault::new("has a path in it", "write only the host and the port, such as \"app.internal:8080\"");
     }
     if let Some(rest) = text.strip_prefix('[') {
         return match rest.split_once(']') {
@@ -218,19 +215,16 @@ fn split(text: &str) -> Result<(&str, &str), Fault> {
         };
     }
     match text.rsplit_once(':') {
-        None if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => Fault::new(
-            "is a port without a host",
-            format!("write \"127.0.0.1:{text}\" for a server on this machine"),
-        ),
+        None if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Fault::new("is a port without a host", format!("write \"127.0.0.1:{text}\" for a server on this machine"))
+        }
         None => no_port(if text.is_empty() { "127.0.0.1" } else { text }),
-        Some(_) if text.parse::<Ipv6Addr>().is_ok() => Fault::new(
-            "is an IPv6 address without brackets or port",
-            format!("write \"[{text}]:{EXAMPLE_PORT}\""),
-        ),
-        Some((host, port)) if host.contains(':') => Fault::new(
-            "has more than one colon",
-            format!("write an IPv6 address in brackets: \"[{host}]:{port}\""),
-        ),
+        Some(_) if text.parse::<Ipv6Addr>().is_ok() => {
+            Fault::new("is an IPv6 address without brackets or port", format!("write \"[{text}]:{EXAMPLE_PORT}\""))
+        }
+        Some((host, port)) if host.contains(':') => {
+            Fault::new("has more than one colon", format!("write an IPv6 address in brackets: \"[{host}]:{port}\""))
+        }
         Some(parts) => Ok(parts),
     }
 }
@@ -243,10 +237,7 @@ fn port(text: &str) -> Result<u16, Fault> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse() {
         Ok(port) if digits => Ok(port),
-        _ => Fault::new(
-            format!("has {} for a port", quoted(text)),
-            "write a number from 1 to 65535 after the colon",
-        ),
+        _ => Fault::new(format!("has {} for a port", quoted(text)), "write a number from 1 to 65535 after the colon"),
     }
 }
 
@@ -262,10 +253,7 @@ fn parse_host(text: &str) -> Result<Host, Fault> {
     let name = text.strip_suffix('.').unwrap_or(text);
     let last = name.rsplit('.').next().unwrap_or_default();
     if !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Fault::new(
-            "is no IPv4 address",
-            "write four numbers from 0 to 255, such as \"192.168.1.10\"",
-        );
+        return Fault::new("is no IPv4 address", "write four numbers from 0 to 255, such as \"192.168.1.10\"");
     }
     if text.contains(':') {
         return Fault::new("is no IPv6 address", "write \"[::1]:8080\"");
@@ -278,10 +266,7 @@ fn parse_host(text: &str) -> Result<Host, Fault> {
     }
     let fits = name.len() <= LONGEST_HOST && name.split('.').all(is_label);
     if !fits {
-        return Fault::new(
-            "is no valid host name",
-            "use letters, digits, hyphens and dots, such as \"app.internal\"",
-        );
+        return Fault::new("is no valid host name", "use letters, digits, hyphens and dots, such as \"app.internal\"");
     }
     Ok(Host::Name(text.to_ascii_lowercase()))
 }

@@ -39,12 +39,7 @@ struct Place {
 impl Diagnostic {
     /// A diagnostic about `file` as a whole.
     pub(crate) fn of_file(file: &str, message: String, help: Option<String>) -> Self {
-        Self {
-            file: file.to_owned(),
-            message,
-            help,
-            place: None,
-        }
+        Self { file: file.to_owned(), message, help, place: None }
     }
 
     /// Points this diagnostic at the bytes `span` of `text`, cut to whole characters of its first line.
@@ -62,10 +57,7 @@ impl Diagnostic {
             line: text[..line_start].matches('\n').count() + 1,
             column: text[line_start..start].chars().count() + 1,
         };
-        Self {
-            place: Some(place),
-            ..self
-        }
+        Self { place: Some(place), ..self }
     }
 
     /// The file, as it was named to the parser.
@@ -130,11 +122,7 @@ const LONGEST_LINE: usize = 4096;
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(place) = self
-            .place
-            .as_ref()
-            .filter(|place| place.line_text().len() <= LONGEST_LINE)
-        else {
+        let Some(place) = self.place.as_ref().filter(|place| place.line_text().len() <= LONGEST_LINE) else {
             write!(f, "error: {}", self.file)?;
             if let Some(place) = &self.place {
                 write!(f, ":{}:{}", place.line, place.column)?;

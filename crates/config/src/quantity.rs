@@ -155,16 +155,10 @@ fn unit_help(number: &str, unit: &str, quantity: &Quantity) -> String {
         theirs.is_some() && ours.map(|c| c.to_ascii_lowercase()) == theirs.map(|c| c.to_ascii_lowercase())
     };
     let spoken = || quantity.spoken.iter().map(|(name, _)| *name);
-    let unit = spoken()
-        .find(same)
-        .or_else(|| spoken().find(begins_the_same))
-        .unwrap_or(quantity.usual);
+    let unit = spoken().find(same).or_else(|| spoken().find(begins_the_same)).unwrap_or(quantity.usual);
     let number: String = number.chars().take(LONGEST_EXAMPLE).collect();
     let number = if number.is_empty() { "10" } else { &number };
-    format!(
-        "write a whole number and a unit, such as \"{number}{unit}\"; the units are {}",
-        listed(&names)
-    )
+    format!("write a whole number and a unit, such as \"{number}{unit}\"; the units are {}", listed(&names))
 }
 
 /// The most digits of a number that a help repeats.

@@ -36,10 +36,7 @@ impl Config {
         }
         let mut arguments = Arguments::default();
         let span = arguments.push("--listen ", listen);
-        let web = table([
-            ("bind", text(listen, span.clone())),
-            ("pool", text("app", span.clone())),
-        ]);
+        let web = table([("bind", text(listen, span.clone())), ("pool", text("app", span.clone()))]);
         let first = arguments.text.len();
         let servers = to.iter().map(|to| arguments.server(to.as_ref())).collect();
         let servers = Spanned::new(first..arguments.text.len(), DeValue::Array(servers));
@@ -48,10 +45,7 @@ impl Config {
             let inner = Spanned::new(span.clone(), DeValue::Table(inner));
             Spanned::new(span, DeValue::Table(table([(name, inner)])))
         };
-        let document = table([
-            ("listen", inside("web", web, span.clone())),
-            ("pool", inside("app", app, span)),
-        ]);
+        let document = table([("listen", inside("web", web, span.clone())), ("pool", inside("app", app, span))]);
         read(COMMAND_LINE, &arguments.text, &document, arguments.reader)
     }
 }
@@ -123,8 +117,5 @@ fn text(text: &str, span: Range<usize>) -> Spanned<DeValue<'_>> {
 }
 
 fn table<'a, const N: usize>(entries: [(&'a str, Spanned<DeValue<'a>>); N]) -> DeTable<'a> {
-    entries
-        .into_iter()
-        .map(|(key, value)| (Spanned::new(value.span(), key.into()), value))
-        .collect()
+    entries.into_iter().map(|(key, value)| (Spanned::new(value.span(), key.into()), value)).collect()
 }

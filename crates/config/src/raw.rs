@@ -230,11 +230,6 @@ impl Choice for BareLf {
 
 impl Choice for FieldMode {
     fn words() -> Vec<(&'static str, Self)> {
-        vec![
-            ("set", Self::Set),
-            ("append", Self::Append),
-            ("keep", Self::Keep),
-            ("off", Self::Off),
-        ]
+        vec![("set", Self::Set), ("append", Self::Append), ("keep", Self::Keep), ("off", Self::Off)]
     }
 }

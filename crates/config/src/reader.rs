@@ -101,12 +101,7 @@ impl Reader {
             let message = format!("unknown setting {} in {phrase}", quoted(name));
             self.report(key.span(), message, help);
         }
-        Open {
-            entries,
-            span,
-            phrase,
-            mistaken,
-        }
+        Open { entries, span, phrase, mistaken }
     }
 
     /// Reads a setting that must be there.
@@ -139,31 +134,20 @@ impl Reader {
         let value = DeValue::parse(default).ok()?.into_inner();
         let item = Spanned::new(open.span.clone(), value);
         let value = T::read(&item, &open.place(key), self)?;
-        Some(Field {
-            value,
-            span: item.span(),
-            given: false,
-        })
+        Some(Field { value, span: item.span(), given: false })
     }
 
     /// Reads a setting that may be there.
     pub(crate) fn optional<T: Setting>(&mut self, open: &Open<'_, '_>, key: &'static str) -> Option<Field<T>> {
         let item = open.entries.get(key)?;
         let value = T::read(item, &open.place(key), self)?;
-        Some(Field {
-            value,
-            span: item.span(),
-            given: true,
-        })
+        Some(Field { value, span: item.span(), given: true })
     }
 }
 
 impl Open<'_, '_> {
     fn place(&self, key: &str) -> Place {
-        Place {
-            key: key.to_owned(),
-            within: self.phrase.clone(),
-        }
+        Place { key: key.to_owned(), within: self.phrase.clone() }
     }
 }
 

@@ -22,19 +22,13 @@ pub(crate) fn resolve(file: &raw::File, reader: &mut Reader) -> Config {
     check_pool_names(listen, pool, reader);
     check_binds(listen, reader);
     Config {
-        workers: file
-            .workers
-            .as_ref()
-            .and_then(|workers| NonZeroUsize::new(workers.value.0 as usize)),
+        workers: file.workers.as_ref().and_then(|workers| NonZeroUsize::new(workers.value.0 as usize)),
         shutdown_timeout: file.shutdown_timeout.value.0,
         listeners: listen
             .iter()
             .filter_map(|entry| Some(listener(&entry.name, entry.table.as_ref()?, reader)))
             .collect(),
-        pools: pool
-            .iter()
-            .filter_map(|entry| Some(pool_of(entry, entry.table.as_ref()?, reader)))
-            .collect(),
+        pools: pool.iter().filter_map(|entry| Some(pool_of(entry, entry.table.as_ref()?, reader))).collect(),
     }
 }
 
@@ -42,10 +36,7 @@ pub(crate) fn resolve(file: &raw::File, reader: &mut Reader) -> Config {
 fn check_pool_names(listen: &[Entry<raw::Listener>], pool: &[Entry<raw::Pool>], reader: &mut Reader) {
     let names: Vec<_> = pool.iter().map(|pool| pool.name.as_str()).collect();
     let known: HashSet<_> = names.iter().copied().collect();
-    let wanted: Vec<_> = listen
-        .iter()
-        .filter_map(|entry| Some(&entry.table.as_ref()?.pool))
-        .collect();
+    let wanted: Vec<_> = listen.iter().filter_map(|entry| Some(&entry.table.as_ref()?.pool)).collect();
     for wanted in &wanted {
         let name = wanted.value.0.as_str();
         if known.contains(name) || reader.is_full() {
@@ -89,10 +80,7 @@ fn check_binds(listen: &[Entry<raw::Listener>], reader: &mut Reader) {
             } else {
                 format!("{address} overlaps {other}, as one of them is every address")
             };
-            let help = format!(
-                "listener {} has {other} already: remove one, or change a port",
-                quoted(owner)
-            );
+            let help = format!("listener {} has {other} already: remove one, or change a port", quoted(owner));
             reader.report(bind.span.clone(), message, help);
         } else if others.len() < MOST_BINDS_OF_A_PORT {
             others.push((address, listener));
@@ -133,26 +121,15 @@ fn check_target_fits(raw: &raw::Listener, reader: &mut Reader) {
     if target < head {
         return;
     }
-    let span = if raw.max_target.given {
-        &raw.max_target.span
-    } else {
-        &raw.max_head.span
-    };
-    let message = format!(
-        "`max_target` ({}) must be smaller than `max_head` ({})",
-        show_bytes(target),
-        show_bytes(head)
-    );
+    let span = if raw.max_target.given { &raw.max_target.span } else { &raw.max_head.span };
+    let message =
+        format!("`max_target` ({}) must be smaller than `max_head` ({})", show_bytes(target), show_bytes(head));
     let help = format!("write `max_target = \"{}\"`", show_bytes(head / 2));
     reader.report(span.clone(), message, help);
 }
 
 fn client_timeouts(raw: &raw::ClientTimeouts) -> ClientTimeouts {
-    ClientTimeouts {
-        head: raw.head.value.0,
-        body: raw.body.value.0,
-        keep_alive: raw.keep_alive.value.0,
-    }
+    ClientTimeouts { head: raw.head.value.0, body: raw.body.value.0, keep_alive: raw.keep_alive.value.0 }
 }
 
 fn forward(raw: &raw::Forward) -> Forward {
@@ -235,10 +212,7 @@ fn server(raw: &raw::ServerTable) -> Server {
         host: raw.address.value.host.clone(),
         port: raw.address.value.port,
         weight: raw.weight.value.0 as u16,
-        max_connections: raw
-            .max_connections
-            .as_ref()
-            .and_then(|max| NonZeroU32::new(max.value.0 as u32)),
+        max_connections: raw.max_connections.as_ref().and_then(|max| NonZeroU32::new(max.value.0 as u32)),
         backup: raw.backup.value,
         state: raw.state.value.0,
     };
@@ -259,10 +233,7 @@ fn server_timeouts(raw: &raw::ServerTimeouts) -> ServerTimeouts {
 }
 
 fn keep_alive(raw: &raw::KeepAlive) -> KeepAlive {
-    KeepAlive {
-        connections: raw.connections.value.0 as usize,
-        timeout: raw.timeout.value.0,
-    }
+    KeepAlive { connections: raw.connections.value.0 as usize, timeout: raw.timeout.value.0 }
 }
 
 /// A timeout of connections that are not kept would have no effect.
@@ -279,10 +250,7 @@ fn check_keep_alive(raw: &raw::KeepAlive, reader: &mut Reader) {
 /// A table in which the file sets nothing.
 fn untouched<T: Setting>() -> T {
     let item = Spanned::new(0..0, DeValue::Table(DeTable::new()));
-    let place = Place {
-        key: String::new(),
-        within: String::new(),
-    };
+    let place = Place { key: String::new(), within: String::new() };
     T::read(&item, &place, &mut Reader::default()).expect("each setting of the table has a default that fits")
 }
 

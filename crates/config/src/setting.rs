@@ -106,12 +106,8 @@ impl Table {
 
     /// The shape of a setting that is this table.
     pub(crate) fn into_shape(self) -> Shape {
-        let required: Vec<_> = self
-            .rows
-            .iter()
-            .filter(|row| row.presence == Presence::Required)
-            .map(|row| row.key)
-            .collect();
+        let required: Vec<_> =
+            self.rows.iter().filter(|row| row.presence == Presence::Required).map(|row| row.key).collect();
         let properties: serde_json::Map<_, _> =
             self.rows.iter().map(|row| (row.key.to_owned(), row.schema())).collect();
         let schema = json!({
@@ -121,11 +117,7 @@ impl Table {
             "required": required,
             "additionalProperties": false,
         });
-        Shape {
-            expects: "a table".to_owned(),
-            schema,
-            table: Some(self),
-        }
+        Shape { expects: "a table".to_owned(), schema, table: Some(self) }
     }
 }
 

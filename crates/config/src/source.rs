@@ -90,10 +90,7 @@ pub(crate) fn read(
     document: &DeTable<'_>,
     mut reader: Reader,
 ) -> Result<Config, Diagnostics> {
-    let place = Place {
-        key: String::new(),
-        within: String::new(),
-    };
+    let place = Place { key: String::new(), within: String::new() };
     let file = raw::File::read_entries(document, 0..0, &place, &mut reader);
     let config = file.map(|file| resolve(&file, &mut reader));
     let problems = reader.into_problems();
@@ -132,27 +129,11 @@ const MOST_SYNTAX_ERRORS: usize = 100;
 /// What is wrong with the syntax in our words, and what to write, where the parser's own words leave that open.
 fn syntax_message(message: &str) -> (String, Option<String>) {
     let known = [
-        (
-            "string values must be quoted",
-            "a text must stand in quotes",
-            "write `setting = \"text\"`",
-        ),
+        ("string values must be quoted", "a text must stand in quotes", "write `setting = \"text\"`"),
         ("duplicate key", "this is set a second time", "remove one of the two"),
-        (
-            "key with no value",
-            "a setting without a value",
-            "write `setting = value`",
-        ),
-        (
-            "cannot recurse further",
-            "this is nested too deep",
-            "no setting lies deeper than three tables",
-        ),
-        (
-            "recursion limit",
-            "this is nested too deep",
-            "no setting lies deeper than three tables",
-        ),
+        ("key with no value", "a setting without a value", "write `setting = value`"),
+        ("cannot recurse further", "this is nested too deep", "no setting lies deeper than three tables"),
+        ("recursion limit", "this is nested too deep", "no setting lies deeper than three tables"),
         ("unclosed table", "the bracket is not closed", "write `[name]`"),
     ];
     match known.into_iter().find(|(theirs, ..)| message.starts_with(theirs)) {

@@ -88,11 +88,7 @@ impl Setting for bool {
     }
 
     fn shape() -> Shape {
-        Shape {
-            expects: "true or false".to_owned(),
-            schema: json!({ "type": "boolean" }),
-            table: None,
-        }
+        Shape { expects: "true or false".to_owned(), schema: json!({ "type": "boolean" }), table: None }
     }
 }
 
@@ -114,11 +110,7 @@ impl<T: Choice> Setting for Word<T> {
 
     fn shape() -> Shape {
         let words: Vec<_> = T::words().into_iter().map(|(word, _)| word).collect();
-        Shape {
-            expects: format!("one of \"{}\"", words.join("\", \"")),
-            schema: json!({ "enum": words }),
-            table: None,
-        }
+        Shape { expects: format!("one of \"{}\"", words.join("\", \"")), schema: json!({ "enum": words }), table: None }
     }
 }
 
@@ -169,13 +161,8 @@ impl Setting for Name {
 
 /// Reads every item of an array.
 fn read_items<T: Setting>(items: &[Spanned<DeValue<'_>>], place: &Place, reader: &mut Reader) -> Vec<Field<T>> {
-    let mut read = |item: &Item<'_>| {
-        Some(Field {
-            value: T::read(item, place, reader)?,
-            span: item.span(),
-            given: true,
-        })
-    };
+    let mut read =
+        |item: &Item<'_>| Some(Field { value: T::read(item, place, reader)?, span: item.span(), given: true });
     items.iter().filter_map(&mut read).collect()
 }
 
@@ -219,10 +206,7 @@ impl<T: Setting> Setting for OneOrMore<T> {
 
 /// How to write tables by name.
 fn by_name_help(place: &Place) -> String {
-    format!(
-        "write `[{}.NAME]`, with a name of your choice, and below it its settings",
-        place.key
-    )
+    format!("write `[{}.NAME]`, with a name of your choice, and below it its settings", place.key)
 }
 
 impl<T: Setting> Setting for Named<T> {
@@ -242,10 +226,7 @@ impl<T: Setting> Setting for Named<T> {
                     let message = format!("the name {} {fault}", quoted(&name));
                     reader.report(key.span(), message, NAME_HELP);
                 }
-                let place = Place {
-                    key: name.clone(),
-                    within: place.key.clone(),
-                };
+                let place = Place { key: name.clone(), within: place.key.clone() };
                 let table = if item.get_ref().is_table() {
                     T::read(item, &place, reader)
                 } else {

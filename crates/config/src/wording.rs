@@ -57,11 +57,7 @@ pub(crate) fn plain(doc: &str) -> String {
 
 /// Words in backquotes with commas between them, cut where they are many.
 pub(crate) fn listed<S: AsRef<str>>(words: &[S]) -> String {
-    let mut listed: Vec<_> = words
-        .iter()
-        .take(MOST_LISTED)
-        .map(|word| quoted(word.as_ref()))
-        .collect();
+    let mut listed: Vec<_> = words.iter().take(MOST_LISTED).map(|word| quoted(word.as_ref())).collect();
     if words.len() > MOST_LISTED {
         listed.push("…".to_owned());
     }

@@ -126,10 +126,8 @@ fn a_file_with_nothing_in_it_is_told_the_least_to_write() {
 #[test]
 fn a_huge_broken_file_is_told_in_few_words() {
     let server = "{ address = \"a:1\", wieght = 1 }, ";
-    let text = format!(
-        "[listen.web]\nbind = \"8080\"\npool = \"app\"\n[pool.app]\nservers = [{}]",
-        server.repeat(5000)
-    );
+    let text =
+        format!("[listen.web]\nbind = \"8080\"\npool = \"app\"\n[pool.app]\nservers = [{}]", server.repeat(5000));
     let problems = rejected(&text);
     assert_eq!(problems.iter().count(), 100);
     assert!(problems.to_string().len() < 20_000);
@@ -139,12 +137,7 @@ fn a_huge_broken_file_is_told_in_few_words() {
 fn nesting_without_end_is_refused() {
     let (tables, keys) = ("{a=".repeat(100_000), "a.".repeat(100_000));
     let lists = "[".repeat(100_000);
-    for text in [
-        format!("a = {lists}"),
-        format!("a = {tables}"),
-        format!("{keys}a = 1"),
-        format!("[{keys}a]"),
-    ] {
+    for text in [format!("a = {lists}"), format!("a = {tables}"), format!("{keys}a = 1"), format!("[{keys}a]")] {
         let problems = rejected(&text);
         let messages: Vec<_> = problems.iter().map(Diagnostic::message).collect();
         assert_eq!(messages, ["this is nested too deep"]);

@@ -19,30 +19,16 @@ fn holds(schema: &Value, value: &Value) -> bool {
             Some("boolean") => value.is_boolean(),
             _ => panic!("unknown type {rule}"),
         },
-        "required" => rule
-            .as_array()
-            .into_iter()
-            .flatten()
-            .all(|key| value.get(key.as_str().unwrap_or("")).is_some()),
-        "minProperties" => value
-            .as_object()
-            .is_none_or(|o| o.len() as u64 >= rule.as_u64().unwrap_or(0)),
-        "items" => value
-            .as_array()
-            .is_none_or(|items| items.iter().all(|item| holds(rule, item))),
-        "minItems" => value
-            .as_array()
-            .is_none_or(|items| items.len() as u64 >= rule.as_u64().unwrap_or(0)),
+        "required" => rule.as_array().into_iter().flatten().all(|key| value.get(key.as_str().unwrap_or("")).is_some()),
+        "minProperties" => value.as_object().is_none_or(|o| o.len() as u64 >= rule.as_u64().unwrap_or(0)),
+        "items" => value.as_array().is_none_or(|items| items.iter().all(|item| holds(rule, item))),
+        "minItems" => value.as_array().is_none_or(|items| items.len() as u64 >= rule.as_u64().unwrap_or(0)),
         "anyOf" => rule.as_array().into_iter().flatten().any(|schema| holds(schema, value)),
         "enum" => rule.as_array().into_iter().flatten().any(|word| word == value),
         "minimum" => value.as_i64().is_none_or(|n| n >= rule.as_i64().unwrap_or(0)),
         "maximum" => value.as_i64().is_none_or(|n| n <= rule.as_i64().unwrap_or(i64::MAX)),
-        "minLength" => value
-            .as_str()
-            .is_none_or(|s| s.chars().count() as u64 >= rule.as_u64().unwrap_or(0)),
-        "maxLength" => value
-            .as_str()
-            .is_none_or(|s| s.chars().count() as u64 <= rule.as_u64().unwrap_or(0)),
+        "minLength" => value.as_str().is_none_or(|s| s.chars().count() as u64 >= rule.as_u64().unwrap_or(0)),
+        "maxLength" => value.as_str().is_none_or(|s| s.chars().count() as u64 <= rule.as_u64().unwrap_or(0)),
         "pattern" => {
             let pattern = Regex::new(rule.as_str().expect("a pattern is a text")).expect("a pattern is a regex");
             value.as_str().is_none_or(|text| pattern.is_match(text))
@@ -53,15 +39,11 @@ fn holds(schema: &Value, value: &Value) -> bool {
 
 fn properties_hold(schema: &Value, value: &Value) -> bool {
     let others = &schema["additionalProperties"];
-    value
-        .as_object()
-        .into_iter()
-        .flatten()
-        .all(|(key, value)| match (schema["properties"].get(key), others) {
-            (Some(schema), _) => holds(schema, value),
-            (None, Value::Object(_)) => holds(others, value),
-            (None, allowed) => allowed != false,
-        })
+    value.as_object().into_iter().flatten().all(|(key, value)| match (schema["properties"].get(key), others) {
+        (Some(schema), _) => holds(schema, value),
+        (None, Value::Object(_)) => holds(others, value),
+        (None, allowed) => allowed != false,
+    })
 }
 
 fn as_json(text: &str) -> Value {
@@ -120,20 +102,14 @@ fn the_schema_refuses_mistakes() {
 /// A JSON value as TOML, each table of the top in one line.
 fn toml_of(value: &Value) -> String {
     let table = value.as_object().expect("a file is a table");
-    let lines: Vec<_> = table
-        .iter()
-        .map(|(key, value)| format!("{key} = {}", inline(value)))
-        .collect();
+    let lines: Vec<_> = table.iter().map(|(key, value)| format!("{key} = {}", inline(value))).collect();
     lines.join("\n")
 }
 
 fn inline(value: &Value) -> String {
     match value {
         Value::Object(table) => {
-            let entries: Vec<_> = table
-                .iter()
-                .map(|(key, value)| format!("{key} = {}", inline(value)))
-                .collect();
+            let entries: Vec<_> = table.iter().map(|(key, value)| format!("{key} = {}", inline(value))).collect();
             format!("{{ {} }}", entries.join(", "))
         }
         Value::Array(items) => format!("[{}]", items.iter().map(inline).collect::<Vec<_>>().join(", ")),
@@ -169,14 +145,9 @@ fn the_reference_tells_of_each_setting_with_its_default() {
             Value::Object(_) => "as below".to_owned(),
             value => format!("`{value}`"),
         };
-        let told = text
-            .lines()
-            .any(|line| line.starts_with(&format!("| `{key}` |")) && line.contains(&default));
+        let told = text.lines().any(|line| line.starts_with(&format!("| `{key}` |")) && line.contains(&default));
         assert!(told, "{key} with default {default}");
-        assert!(
-            schema["description"].as_str().is_some_and(|text| text.len() > 5),
-            "{key}"
-        );
+        assert!(schema["description"].as_str().is_some_and(|text| text.len() > 5), "{key}");
     }
 }
 
@@ -200,11 +171,7 @@ fn fill(schema: &Value, value: &mut Value) {
             value[key] = default.clone();
         }
     }
-    let table = schema["anyOf"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .find(|one| one["type"] == "object");
+    let table = schema["anyOf"].as_array().into_iter().flatten().find(|one| one["type"] == "object");
     if let Some(table) = table {
         fill(table, value);
     }

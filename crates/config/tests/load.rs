@@ -33,10 +33,7 @@ fn refused(path: &std::path::Path) -> Diagnostic {
 #[test]
 fn a_missing_file_is_one_line() {
     let problem = refused("no/such/plimsoll.toml".as_ref());
-    assert_eq!(
-        problem.to_string(),
-        "error: no/such/plimsoll.toml: there is no such file"
-    );
+    assert_eq!(problem.to_string(), "error: no/such/plimsoll.toml: there is no such file");
 }
 
 #[test]

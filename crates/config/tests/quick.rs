@@ -8,11 +8,7 @@ fn refused(listen: &str, to: &[&str]) -> Diagnostics {
 
 #[test]
 fn arguments_mean_the_same_as_a_file() {
-    let to = [
-        "127.0.0.1:9001",
-        "b:9002,weight=4,name=big,max_connections=7",
-        "c:9003,state=drain,backup=true",
-    ];
+    let to = ["127.0.0.1:9001", "b:9002,weight=4,name=big,max_connections=7", "c:9003,state=drain,backup=true"];
     let quick = Config::quick("8080", &to).expect("the arguments are right");
     let text = r#"
 [listen.web]
@@ -51,11 +47,7 @@ fn a_mistake_is_shown_in_its_argument() {
 fn each_mistake_is_told() {
     let cases: &[(&str, &[&str], &str)] = &[
         ("8080", &[], "no server is given to send requests to"),
-        (
-            "nowhere",
-            &["a:1"],
-            "`nowhere` is neither a port nor an address and a port",
-        ),
+        ("nowhere", &["a:1"], "`nowhere` is neither a port nor an address and a port"),
         ("", &["a:1"], "`\"\"` is neither a port nor an address and a port"),
         ("8080", &["a"], "`a` has no port"),
         ("8080", &[""], "`\"\"` has no port"),
@@ -63,26 +55,10 @@ fn each_mistake_is_told() {
         ("8080", &["a:1,backup"], "`backup` is no setting"),
         ("8080", &["a:1,weight=4,weight=5"], "`weight` is given twice"),
         ("8080", &["a:1,address=b:1"], "`address` is given twice"),
-        (
-            "8080",
-            &["a:1,weight=x"],
-            "`weight` must be a whole number from 0 to 65535, not \"x\"",
-        ),
-        (
-            "8080",
-            &["a:1,weight=1.5"],
-            "`weight` must be a whole number from 0 to 65535, not 1.5",
-        ),
-        (
-            "8080",
-            &["a:1,backup=yes"],
-            "`backup` must be true or false, not \"yes\"",
-        ),
-        (
-            "8080",
-            &["a:1,state=up"],
-            "`state` must be one of \"ready\", \"drain\", \"down\", not \"up\"",
-        ),
+        ("8080", &["a:1,weight=x"], "`weight` must be a whole number from 0 to 65535, not \"x\""),
+        ("8080", &["a:1,weight=1.5"], "`weight` must be a whole number from 0 to 65535, not 1.5"),
+        ("8080", &["a:1,backup=yes"], "`backup` must be true or false, not \"yes\""),
+        ("8080", &["a:1,state=up"], "`state` must be one of \"ready\", \"drain\", \"down\", not \"up\""),
         ("8080", &["a:1", "a:1"], "two servers of the pool are called `a:1`"),
         ("8080", &["a:1,backup=true"], "pool `app` has only backup servers"),
         ("8080", &["a:1,name=x\ny"], "`name` has a control character in it"),

@@ -29,10 +29,7 @@ fn pick_drop(bencher: Bencher<'_, '_>, servers: usize) {
 #[divan::bench(args = SIZES, threads = [1, 2], sample_size = 5000)]
 fn pick_finish(bencher: Bencher<'_, '_>, servers: usize) {
     let pool = pool(PolicyKind::LeastConnections, servers);
-    bencher.bench(|| {
-        pool.pick(black_box(&ASK))
-            .map(|permit| permit.finish(black_box(OUTCOME)))
-    });
+    bencher.bench(|| pool.pick(black_box(&ASK)).map(|permit| permit.finish(black_box(OUTCOME))));
 }
 
 /// The same among servers that carry about five requests each, a quarter of which is let go in turn: here a
@@ -40,9 +37,7 @@ fn pick_finish(bencher: Bencher<'_, '_>, servers: usize) {
 #[divan::bench(args = SIZES, sample_size = 5000)]
 fn pick_finish_busy(bencher: Bencher<'_, '_>, servers: usize) {
     let pool = pool(PolicyKind::LeastConnections, servers);
-    let mut held: Vec<Permit> = (0..servers * 5)
-        .filter_map(|_| pool.pick(&ASK).ok())
-        .collect();
+    let mut held: Vec<Permit> = (0..servers * 5).filter_map(|_| pool.pick(&ASK).ok()).collect();
     let mut next = 0;
     bencher.bench_local(|| {
         next = (next + held.len() / 4 + 1) % held.len();
@@ -60,8 +55,7 @@ fn policies<const SERVERS: usize>(bencher: Bencher<'_, '_>, policy: PolicyKind) 
     bencher.bench_local(|| {
         random = random.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let ask = Ask { random, ..ASK };
-        pool.pick(black_box(&ask))
-            .map(|permit| permit.finish(black_box(OUTCOME)))
+        pool.pick(black_box(&ask)).map(|permit| permit.finish(black_box(OUTCOME)))
     });
 }
 
@@ -71,9 +65,7 @@ fn policies<const SERVERS: usize>(bencher: Bencher<'_, '_>, policy: PolicyKind) 
 fn plain_scan(bencher: Bencher<'_, '_>, servers: usize) {
     let counts: Vec<Arc<Counted>> = (0..servers).map(|_| Arc::default()).collect();
     bencher.bench(|| {
-        let least = counts
-            .iter()
-            .min_by_key(|server| server.in_flight.load(Ordering::Relaxed));
+        let least = counts.iter().min_by_key(|server| server.in_flight.load(Ordering::Relaxed));
         let Some(server) = black_box(least) else {
             return;
         };
@@ -82,13 +74,9 @@ fn plain_scan(bencher: Bencher<'_, '_>, servers: usize) {
     });
 }
 
-const ASK: Ask = Ask {
-    now: Time::from_nanos(1_000_000),
-    random: 0,
-};
+const ASK: Ask = Ask { now: Time::from_nanos(1_000_000), random: 0 };
 
-const OUTCOME: Outcome =
-    Outcome::success(Duration::from_millis(3), Duration::from_millis(5)).with_bytes(300, 5000);
+const OUTCOME: Outcome = Outcome::success(Duration::from_millis(3), Duration::from_millis(5)).with_bytes(300, 5000);
 
 /// One server of the plain scan, on a line of the cache of its own as any server's state is.
 #[derive(Default)]
@@ -99,8 +87,6 @@ struct Counted {
 
 fn pool(policy: PolicyKind, servers: usize) -> Pool {
     let address = SocketAddr::from(([127, 0, 0, 1], 80));
-    let servers = (0..servers)
-        .map(|i| ServerSpec::new(format!("s{i}"), address))
-        .collect();
+    let servers = (0..servers).map(|i| ServerSpec::new(format!("s{i}"), address)).collect();
     Pool::new("bench", PoolSpec { policy, servers }, Time::ZERO)
 }

@@ -7,23 +7,13 @@ use plimsoll_core::{Ask, Permit, Pool, PoolSpec, ServerSpec, Time};
 
 fn main() {
     let server = |name, port| ServerSpec::new(name, SocketAddr::from(([127, 0, 0, 1], port)));
-    let limited = |spec: ServerSpec, limit| ServerSpec {
-        max_connections: NonZeroU32::new(limit),
-        ..spec
-    };
+    let limited = |spec: ServerSpec, limit| ServerSpec { max_connections: NonZeroU32::new(limit), ..spec };
     let servers = vec![
         limited(server("one", 9001), 2),
         limited(server("two", 9002), 2),
         limited(server("spare", 9003), 1).with_backup(),
     ];
-    let pool = Pool::new(
-        "app",
-        PoolSpec {
-            servers,
-            ..PoolSpec::default()
-        },
-        Time::ZERO,
-    );
+    let pool = Pool::new("app", PoolSpec { servers, ..PoolSpec::default() }, Time::ZERO);
 
     let mut held = Vec::new();
     for number in 1..=6 {

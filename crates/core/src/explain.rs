@@ -78,9 +78,7 @@ impl Explanation {
                 backup: member.backup,
                 score: match ranking {
                     Ranking::Turn => turn,
-                    _ => ranking
-                        .load(&member.live, (in_flight, member.weight), ask.now)
-                        .as_f64(),
+                    _ => ranking.load(&member.live, (in_flight, member.weight), ask.now).as_f64(),
                 },
                 turn,
                 verdict: verdict((member, details.state), in_flight, primary_serves),
@@ -93,27 +91,14 @@ impl Explanation {
                 Some(choice) => Ok(snapshot.details[choice.index()].server.id().clone()),
                 None => Err(snapshot.why_none()),
             },
-            servers: snapshot
-                .members
-                .iter()
-                .zip(&snapshot.details)
-                .map(consider)
-                .collect(),
+            servers: snapshot.members.iter().zip(&snapshot.details).map(consider).collect(),
         }
     }
 }
 
-fn verdict(
-    (member, state): (&Member, AdminState),
-    in_flight: u32,
-    primary_serves: bool,
-) -> Verdict {
+fn verdict((member, state): (&Member, AdminState), in_flight: u32, primary_serves: bool) -> Verdict {
     if member.eligible(in_flight) {
-        return if member.backup && primary_serves {
-            Verdict::Standby
-        } else {
-            Verdict::Eligible
-        };
+        return if member.backup && primary_serves { Verdict::Standby } else { Verdict::Eligible };
     }
     match state {
         AdminState::Down => Verdict::Down,
@@ -138,38 +123,14 @@ impl fmt::Display for Verdict {
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let longest = self
-            .servers
-            .iter()
-            .map(|server| server.id.name().chars().count())
-            .max();
+        let longest = self.servers.iter().map(|server| server.id.name().chars().count()).max();
         let width = longest.unwrap_or(0).max("server".len());
         writeln!(f, "pool {} by {}", self.pool, self.policy)?;
-        writeln!(
-            f,
-            "  {:width$}  in flight  weight   score     turn  verdict",
-            "server"
-        )?;
+        writeln!(f, "  {:width$}  in flight  weight   score     turn  verdict", "server")?;
         for server in &self.servers {
-            let mark = if self.picked.as_ref() == Ok(&server.id) {
-                '>'
-            } else {
-                ' '
-            };
-            let Considered {
-                id,
-                in_flight,
-                weight,
-                score,
-                turn,
-                verdict,
-                ..
-            } = server;
-            write!(
-                f,
-                "{mark} {:width$}  {in_flight:9}  {weight:6}  {score:6.2}  {turn:7.2}  {verdict}",
-                id.name()
-            )?;
+            let mark = if self.picked.as_ref() == Ok(&server.id) { '>' } else { ' ' };
+            let Considered { id, in_flight, weight, score, turn, verdict, .. } = server;
+            write!(f, "{mark} {:width$}  {in_flight:9}  {weight:6}  {score:6.2}  {turn:7.2}  {verdict}", id.name())?;
             writeln!(f, "{}", if server.backup { " (backup)" } else { "" })?;
         }
         match &self.picked {

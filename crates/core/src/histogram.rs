@@ -48,17 +48,12 @@ impl Times {
     #[inline]
     pub(crate) fn record(&self, first_byte: Option<Duration>, total: Duration) {
         if let Some(first_byte) = first_byte.map(whole_nanos) {
-            self.first_byte_nanos
-                .fetch_add(first_byte, Ordering::Relaxed);
-            self.buckets[bucket(first_byte / 1000)]
-                .first_byte
-                .fetch_add(1, Ordering::Relaxed);
+            self.first_byte_nanos.fetch_add(first_byte, Ordering::Relaxed);
+            self.buckets[bucket(first_byte / 1000)].first_byte.fetch_add(1, Ordering::Relaxed);
         }
         let total = whole_nanos(total);
         self.total_nanos.fetch_add(total, Ordering::Relaxed);
-        self.buckets[bucket(total / 1000)]
-            .total
-            .fetch_add(1, Ordering::Relaxed);
+        self.buckets[bucket(total / 1000)].total.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn first_byte(&self) -> Distribution {
@@ -70,14 +65,8 @@ impl Times {
     }
 
     fn read(&self, sum: &AtomicU64, count: impl Fn(&Pair) -> &AtomicU64) -> Distribution {
-        let counts = self
-            .buckets
-            .iter()
-            .map(|pair| count(pair).load(Ordering::Relaxed));
-        Distribution {
-            counts: counts.collect(),
-            sum_nanos: sum.load(Ordering::Relaxed),
-        }
+        let counts = self.buckets.iter().map(|pair| count(pair).load(Ordering::Relaxed));
+        Distribution { counts: counts.collect(), sum_nanos: sum.load(Ordering::Relaxed) }
     }
 }
 
@@ -119,17 +108,11 @@ mod tests {
         }
         let total = times.total();
         assert_eq!(times.first_byte().quantile(0.5), None);
-        assert_eq!(
-            (total.count(), total.mean()),
-            (100, Some(Duration::from_micros(50_500)))
-        );
+        assert_eq!((total.count(), total.mean()), (100, Some(Duration::from_micros(50_500))));
         for (quantile, millis) in [(0.0, 1), (0.5, 50), (0.99, 99), (1.0, 100)] {
             let found = total.quantile(quantile).unwrap();
             let exact = Duration::from_millis(millis);
-            assert!(
-                found >= exact && found <= exact + exact / 8,
-                "{quantile}: {found:?}"
-            );
+            assert!(found >= exact && found <= exact + exact / 8, "{quantile}: {found:?}");
         }
         assert_eq!(total.quantile(1.1), None);
     }

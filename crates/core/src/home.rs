@@ -58,8 +58,7 @@ impl Place {
     }
 
     pub(crate) fn set(&self, generation: u64, index: usize) {
-        self.0
-            .store(generation << INDEX_BITS | index as u64, Ordering::SeqCst);
+        self.0.store(generation << INDEX_BITS | index as u64, Ordering::SeqCst);
     }
 
     #[inline]

@@ -38,9 +38,7 @@ pub(crate) struct Latency {
 
 impl Latency {
     pub(crate) fn new() -> Self {
-        Self {
-            word: AtomicU64::new(0),
-        }
+        Self { word: AtomicU64::new(0) }
     }
 
     /// Takes in the time to first byte of a success that ended at `now`.
@@ -55,10 +53,7 @@ impl Latency {
         } else {
             sample + halved(average - sample, elapsed)
         };
-        self.word.store(
-            u64::from(next) << 32 | u64::from(ticks(now)),
-            Ordering::Relaxed,
-        );
+        self.word.store(u64::from(next) << 32 | u64::from(ticks(now)), Ordering::Relaxed);
     }
 
     /// The cost of one request in microseconds at `now`, with `in_flight` at work: at least the floor, and
@@ -90,11 +85,7 @@ fn ticks(time: Time) -> u32 {
 fn halved(value: u32, elapsed: u32) -> u32 {
     const HALF_LIFE: u64 = HALF_LIFE_NANOS >> TICK_BITS;
     // A negative span, from clocks read in different order on two threads, wraps to a huge one.
-    let elapsed = if elapsed.cast_signed() < 0 {
-        0
-    } else {
-        u64::from(elapsed)
-    };
+    let elapsed = if elapsed.cast_signed() < 0 { 0 } else { u64::from(elapsed) };
     let (halvings, rest) = (elapsed / HALF_LIFE, elapsed % HALF_LIFE);
     if halvings >= 32 {
         return 0;
@@ -125,10 +116,7 @@ mod tests {
         assert_eq!(latency.cost(1, after(1)), stepped(800_000));
         latency.learn(Duration::from_millis(10), after(5001));
         let fallen = latency.cost(1, after(5001));
-        assert!(
-            (stepped(400_000)..=stepped(410_000)).contains(&fallen),
-            "{fallen}"
-        );
+        assert!((stepped(400_000)..=stepped(410_000)).contains(&fallen), "{fallen}");
     }
 
     #[test]
@@ -137,10 +125,7 @@ mod tests {
         latency.learn(Duration::from_secs(8), after(0));
         assert_eq!(latency.cost(2, after(60_000)), stepped(8_000_000));
         let idle = latency.cost(0, after(10_000));
-        assert!(
-            (stepped(1_990_000)..=stepped(2_010_000)).contains(&idle),
-            "{idle}"
-        );
+        assert!((stepped(1_990_000)..=stepped(2_010_000)).contains(&idle), "{idle}");
         assert_eq!(latency.cost(0, after(600_000)), stepped(FLOOR_MICROS));
     }
 
@@ -148,9 +133,6 @@ mod tests {
     fn near_equals_are_equal() {
         assert_eq!(stepped(1100), stepped(1200));
         assert_ne!(stepped(1000), stepped(1300));
-        assert_eq!(
-            [stepped(0), stepped(5), stepped(9), stepped(u32::MAX)],
-            [0, 5, 8, 0xE000_0000]
-        );
+        assert_eq!([stepped(0), stepped(5), stepped(9), stepped(u32::MAX)], [0, 5, 8, 0xE000_0000]);
     }
 }

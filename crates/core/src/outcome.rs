@@ -20,31 +20,18 @@ pub struct Outcome {
 impl Outcome {
     /// A success whose first byte came after `first_byte` and whose last after `total`.
     pub const fn success(first_byte: Duration, total: Duration) -> Self {
-        Self {
-            first_byte: Some(first_byte),
-            ..Self::of(OutcomeKind::Success, total)
-        }
+        Self { first_byte: Some(first_byte), ..Self::of(OutcomeKind::Success, total) }
     }
 
     /// An end of the given kind after `total`, without an answer.
     pub const fn of(kind: OutcomeKind, total: Duration) -> Self {
-        Self {
-            kind,
-            first_byte: None,
-            total,
-            sent: 0,
-            received: 0,
-        }
+        Self { kind, first_byte: None, total, sent: 0, received: 0 }
     }
 
     /// The same with the bytes that went to the server and came from it.
     #[must_use]
     pub const fn with_bytes(self, sent: u64, received: u64) -> Self {
-        Self {
-            sent,
-            received,
-            ..self
-        }
+        Self { sent, received, ..self }
     }
 }
 
@@ -67,14 +54,8 @@ pub enum OutcomeKind {
 
 impl OutcomeKind {
     /// Every kind.
-    pub const ALL: [Self; 6] = [
-        Self::Success,
-        Self::Rejected,
-        Self::Failed,
-        Self::ConnectFailed,
-        Self::TimedOut,
-        Self::Aborted,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Success, Self::Rejected, Self::Failed, Self::ConnectFailed, Self::TimedOut, Self::Aborted];
 
     /// Whether it speaks against the server: everything but a success and a client that left.
     pub const fn is_error(self) -> bool {

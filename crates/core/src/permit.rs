@@ -23,11 +23,7 @@ const ABORTED: Outcome = Outcome::of(OutcomeKind::Aborted, Duration::ZERO);
 impl Permit {
     /// For a slot of `server` that was claimed; it is released when the permit is dropped.
     pub(crate) fn new(server: Arc<Server>, picked_at: Time) -> Self {
-        Self {
-            server,
-            picked_at,
-            outcome: ABORTED,
-        }
+        Self { server, picked_at, outcome: ABORTED }
     }
 
     /// The server that was picked.

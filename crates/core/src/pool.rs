@@ -11,10 +11,7 @@ use crate::policy::Policy;
 use crate::rank::Ranking;
 use crate::snapshot::{Details, Member, Snapshot};
 use crate::turn::{Clock, stride};
-use crate::{
-    Explanation, MemberStats, Permit, PoolSpec, PoolStats, Refused, Server, ServerId, ServerSpec,
-    Time,
-};
+use crate::{Explanation, MemberStats, Permit, PoolSpec, PoolStats, Refused, Server, ServerId, ServerSpec, Time};
 
 /// What one pick is given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,20 +46,9 @@ impl Pool {
 
     /// A pool of these servers with a policy of your own. It keeps the policy through every
     /// [`apply`](Pool::apply), whatever the spec's `policy` says.
-    pub fn with_policy(
-        name: &str,
-        policy: Arc<dyn Policy>,
-        servers: Vec<ServerSpec>,
-        now: Time,
-    ) -> Self {
+    pub fn with_policy(name: &str, policy: Arc<dyn Policy>, servers: Vec<ServerSpec>, now: Time) -> Self {
         let pool = Self::empty(name, Arc::clone(&policy), Some(policy));
-        pool.apply(
-            PoolSpec {
-                servers,
-                ..PoolSpec::default()
-            },
-            now,
-        );
+        pool.apply(PoolSpec { servers, ..PoolSpec::default() }, now);
         pool
     }
 
@@ -70,10 +56,7 @@ impl Pool {
         let current = ArcSwap::from_pointee(Snapshot::empty(policy));
         Self {
             name: name.into(),
-            home: Arc::new(Home {
-                current,
-                clock: Clock::default(),
-            }),
+            home: Arc::new(Home { current, clock: Clock::default() }),
             own_policy,
             refused: AtomicU64::new(0),
             leaving: Mutex::new(Vec::new()),
@@ -107,10 +90,7 @@ impl Pool {
     pub fn apply(&self, spec: PoolSpec, now: Time) {
         let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.home.current.load_full();
-        let policy = self
-            .own_policy
-            .clone()
-            .unwrap_or_else(|| spec.policy.policy());
+        let policy = self.own_policy.clone().unwrap_or_else(|| spec.policy.policy());
         let mut roster = Roster::new(&old, std::mem::take(&mut *leaving));
         let members = roster.enlist(&self.name, &self.home, spec.servers);
         let new = Arc::new(Snapshot::new(old.generation + 1, policy, members));
@@ -125,11 +105,7 @@ impl Pool {
     /// The servers listed now, primaries first.
     pub fn servers(&self) -> Vec<Arc<Server>> {
         let snapshot = self.home.current.load();
-        snapshot
-            .details
-            .iter()
-            .map(|details| Arc::clone(&details.server))
-            .collect()
+        snapshot.details.iter().map(|details| Arc::clone(&details.server)).collect()
     }
 
     /// What the pool and each of its servers do.
@@ -145,17 +121,14 @@ impl Pool {
             state: details.state,
             listed: true,
         });
-        let gone = leaving
-            .iter()
-            .filter(|server| server.in_flight() > 0)
-            .map(|server| MemberStats {
-                server: server.stats(),
-                weight: 0,
-                limit: 0,
-                backup: false,
-                state: crate::AdminState::Drain,
-                listed: false,
-            });
+        let gone = leaving.iter().filter(|server| server.in_flight() > 0).map(|server| MemberStats {
+            server: server.stats(),
+            weight: 0,
+            limit: 0,
+            backup: false,
+            state: crate::AdminState::Drain,
+            listed: false,
+        });
         PoolStats {
             name: self.name.to_string(),
             policy: snapshot.policy.name().to_owned(),
@@ -174,10 +147,7 @@ impl Pool {
         let leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
         let snapshot = self.home.current.load();
         let listed = snapshot.details.iter().map(|details| &details.server);
-        listed
-            .chain(leaving.iter())
-            .map(|server| u64::from(server.in_flight()))
-            .sum()
+        listed.chain(leaving.iter()).map(|server| u64::from(server.in_flight())).sum()
     }
 }
 
@@ -192,19 +162,10 @@ impl Drop for Pool {
 impl Home {
     /// Publishes a snapshot and tells every server its place, in the order that
     /// [`Place`](crate::home::Place) asks for.
-    fn put_in_force<'a>(
-        &self,
-        new: &Arc<Snapshot>,
-        gone: impl Iterator<Item = &'a Arc<Server>>,
-        now: Time,
-    ) {
+    fn put_in_force<'a>(&self, new: &Arc<Snapshot>, gone: impl Iterator<Item = &'a Arc<Server>>, now: Time) {
         let measured = new.policy.ranking() == Some(Ranking::ResponseTime);
         for member in &new.members {
-            member
-                .live
-                .tally
-                .measured
-                .store(measured, Ordering::Relaxed);
+            member.live.tally.measured.store(measured, Ordering::Relaxed);
         }
         new.repair_all(now);
         self.current.store(Arc::clone(new));
@@ -236,35 +197,19 @@ struct Known {
 
 impl Roster {
     fn new(old: &Snapshot, leaving: Vec<Arc<Server>>) -> Self {
-        let left = leaving.into_iter().map(|server| Known {
-            server,
-            admitted: false,
-        });
+        let left = leaving.into_iter().map(|server| Known { server, admitted: false });
         let listed = old
             .members
             .iter()
             .zip(&old.details)
-            .map(|(member, details)| Known {
-                server: Arc::clone(&details.server),
-                admitted: member.admits(),
-            });
-        let known = left
-            .chain(listed)
-            .map(|known| (known.server.id().clone(), known));
-        Self {
-            known: known.collect(),
-            listed: BTreeSet::new(),
-        }
+            .map(|(member, details)| Known { server: Arc::clone(&details.server), admitted: member.admits() });
+        let known = left.chain(listed).map(|known| (known.server.id().clone(), known));
+        Self { known: known.collect(), listed: BTreeSet::new() }
     }
 
     /// The members of the pool to be: known servers where the name is known, new ones elsewhere. Those
     /// that took no requests before start at the pool's clock.
-    fn enlist(
-        &mut self,
-        pool: &str,
-        home: &Arc<Home>,
-        specs: Vec<ServerSpec>,
-    ) -> Vec<(Member, Details)> {
+    fn enlist(&mut self, pool: &str, home: &Arc<Home>, specs: Vec<ServerSpec>) -> Vec<(Member, Details)> {
         let count = specs.len();
         let mut members = Vec::with_capacity(count);
         for (i, spec) in specs.into_iter().enumerate() {
@@ -282,10 +227,7 @@ impl Roster {
             self.listed.insert(id);
             let (member, details) = Member::new(server, &spec);
             if member.admits() && !admitted {
-                member
-                    .live
-                    .turn
-                    .join(&home.clock, stride(member.weight), (i, count));
+                member.live.turn.join(&home.clock, stride(member.weight), (i, count));
             }
             members.push((member, details));
         }

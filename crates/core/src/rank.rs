@@ -15,21 +15,14 @@ pub struct Load {
 
 impl Load {
     /// More than any server can have: of one that takes nothing.
-    pub(crate) const INFINITE: Self = Self {
-        amount: 1,
-        weight: 0,
-    };
+    pub(crate) const INFINITE: Self = Self { amount: 1, weight: 0 };
 
     /// `amount` on a server of this weight. The order below holds for amounts under 2^48, since then
     /// amount times weight fits 64 bits.
     #[inline]
     pub(crate) fn new(amount: u64, weight: u16) -> Self {
         debug_assert!(amount < 1 << 48);
-        if weight == 0 {
-            Self::INFINITE
-        } else {
-            Self { amount, weight }
-        }
+        if weight == 0 { Self::INFINITE } else { Self { amount, weight } }
     }
 
     /// As a number for people; infinite at weight 0.
@@ -88,10 +81,7 @@ impl Ranking {
             Self::ResponseTime => {
                 // 2^32 microseconds times 2^16 requests: a server with more is compared as if it had these.
                 let at_work = in_flight.min((1 << 16) - 2) + 1;
-                Load::new(
-                    u64::from(live.latency.cost(in_flight as u32, now)) * at_work,
-                    weight,
-                )
+                Load::new(u64::from(live.latency.cost(in_flight as u32, now)) * at_work, weight)
             }
         }
     }
@@ -106,10 +96,7 @@ pub(crate) struct Rank {
 
 impl Rank {
     /// Where a server stands that takes nothing.
-    pub(crate) const LAST: Self = Self {
-        load: Load::INFINITE,
-        due: 0,
-    };
+    pub(crate) const LAST: Self = Self { load: Load::INFINITE, due: 0 };
 
     /// Whether it is the better of the two; of equals neither is.
     #[inline]

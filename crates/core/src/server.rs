@@ -37,24 +37,13 @@ impl Server {
     /// The same server at other addresses: it keeps its counts and gets a new serial, since connections to
     /// the old addresses must not be used for it.
     pub(crate) fn moved(&self, addresses: &[SocketAddr]) -> Self {
-        Self::build(
-            self.id.clone(),
-            addresses,
-            Arc::clone(&self.live),
-            &self.home,
-        )
+        Self::build(self.id.clone(), addresses, Arc::clone(&self.live), &self.home)
     }
 
     fn build(id: ServerId, addresses: &[SocketAddr], live: Arc<Live>, home: &Arc<Home>) -> Self {
         static NEXT_SERIAL: AtomicU64 = AtomicU64::new(0);
         let serial = NEXT_SERIAL.fetch_add(1, Ordering::Relaxed);
-        Self {
-            id,
-            addresses: addresses.into(),
-            serial,
-            live,
-            home: Arc::clone(home),
-        }
+        Self { id, addresses: addresses.into(), serial, live, home: Arc::clone(home) }
     }
 
     /// Its pool and name.
@@ -108,8 +97,7 @@ impl Server {
         let live = &self.live;
         let now = picked_at + outcome.total;
         if outcome.kind == OutcomeKind::Success && live.tally.measured.load(Ordering::Relaxed) {
-            live.latency
-                .learn(outcome.first_byte.unwrap_or(outcome.total), now);
+            live.latency.learn(outcome.first_byte.unwrap_or(outcome.total), now);
         }
         let released = live.slots.release();
         debug_assert!(released, "{} had nothing in flight to release", self.id);
@@ -176,10 +164,7 @@ struct Names {
 impl ServerId {
     /// The server called `name` of the pool called `pool`.
     pub fn new(pool: &str, name: &str) -> Self {
-        Self(Arc::new(Names {
-            pool: pool.into(),
-            name: name.into(),
-        }))
+        Self(Arc::new(Names { pool: pool.into(), name: name.into() }))
     }
 
     /// The pool's name.

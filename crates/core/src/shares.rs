@@ -19,35 +19,19 @@ impl Shares {
             if i == primaries {
                 sum = 0;
             }
-            sum += if member.admits() {
-                u64::from(member.weight)
-            } else {
-                0
-            };
+            sum += if member.admits() { u64::from(member.weight) } else { 0 };
             sum
         });
-        Self {
-            upto: upto.collect(),
-            primaries,
-        }
+        Self { upto: upto.collect(), primaries }
     }
 
     /// The members of a tier: 0 primaries, 1 backups.
     pub(crate) fn tier(&self, backup: bool) -> Range<usize> {
-        if backup {
-            self.primaries..self.upto.len()
-        } else {
-            0..self.primaries
-        }
+        if backup { self.primaries..self.upto.len() } else { 0..self.primaries }
     }
 
     /// A member of the tier drawn by weight, leaving out `besides`; `None` when no weight is left.
-    pub(crate) fn draw(
-        &self,
-        tier: &Range<usize>,
-        besides: Option<usize>,
-        draws: &mut Draws,
-    ) -> Option<usize> {
+    pub(crate) fn draw(&self, tier: &Range<usize>, besides: Option<usize>, draws: &mut Draws) -> Option<usize> {
         let sums = &self.upto[tier.clone()];
         let total = *sums.last()?;
         let (gap_start, gap) = besides.map_or((total, 0), |i| {

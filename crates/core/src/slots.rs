@@ -37,9 +37,7 @@ pub(crate) enum Claim {
 impl Slots {
     /// A server that never carried anything.
     pub(crate) fn new() -> Self {
-        Self {
-            word: AtomicU64::new(0),
-        }
+        Self { word: AtomicU64::new(0) }
     }
 
     /// What is in flight now. `SeqCst`, as all steps of a claim and a release are: each is ordered before
@@ -70,10 +68,7 @@ impl Slots {
                 return Claim::Busier;
             }
             let next = word.wrapping_add(CLAIM);
-            match self
-                .word
-                .compare_exchange_weak(word, next, Ordering::SeqCst, Ordering::Acquire)
-            {
+            match self.word.compare_exchange_weak(word, next, Ordering::SeqCst, Ordering::Acquire) {
                 Ok(_) => return Claim::Taken,
                 Err(now) => word = now,
             }
@@ -130,9 +125,6 @@ mod tests {
             assert_eq!(slots.claim(u32::MAX, u32::MAX), Claim::Taken);
         }
         assert_eq!(slots.claim(u32::MAX, u32::MAX), Claim::Full);
-        assert_eq!(
-            slots.in_flight_and_picks(),
-            (MAX_IN_FLIGHT, u64::from(MAX_IN_FLIGHT))
-        );
+        assert_eq!(slots.in_flight_and_picks(), (MAX_IN_FLIGHT, u64::from(MAX_IN_FLIGHT)));
     }
 }

@@ -10,9 +10,7 @@ use crate::server::Live;
 use crate::shares::Shares;
 use crate::slots::Claim;
 use crate::tournament::{Contest, MAX_MEMBERS, Reach, Tournament};
-use crate::{
-    AdminState, Ask, Choice, MAX_IN_FLIGHT, Refused, Server, ServerSpec, Time, View, turn,
-};
+use crate::{AdminState, Ask, Choice, MAX_IN_FLIGHT, Refused, Server, ServerSpec, Time, View, turn};
 
 /// Members, and what is worked out from them once so that a pick need not.
 #[derive(Debug)]
@@ -63,9 +61,7 @@ pub(crate) struct Details {
 impl Member {
     /// A server as a member of its pool.
     pub(crate) fn new(server: Arc<Server>, spec: &ServerSpec) -> (Self, Details) {
-        let limit = spec
-            .max_connections
-            .map_or(MAX_IN_FLIGHT, |limit| limit.get().min(MAX_IN_FLIGHT));
+        let limit = spec.max_connections.map_or(MAX_IN_FLIGHT, |limit| limit.get().min(MAX_IN_FLIGHT));
         let admits = spec.state == AdminState::Ready && spec.weight > 0;
         let member = Self {
             live: Arc::clone(&server.live),
@@ -73,14 +69,7 @@ impl Member {
             weight: spec.weight,
             backup: spec.backup,
         };
-        (
-            member,
-            Details {
-                server,
-                limit,
-                state: spec.state,
-            },
-        )
+        (member, Details { server, limit, state: spec.state })
     }
 
     /// Whether it can take a request with this much in flight: the one definition of *eligible*.
@@ -98,15 +87,8 @@ impl Member {
     #[inline]
     pub(crate) fn rank(&self, ranking: Ranking, in_flight: u32, now: Time) -> Rank {
         let load = ranking.load(&self.live, (in_flight, self.weight), now);
-        let load = if self.eligible(in_flight) {
-            load
-        } else {
-            Load::INFINITE
-        };
-        Rank {
-            load,
-            due: self.live.turn.due(),
-        }
+        let load = if self.eligible(in_flight) { load } else { Load::INFINITE };
+        Rank { load, due: self.live.turn.due() }
     }
 }
 
@@ -121,11 +103,7 @@ impl Snapshot {
     }
 
     /// Members in the order they are listed.
-    pub(crate) fn new(
-        generation: u64,
-        policy: Arc<dyn Policy>,
-        mut members: Vec<(Member, Details)>,
-    ) -> Self {
+    pub(crate) fn new(generation: u64, policy: Arc<dyn Policy>, mut members: Vec<(Member, Details)>) -> Self {
         members.sort_by_key(|(member, _)| member.backup);
         let (members, details): (Vec<Member>, Vec<Details>) = members.into_iter().unzip();
         let primaries = members.partition_point(|member| !member.backup);
@@ -136,15 +114,7 @@ impl Snapshot {
             tree: Tournament::new(members.len()),
             stalest: AtomicUsize::new(0),
         });
-        Self {
-            generation,
-            policy,
-            members: members.into(),
-            details: details.into(),
-            primaries,
-            shares,
-            index,
-        }
+        Self { generation, policy, members: members.into(), details: details.into(), primaries, shares, index }
     }
 
     /// Chooses a member and claims a slot on it, in one step. The caller owes the release.
@@ -184,8 +154,7 @@ impl Snapshot {
             self.repair(i, Reach::Root, ask.now);
         }
         let slot = found.and_then(|_| (0..self.members.len()).find(|&i| self.claim_slot(i)));
-        slot.map(|i| self.claimed(i, ask, home))
-            .ok_or_else(|| self.why_none())
+        slot.map(|i| self.claimed(i, ask, home)).ok_or_else(|| self.why_none())
     }
 
     /// Claims a slot on a member, however busy it is.
@@ -208,10 +177,7 @@ impl Snapshot {
     /// The member the index names for a ranking, eligible or not; `None` without an index for it.
     #[inline]
     pub(crate) fn indexed_best(&self, ranking: Ranking) -> Option<usize> {
-        let index = self
-            .index
-            .as_ref()
-            .filter(|index| index.ranking == ranking)?;
+        let index = self.index.as_ref().filter(|index| index.ranking == ranking)?;
         Some(index.tree.best())
     }
 
@@ -236,11 +202,7 @@ impl Snapshot {
     }
 
     fn field<'a>(&'a self, index: &Index, now: Time) -> Field<'a> {
-        Field {
-            members: &self.members,
-            ranking: index.ranking,
-            now,
-        }
+        Field { members: &self.members, ranking: index.ranking, now }
     }
 
     /// Response times fade with time alone, which no claim or release tells the index. So each pick looks
@@ -248,15 +210,10 @@ impl Snapshot {
     /// has members, and the cost stays flat.
     #[inline]
     fn refresh_stalest(&self, now: Time) {
-        let fading = self
-            .index
-            .as_ref()
-            .filter(|index| index.ranking == Ranking::ResponseTime);
+        let fading = self.index.as_ref().filter(|index| index.ranking == Ranking::ResponseTime);
         if let Some(index) = fading {
             let next = index.stalest.fetch_add(1, Ordering::Relaxed) % self.members.len();
-            index
-                .tree
-                .repair(next, Reach::Needed, &self.field(index, now));
+            index.tree.repair(next, Reach::Needed, &self.field(index, now));
         }
     }
 

@@ -55,19 +55,13 @@ impl ServerSpec {
     /// The same with a limit on what it may have in flight.
     #[must_use]
     pub fn with_max_connections(self, limit: NonZeroU32) -> Self {
-        Self {
-            max_connections: Some(limit),
-            ..self
-        }
+        Self { max_connections: Some(limit), ..self }
     }
 
     /// The same as a backup.
     #[must_use]
     pub fn with_backup(self) -> Self {
-        Self {
-            backup: true,
-            ..self
-        }
+        Self { backup: true, ..self }
     }
 
     /// The same in another state.
@@ -171,10 +165,7 @@ impl FromStr for AdminState {
 
     fn from_str(word: &str) -> Result<Self, UnknownName> {
         let named = Self::ALL.into_iter().find(|state| state.name() == word);
-        named.ok_or_else(|| UnknownName {
-            what: "server state",
-            word: word.to_owned(),
-        })
+        named.ok_or_else(|| UnknownName { what: "server state", word: word.to_owned() })
     }
 }
 
@@ -189,10 +180,7 @@ impl FromStr for PolicyKind {
 
     fn from_str(word: &str) -> Result<Self, UnknownName> {
         let named = Self::ALL.into_iter().find(|kind| kind.name() == word);
-        named.ok_or_else(|| UnknownName {
-            what: "policy",
-            word: word.to_owned(),
-        })
+        named.ok_or_else(|| UnknownName { what: "policy", word: word.to_owned() })
     }
 }
 

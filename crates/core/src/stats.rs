@@ -64,11 +64,7 @@ impl ServerStats {
 
     /// How many ended in a way that speaks against the server.
     pub fn errors(&self) -> u64 {
-        OutcomeKind::ALL
-            .into_iter()
-            .filter(|kind| kind.is_error())
-            .map(|kind| self.of_kind(kind))
-            .sum()
+        OutcomeKind::ALL.into_iter().filter(|kind| kind.is_error()).map(|kind| self.of_kind(kind)).sum()
     }
 
     /// Errors per finished request, 0 to 1; 0 before any finished.
@@ -103,9 +99,7 @@ impl Distribution {
 
     /// The mean, or `None` of none.
     pub fn mean(&self) -> Option<Duration> {
-        self.sum_nanos
-            .checked_div(self.count())
-            .map(Duration::from_nanos)
+        self.sum_nanos.checked_div(self.count()).map(Duration::from_nanos)
     }
 
     /// The duration that a share `quantile` (0 to 1) of all did not exceed, rounded up to the end of its
@@ -126,8 +120,7 @@ impl Distribution {
     /// The buckets that hold anything, in order: the longest duration each takes, and its count.
     pub fn buckets(&self) -> impl Iterator<Item = (Duration, u64)> + '_ {
         let all = self.counts.iter().enumerate();
-        all.filter(|&(_, &count)| count > 0)
-            .map(|(bucket, &count)| (bucket_end(bucket), count))
+        all.filter(|&(_, &count)| count > 0).map(|(bucket, &count)| (bucket_end(bucket), count))
     }
 }
 
@@ -147,10 +140,7 @@ pub struct PoolStats {
 impl PoolStats {
     /// Permits alive on all servers.
     pub fn in_flight(&self) -> u64 {
-        self.servers
-            .iter()
-            .map(|member| u64::from(member.server.in_flight))
-            .sum()
+        self.servers.iter().map(|member| u64::from(member.server.in_flight)).sum()
     }
 }
 

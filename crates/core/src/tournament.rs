@@ -59,10 +59,7 @@ pub(crate) const MAX_MEMBERS: usize = 1 << WINNER_BITS;
 impl<const BLOCK: usize, const FAN: usize> Tournament<BLOCK, FAN> {
     /// A tree over `members`, of which nothing is known until [`replay`](Self::replay).
     pub(crate) fn new(members: usize) -> Self {
-        assert!(
-            (1..=MAX_MEMBERS).contains(&members),
-            "a tree names one to {MAX_MEMBERS} members"
-        );
+        assert!((1..=MAX_MEMBERS).contains(&members), "a tree names one to {MAX_MEMBERS} members");
         let mut starts = vec![0];
         let mut width = members.div_ceil(BLOCK);
         let mut count = width;
@@ -79,11 +76,7 @@ impl<const BLOCK: usize, const FAN: usize> Tournament<BLOCK, FAN> {
             nodes.extend((0..end - start).map(|node| AtomicU64::new((node * span) as u64)));
             span *= FAN;
         }
-        Self {
-            members,
-            nodes: nodes.into(),
-            starts: starts.into(),
-        }
+        Self { members, nodes: nodes.into(), starts: starts.into() }
     }
 
     /// The best member, as far as repairs have come.
@@ -128,10 +121,7 @@ impl<const BLOCK: usize, const FAN: usize> Tournament<BLOCK, FAN> {
                 let first = below + node * FAN;
                 let last = (first + FAN).min(self.starts[level]);
                 let named = self.nodes[first..last].iter();
-                best_of(
-                    named.map(|node| winner_of(node.load(Ordering::Acquire))),
-                    contest,
-                )
+                best_of(named.map(|node| winner_of(node.load(Ordering::Acquire))), contest)
             };
             let next = ((seen >> WINNER_BITS).wrapping_add(1) << WINNER_BITS) | winner as u64;
             match word.compare_exchange(seen, next, Ordering::AcqRel, Ordering::Acquire) {
@@ -142,10 +132,7 @@ impl<const BLOCK: usize, const FAN: usize> Tournament<BLOCK, FAN> {
     }
 
     fn end(&self, level: usize) -> usize {
-        self.starts
-            .get(level + 1)
-            .copied()
-            .unwrap_or(self.nodes.len())
+        self.starts.get(level + 1).copied().unwrap_or(self.nodes.len())
     }
 }
 
@@ -199,11 +186,7 @@ mod tests {
                 numbers.0[member] = (step as u64 * 2_654_435_761) % 1009;
                 tree.repair(member, [Reach::Root, Reach::Needed][step % 2], &numbers);
                 let least = numbers.0.iter().min();
-                assert_eq!(
-                    Some(&numbers.0[tree.best()]),
-                    least,
-                    "size {size}, step {step}"
-                );
+                assert_eq!(Some(&numbers.0[tree.best()]), least, "size {size}, step {step}");
             }
         }
     }

@@ -53,8 +53,7 @@ impl Turn {
     pub(crate) fn take(&self, clock: &Clock, stride: u64) {
         let (due, now) = (self.due(), clock.now());
         let start = if earlier(due, now) { now } else { due };
-        self.due
-            .store(start.wrapping_add(stride), Ordering::Relaxed);
+        self.due.store(start.wrapping_add(stride), Ordering::Relaxed);
         if start != now {
             clock.now.store(start, Ordering::Relaxed);
         }
@@ -64,8 +63,7 @@ impl Turn {
     pub(crate) fn join(&self, clock: &Clock, stride: u64, (index, count): (usize, usize)) {
         // Stride is at most 2^20 and twice the index far below 2^40, so this cannot overflow.
         let phase = stride * (2 * index as u64 + 1) / (2 * count.max(1) as u64);
-        self.due
-            .store(clock.now().wrapping_add(phase), Ordering::Relaxed);
+        self.due.store(clock.now().wrapping_add(phase), Ordering::Relaxed);
     }
 
     /// How far the turn is ahead of the clock, in picks at weight 1; negative when overdue.
@@ -118,12 +116,7 @@ mod tests {
 
     #[test]
     fn an_overdue_server_wins_once() {
-        let (weights, clock) = (
-            [1, 1],
-            Clock {
-                now: AtomicU64::new(u64::MAX - 5 * SCALE),
-            },
-        );
+        let (weights, clock) = ([1, 1], Clock { now: AtomicU64::new(u64::MAX - 5 * SCALE) });
         let turns = joined(&weights, &clock);
         for _ in 0..100 {
             turns[0].take(&clock, stride(1));

@@ -61,11 +61,7 @@ impl<'a> View<'a> {
     /// How busy server `i` is: in flight / weight.
     pub fn load(&self, i: usize) -> Load {
         let member = self.member(i);
-        Ranking::Load.load(
-            &member.live,
-            (member.live.slots.in_flight(), member.weight),
-            self.now,
-        )
+        Ranking::Load.load(&member.live, (member.live.slots.in_flight(), member.weight), self.now)
     }
 
     /// The weight of server `i`.
@@ -77,10 +73,7 @@ impl<'a> View<'a> {
     pub fn choice(&self, i: usize) -> Option<Choice> {
         let member = self.member(i);
         let seen = member.live.slots.in_flight();
-        member.eligible(seen).then_some(Choice {
-            index: i as u32,
-            seen,
-        })
+        member.eligible(seen).then_some(Choice { index: i as u32, seen })
     }
 
     /// The eligible server that comes first in `ranking`, and of equals the one whose turn is due first: a
@@ -92,13 +85,9 @@ impl<'a> View<'a> {
         }
         match ranking {
             Ranking::Load => self.scan(|member, n| member.rank(Ranking::Load, n, self.now)),
-            Ranking::ExpectedDelay => {
-                self.scan(|member, n| member.rank(Ranking::ExpectedDelay, n, self.now))
-            }
+            Ranking::ExpectedDelay => self.scan(|member, n| member.rank(Ranking::ExpectedDelay, n, self.now)),
             Ranking::Turn => self.scan(|member, n| member.rank(Ranking::Turn, n, self.now)),
-            Ranking::ResponseTime => {
-                self.scan(|member, n| member.rank(Ranking::ResponseTime, n, self.now))
-            }
+            Ranking::ResponseTime => self.scan(|member, n| member.rank(Ranking::ResponseTime, n, self.now)),
         }
     }
 
@@ -114,10 +103,7 @@ impl<'a> View<'a> {
         let mut draws = Draws::new(ask.random);
         let first = self.drawn(&mut draws, None)?;
         let backup = self.member(first.index()).backup;
-        Some((
-            first,
-            self.drawn_of_tier(backup, &mut draws, Some(first.index())),
-        ))
+        Some((first, self.drawn_of_tier(backup, &mut draws, Some(first.index()))))
     }
 
     fn drawn(&self, draws: &mut Draws, besides: Option<usize>) -> Option<Choice> {
@@ -127,12 +113,7 @@ impl<'a> View<'a> {
 
     /// Draws until an eligible one comes up, which keeps the shares of the eligible right. When most are
     /// not, it counts them out instead.
-    fn drawn_of_tier(
-        &self,
-        backup: bool,
-        draws: &mut Draws,
-        besides: Option<usize>,
-    ) -> Option<Choice> {
+    fn drawn_of_tier(&self, backup: bool, draws: &mut Draws, besides: Option<usize>) -> Option<Choice> {
         // While half the weight is eligible, all of these fail once in 65,000 picks.
         const DRAWS: u32 = 16;
         let tier = self.snapshot.shares.tier(backup);
@@ -142,14 +123,8 @@ impl<'a> View<'a> {
                 return Some(choice);
             }
         }
-        let eligible: Vec<Choice> = tier
-            .filter(|&i| Some(i) != besides)
-            .filter_map(|i| self.choice(i))
-            .collect();
-        let total = eligible
-            .iter()
-            .map(|choice| u64::from(self.weight(choice.index())))
-            .sum();
+        let eligible: Vec<Choice> = tier.filter(|&i| Some(i) != besides).filter_map(|i| self.choice(i)).collect();
+        let total = eligible.iter().map(|choice| u64::from(self.weight(choice.index()))).sum();
         let mut point = draws.below(total);
         eligible.into_iter().find(|choice| {
             let weight = u64::from(self.weight(choice.index()));
@@ -164,10 +139,7 @@ impl<'a> View<'a> {
         let (primaries, backups) = self.snapshot.members.split_at(self.snapshot.primaries);
         least_of(primaries, &rank).or_else(|| {
             let backup = least_of(backups, &rank)?;
-            Some(Choice {
-                index: backup.index + primaries.len() as u32,
-                ..backup
-            })
+            Some(Choice { index: backup.index + primaries.len() as u32, ..backup })
         })
     }
 
@@ -189,10 +161,7 @@ fn least_of(members: &[Member], rank: impl Fn(&Member, u32) -> Rank) -> Option<C
         let rank = rank(member, seen);
         if rank.before(&best) {
             best = rank;
-            choice = Some(Choice {
-                index: i as u32,
-                seen,
-            });
+            choice = Some(Choice { index: i as u32, seen });
         }
     }
     choice

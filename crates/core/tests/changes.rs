@@ -7,33 +7,22 @@ use std::time::Duration;
 
 use common::address;
 use plimsoll_core::{
-    AdminState, Ask, Outcome, OutcomeKind, Permit, PolicyKind, Pool, PoolSpec, Pools, Refused,
-    ServerId, ServerSpec, Time, Verdict,
+    AdminState, Ask, Outcome, OutcomeKind, Permit, PolicyKind, Pool, PoolSpec, Pools, Refused, ServerId, ServerSpec,
+    Time, Verdict,
 };
 
 #[test]
 fn a_server_keeps_its_counts_through_every_change() {
     let pool = pool(&[server("a"), server("b")]);
     let held = take(&pool, 4);
-    let mut a = server("a")
-        .with_weight(9)
-        .with_backup()
-        .with_state(AdminState::Drain);
+    let mut a = server("a").with_weight(9).with_backup().with_state(AdminState::Drain);
     a.addresses = vec![address(7), address(8)];
     let before = pool.servers();
     pool.apply(spec(&[server("b"), a]), Time::ZERO);
     let after = pool.servers();
-    assert_eq!(
-        (after[0].serial(), after[0].in_flight()),
-        (before[1].serial(), 2),
-        "untouched"
-    );
+    assert_eq!((after[0].serial(), after[0].in_flight()), (before[1].serial(), 2), "untouched");
     assert_eq!((after[1].id(), after[1].in_flight()), (before[0].id(), 2));
-    assert_ne!(
-        after[1].serial(),
-        before[0].serial(),
-        "connections to the old address are not for the new one"
-    );
+    assert_ne!(after[1].serial(), before[0].serial(), "connections to the old address are not for the new one");
     assert_eq!(after[1].addresses(), [address(7), address(8)]);
     drop(held);
     assert_eq!([after[0].in_flight(), after[1].in_flight()], [0, 0]);
@@ -45,21 +34,10 @@ fn a_server_that_left_finishes_and_may_come_back() {
     let held = take(&pool, 4);
     pool.apply(spec(&[server("b")]), Time::ZERO);
     let stats = pool.stats();
-    assert_eq!(
-        (
-            stats.servers.len(),
-            stats.in_flight(),
-            stats.servers[1].listed
-        ),
-        (2, 4, false)
-    );
+    assert_eq!((stats.servers.len(), stats.in_flight(), stats.servers[1].listed), (2, 4, false));
     pool.apply(spec(&[server("b")]), Time::ZERO);
     pool.apply(spec(&[server("a"), server("b")]), Time::ZERO);
-    let in_flight: Vec<u32> = pool
-        .servers()
-        .iter()
-        .map(|server| server.in_flight())
-        .collect();
+    let in_flight: Vec<u32> = pool.servers().iter().map(|server| server.in_flight()).collect();
     assert_eq!(in_flight, [2, 2], "what it has in flight still counts");
     drop(held);
     pool.apply(spec(&[server("b")]), Time::ZERO);
@@ -69,17 +47,8 @@ fn a_server_that_left_finishes_and_may_come_back() {
 
 #[test]
 fn of_servers_with_one_name_the_first_counts() {
-    let pool = pool(&[
-        server("a").with_weight(3),
-        server("a").with_weight(5),
-        server("b"),
-    ]);
-    let weights: Vec<u16> = pool
-        .stats()
-        .servers
-        .iter()
-        .map(|member| member.weight)
-        .collect();
+    let pool = pool(&[server("a").with_weight(3), server("a").with_weight(5), server("b")]);
+    let weights: Vec<u16> = pool.stats().servers.iter().map(|member| member.weight).collect();
     assert_eq!(weights, [3, 1]);
 }
 
@@ -87,10 +56,7 @@ fn of_servers_with_one_name_the_first_counts() {
 fn a_refusal_tells_why() {
     let refused = |servers: &[ServerSpec]| pool(servers).pick(&Ask::default()).unwrap_err();
     assert_eq!(refused(&[]), Refused::NoServer);
-    let out = [
-        server("a").with_weight(0),
-        server("b").with_state(AdminState::Drain),
-    ];
+    let out = [server("a").with_weight(0), server("b").with_state(AdminState::Drain)];
     assert_eq!(refused(&out), Refused::AllDown);
     let pool = pool(&[limited("a", 1), server("b").with_state(AdminState::Down)]);
     let _held = take(&pool, 1);
@@ -112,42 +78,23 @@ fn an_explanation_tells_of_each_server_why_not() {
     let _held = take(&pool, 2);
     let told = pool.explain(&Ask::default());
     let verdicts: Vec<Verdict> = told.servers.iter().map(|server| server.verdict).collect();
-    let expected = [
-        Verdict::Full,
-        Verdict::Eligible,
-        Verdict::WeightZero,
-        Verdict::Draining,
-        Verdict::Down,
-        Verdict::Standby,
-    ];
+    let expected =
+        [Verdict::Full, Verdict::Eligible, Verdict::WeightZero, Verdict::Draining, Verdict::Down, Verdict::Standby];
     assert_eq!(verdicts, expected);
     assert_eq!(told.picked.as_ref().map(ServerId::name), Ok("free"));
     assert!((told.servers[1].score - 0.5).abs() < 1e-9 && told.servers[2].score.is_infinite());
-    assert_eq!(
-        pool.explain(&Ask::default()),
-        told,
-        "to ask changes nothing"
-    );
+    assert_eq!(pool.explain(&Ask::default()), told, "to ask changes nothing");
 }
 
 #[test]
 fn outcomes_are_counted_by_kind() {
     let pool = pool(&[server("a")]);
     for kind in OutcomeKind::ALL {
-        let outcome = Outcome {
-            first_byte: None,
-            ..Outcome::of(kind, Duration::from_millis(4))
-        };
+        let outcome = Outcome { first_byte: None, ..Outcome::of(kind, Duration::from_millis(4)) };
         take(&pool, 1).remove(0).finish(outcome.with_bytes(10, 20));
     }
-    let ask = Ask {
-        now: Time::from_nanos(77),
-        random: 0,
-    };
-    pool.pick(&ask).unwrap().finish(Outcome::success(
-        Duration::from_millis(2),
-        Duration::from_millis(8),
-    ));
+    let ask = Ask { now: Time::from_nanos(77), random: 0 };
+    pool.pick(&ask).unwrap().finish(Outcome::success(Duration::from_millis(2), Duration::from_millis(8)));
     drop(take(&pool, 1));
     let stats = pool.servers()[0].stats();
     for kind in OutcomeKind::ALL {
@@ -158,10 +105,7 @@ fn outcomes_are_counted_by_kind() {
     assert!((stats.error_rate() - 0.5).abs() < 1e-9);
     assert_eq!((stats.sent, stats.received), (60, 120));
     assert_eq!(stats.first_byte.mean(), Some(Duration::from_millis(2)));
-    assert_eq!(
-        (stats.total.sum(), stats.total.count()),
-        (Duration::from_millis(12), 2)
-    );
+    assert_eq!((stats.total.sum(), stats.total.count()), (Duration::from_millis(12), 2));
     assert_eq!(stats.last_pick, Some(Time::ZERO));
 }
 
@@ -174,11 +118,7 @@ fn pools_keep_what_survives() {
     let held = take(&x, 2);
     pools.apply([one("y")], Time::ZERO);
     assert!(pools.pool("x").is_none());
-    assert_eq!(
-        take(&x, 1).len(),
-        1,
-        "who still holds the pool is still served"
-    );
+    assert_eq!(take(&x, 1).len(), 1, "who still holds the pool is still served");
     drop(x);
     pools.apply([one("x")], Time::ZERO);
     assert_eq!(pools.pool("x").unwrap().stats().in_flight(), 2);
@@ -193,15 +133,9 @@ fn a_pool_that_goes_lets_go_of_its_servers() {
         let servers: Vec<ServerSpec> = (0..size).map(|i| server(&i.to_string())).collect();
         let pool = pool(&servers);
         let held = take(&pool, 1).remove(0);
-        let watched = [
-            Arc::downgrade(held.server()),
-            Arc::downgrade(&pool.servers()[1]),
-        ];
+        let watched = [Arc::downgrade(held.server()), Arc::downgrade(&pool.servers()[1])];
         drop(pool);
-        assert_eq!(
-            [watched[0].strong_count(), watched[1].strong_count()],
-            [1, 0]
-        );
+        assert_eq!([watched[0].strong_count(), watched[1].strong_count()], [1, 0]);
         drop(held);
         assert_eq!(watched[0].strong_count(), 0);
     }
@@ -214,17 +148,8 @@ fn a_policy_may_change_and_counts_stay() {
         let pool = pool(&servers);
         let held = take(&pool, size * 2);
         for policy in PolicyKind::ALL {
-            pool.apply(
-                PoolSpec {
-                    policy,
-                    servers: servers.clone(),
-                },
-                Time::ZERO,
-            );
-            assert_eq!(
-                (pool.stats().policy, pool.stats().in_flight()),
-                (policy.to_string(), size as u64 * 2)
-            );
+            pool.apply(PoolSpec { policy, servers: servers.clone() }, Time::ZERO);
+            assert_eq!((pool.stats().policy, pool.stats().in_flight()), (policy.to_string(), size as u64 * 2));
         }
         drop(held);
         assert_eq!(pool.stats().in_flight(), 0);
@@ -240,10 +165,7 @@ fn limited(name: &str, limit: u32) -> ServerSpec {
 }
 
 fn spec(servers: &[ServerSpec]) -> PoolSpec {
-    PoolSpec {
-        servers: servers.to_vec(),
-        ..PoolSpec::default()
-    }
+    PoolSpec { servers: servers.to_vec(), ..PoolSpec::default() }
 }
 
 fn pool(servers: &[ServerSpec]) -> Pool {
@@ -251,7 +173,5 @@ fn pool(servers: &[ServerSpec]) -> Pool {
 }
 
 fn take(pool: &Pool, count: usize) -> Vec<Permit> {
-    (0..count)
-        .map(|_| pool.pick(&Ask::default()).expect("there is room"))
-        .collect()
+    (0..count).map(|_| pool.pick(&Ask::default()).expect("there is room")).collect()
 }

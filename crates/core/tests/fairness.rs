@@ -9,27 +9,17 @@ use std::time::Duration;
 
 use common::{Random, address};
 use plimsoll_core::{
-    AdminState, Ask, Choice, Outcome, OutcomeKind, Policy, PolicyKind, Pool, PoolSpec, ServerSpec,
-    Time, View,
+    AdminState, Ask, Choice, Outcome, OutcomeKind, Policy, PolicyKind, Pool, PoolSpec, ServerSpec, Time, View,
 };
 
-const ORDERED: [PolicyKind; 3] = [
-    PolicyKind::LeastConnections,
-    PolicyKind::ShortestExpectedDelay,
-    PolicyKind::RoundRobin,
-];
+const ORDERED: [PolicyKind; 3] =
+    [PolicyKind::LeastConnections, PolicyKind::ShortestExpectedDelay, PolicyKind::RoundRobin];
 
 #[test]
 fn an_idle_pool_goes_round_in_exact_proportion() {
     // The last is large enough for the index.
     let large: Vec<u16> = (0..200).map(|i| [1, 2, 5][i % 3]).collect();
-    for weights in [
-        vec![5, 1, 1],
-        vec![1, 1, 1],
-        vec![3, 2, 0, 7],
-        vec![100, 1],
-        large,
-    ] {
+    for weights in [vec![5, 1, 1], vec![1, 1, 1], vec![3, 2, 0, 7], vec![100, 1], large] {
         let round: u32 = weights.iter().map(|&weight| u32::from(weight)).sum();
         for policy in ORDERED {
             let pool = pool(policy, &weights);
@@ -37,11 +27,7 @@ fn an_idle_pool_goes_round_in_exact_proportion() {
                 let picks = count(&pool, round);
                 for (i, &weight) in weights.iter().enumerate() {
                     let got = picks.get(&format!("s{i}")).copied().unwrap_or(0);
-                    assert_eq!(
-                        got,
-                        u32::from(weight),
-                        "{policy} of {weights:?}, server {i}"
-                    );
+                    assert_eq!(got, u32::from(weight), "{policy} of {weights:?}, server {i}");
                 }
             }
         }
@@ -59,10 +45,7 @@ fn a_heavy_server_is_interleaved() {
 
 #[test]
 fn equals_go_in_the_order_they_are_listed() {
-    for (policy, size) in ORDERED
-        .into_iter()
-        .flat_map(|policy| [(policy, 5), (policy, 100)])
-    {
+    for (policy, size) in ORDERED.into_iter().flat_map(|policy| [(policy, 5), (policy, 100)]) {
         let pool = pool(policy, &vec![1; size]);
         for i in (0..size).cycle().take(3 * size) {
             assert_eq!(pick(&pool), format!("s{i}"), "{policy}");
@@ -81,11 +64,7 @@ fn one_that_was_busy_for_long_wins_one_tie_and_not_all() {
     drop(held);
     let next: Vec<String> = (0..30).map(|_| pick(&pool)).collect();
     assert_eq!(next[0], busy, "it waited longest");
-    assert_eq!(
-        next.iter().filter(|name| **name == busy).count(),
-        10 + 1,
-        "{next:?}"
-    );
+    assert_eq!(next.iter().filter(|name| **name == busy).count(), 10 + 1, "{next:?}");
 }
 
 #[test]
@@ -93,23 +72,13 @@ fn one_that_joins_or_returns_does_not_catch_up() {
     let mut servers = specs(&[1, 1, 1]);
     servers[2].state = AdminState::Drain;
     let policy = PolicyKind::RoundRobin;
-    let pool = Pool::new(
-        "p",
-        PoolSpec {
-            policy,
-            servers: servers.clone(),
-        },
-        Time::ZERO,
-    );
+    let pool = Pool::new("p", PoolSpec { policy, servers: servers.clone() }, Time::ZERO);
     count(&pool, 1000);
     servers[2].state = AdminState::Ready;
     servers.push(ServerSpec::new("s3", address(9)));
     pool.apply(PoolSpec { policy, servers }, Time::ZERO);
     let picks = count(&pool, 400);
-    assert!(
-        picks.values().all(|&picks| (99..=101).contains(&picks)),
-        "{picks:?}"
-    );
+    assert!(picks.values().all(|&picks| (99..=101).contains(&picks)), "{picks:?}");
 }
 
 #[test]
@@ -138,20 +107,8 @@ fn drawing_finds_the_only_one_left_and_then_the_backup() {
         }
         servers[77].backup = true;
         let pool = Pool::new("p", PoolSpec { policy, servers }, Time::ZERO);
-        let held: Vec<_> = (0..300)
-            .map(|random| {
-                pool.pick(&Ask {
-                    random,
-                    ..Ask::default()
-                })
-                .unwrap()
-            })
-            .collect();
-        assert_eq!(
-            held[299].server().id().name(),
-            "s77",
-            "{policy}: the backup is the last resort"
-        );
+        let held: Vec<_> = (0..300).map(|random| pool.pick(&Ask { random, ..Ask::default() }).unwrap()).collect();
+        assert_eq!(held[299].server().id().name(), "s77", "{policy}: the backup is the last resort");
     }
 }
 
@@ -159,13 +116,8 @@ fn drawing_finds_the_only_one_left_and_then_the_backup() {
 fn two_choices_take_the_less_loaded() {
     let pool = pool(PolicyKind::TwoChoices, &[1, 1]);
     let mut random = Random::new(1);
-    let held: Vec<_> = (0..100)
-        .map(|_| pool.pick(&ask(&mut random)).unwrap())
-        .collect();
-    let first = held
-        .iter()
-        .filter(|permit| permit.server().id().name() == "s0")
-        .count();
+    let held: Vec<_> = (0..100).map(|_| pool.pick(&ask(&mut random)).unwrap()).collect();
+    let first = held.iter().filter(|permit| permit.server().id().name() == "s0").count();
     assert_eq!(first, 50, "of two servers both are always drawn");
 }
 
@@ -180,11 +132,7 @@ fn least_response_time_prefers_the_quick_and_retries_the_slow() {
             for _ in 0..times {
                 let permit = pool.pick(&Ask { now, random: 0 }).unwrap();
                 let chosen = permit.server().id().name() == "s1";
-                let took = if chosen {
-                    its_time
-                } else {
-                    Duration::from_millis(5)
-                };
+                let took = if chosen { its_time } else { Duration::from_millis(5) };
                 permit.finish(Outcome::success(took, took));
                 now = now + Duration::from_millis(20);
                 got += usize::from(chosen);
@@ -193,21 +141,11 @@ fn least_response_time_prefers_the_quick_and_retries_the_slow() {
         };
         let slow = Duration::from_millis(800);
         assert!(serve(size * 2, slow) >= 1, "{size}: each is tried");
-        assert!(
-            serve(50, slow) <= 1,
-            "{size}: shunned once it is known to be slow"
-        );
+        assert!(serve(50, slow) <= 1, "{size}: shunned once it is known to be slow");
         // Its time halves every five seconds, from 800 ms to the 5 ms of the others in forty.
-        assert!(
-            serve(5000, Duration::from_millis(5)) >= 1,
-            "{size}: tried again"
-        );
+        assert!(serve(5000, Duration::from_millis(5)) >= 1, "{size}: tried again");
         let got = serve(size * 10, Duration::from_millis(5));
-        assert!(
-            (5..=20).contains(&got),
-            "{size}: an equal again, and got {got} of {}",
-            size * 10
-        );
+        assert!((5..=20).contains(&got), "{size}: an equal again, and got {got} of {}", size * 10);
     }
 }
 
@@ -245,52 +183,26 @@ impl Policy for Last {
 fn a_policy_of_your_own_stays_through_changes() {
     let pool = Pool::with_policy("p", Arc::new(Last), specs(&[1, 1, 0]), Time::ZERO);
     assert_eq!(pick(&pool), "s1");
-    pool.apply(
-        PoolSpec {
-            servers: specs(&[1, 1, 1]),
-            ..PoolSpec::default()
-        },
-        Time::ZERO,
-    );
-    assert_eq!(
-        (pick(&pool).as_str(), pool.stats().policy.as_str()),
-        ("s2", "last")
-    );
+    pool.apply(PoolSpec { servers: specs(&[1, 1, 1]), ..PoolSpec::default() }, Time::ZERO);
+    assert_eq!((pick(&pool).as_str(), pool.stats().policy.as_str()), ("s2", "last"));
 }
 
 fn specs(weights: &[u16]) -> Vec<ServerSpec> {
-    let server = |(i, &weight): (usize, &u16)| {
-        ServerSpec::new(format!("s{i}"), address(1)).with_weight(weight)
-    };
+    let server = |(i, &weight): (usize, &u16)| ServerSpec::new(format!("s{i}"), address(1)).with_weight(weight);
     weights.iter().enumerate().map(server).collect()
 }
 
 fn pool(policy: PolicyKind, weights: &[u16]) -> Pool {
-    Pool::new(
-        "p",
-        PoolSpec {
-            policy,
-            servers: specs(weights),
-        },
-        Time::ZERO,
-    )
+    Pool::new("p", PoolSpec { policy, servers: specs(weights) }, Time::ZERO)
 }
 
 /// Picks and lets go at once.
 fn pick(pool: &Pool) -> String {
-    pool.pick(&Ask::default())
-        .unwrap()
-        .server()
-        .id()
-        .name()
-        .to_owned()
+    pool.pick(&Ask::default()).unwrap().server().id().name().to_owned()
 }
 
 fn ask(random: &mut Random) -> Ask {
-    Ask {
-        random: random.next(),
-        ..Ask::default()
-    }
+    Ask { random: random.next(), ..Ask::default() }
 }
 
 fn count(pool: &Pool, picks: u32) -> BTreeMap<String, u32> {
@@ -298,9 +210,7 @@ fn count(pool: &Pool, picks: u32) -> BTreeMap<String, u32> {
     let mut counts = BTreeMap::new();
     for _ in 0..picks {
         let permit = pool.pick(&ask(&mut random)).unwrap();
-        *counts
-            .entry(permit.server().id().name().to_owned())
-            .or_default() += 1;
+        *counts.entry(permit.server().id().name().to_owned()).or_default() += 1;
     }
     counts
 }

@@ -4,12 +4,7 @@
 //! The modules under test are compiled here once more against the model checker's atomics. They bring
 //! unit tests, which mean nothing under those; hence this target has no test harness, and a `main`.
 
-#![allow(
-    dead_code,
-    unreachable_pub,
-    unused_imports,
-    reason = "the crate uses what the models do not"
-)]
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "the crate uses what the models do not")]
 
 #[path = "../src/slots.rs"]
 mod slots;
@@ -29,14 +24,8 @@ fn main() {
     let models: [(&str, fn()); 5] = [
         ("a limit is never exceeded and every slot comes back", limit),
         ("a claim that saw less than there is is turned away", seen),
-        (
-            "the root names the least once all repairs are done",
-            repairs,
-        ),
-        (
-            "the root forgets one who was overtaken on the way",
-            overtaken,
-        ),
+        ("the root names the least once all repairs are done", repairs),
+        ("the root forgets one who was overtaken on the way", overtaken),
         ("picks that go by the index leave it right", picks),
     ];
     for (name, model) in models {
@@ -67,10 +56,7 @@ fn limit() {
     for caller in callers {
         caller.join().unwrap();
     }
-    assert_eq!(
-        slots.in_flight_and_picks(),
-        (0, taken.load(Ordering::Relaxed))
-    );
+    assert_eq!(slots.in_flight_and_picks(), (0, taken.load(Ordering::Relaxed)));
 }
 
 fn seen() {
@@ -79,10 +65,7 @@ fn seen() {
     let caller = thread::spawn(move || other.claim(0, 9) == Claim::Taken);
     let mine = slots.claim(0, 9) == Claim::Taken;
     let theirs = caller.join().unwrap();
-    assert!(
-        mine != theirs,
-        "both had seen an idle server, so exactly one may have it"
-    );
+    assert!(mine != theirs, "both had seen an idle server, so exactly one may have it");
     assert_eq!(slots.in_flight(), 1);
 }
 
@@ -184,9 +167,5 @@ fn picks() {
     let (tree, servers) = &*shared;
     let in_flight: Vec<u32> = servers.0.iter().map(Slots::in_flight).collect();
     assert_eq!(in_flight.iter().sum::<u32>(), 1);
-    assert_eq!(
-        in_flight[tree.best()],
-        0,
-        "the root still names a busy server: {in_flight:?}"
-    );
+    assert_eq!(in_flight[tree.best()], 0, "the root still names a busy server: {in_flight:?}");
 }

@@ -8,10 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::{Random, address};
-use plimsoll_core::{
-    AdminState, Ask, Outcome, Permit, PolicyKind, Pool, PoolSpec, Refused, ServerSpec, Time,
-    Verdict,
-};
+use plimsoll_core::{AdminState, Ask, Outcome, Permit, PolicyKind, Pool, PoolSpec, Refused, ServerSpec, Time, Verdict};
 
 const THREADS: u64 = 64;
 
@@ -20,19 +17,9 @@ const SIZES: [u32; 2] = [8, 100];
 
 #[test]
 fn a_limit_is_never_exceeded_and_all_end_at_zero() {
-    for (policy, size) in PolicyKind::ALL
-        .into_iter()
-        .flat_map(|policy| SIZES.map(|size| (policy, size)))
-    {
+    for (policy, size) in PolicyKind::ALL.into_iter().flat_map(|policy| SIZES.map(|size| (policy, size))) {
         let limit = |i: u32| i % 3 + 1;
-        let pool = Pool::new(
-            "p",
-            PoolSpec {
-                policy,
-                servers: servers(size, limit),
-            },
-            Time::ZERO,
-        );
+        let pool = Pool::new("p", PoolSpec { policy, servers: servers(size, limit) }, Time::ZERO);
         let picks = AtomicU64::new(0);
         thread::scope(|scope| {
             for seed in 0..THREADS {
@@ -47,10 +34,7 @@ fn a_limit_is_never_exceeded_and_all_end_at_zero() {
                             };
                             let i: u32 = permit.server().id().name().parse().unwrap();
                             let in_flight = permit.server().in_flight();
-                            assert!(
-                                (1..=limit(i)).contains(&in_flight),
-                                "{policy}: {in_flight} on {i}"
-                            );
+                            assert!((1..=limit(i)).contains(&in_flight), "{policy}: {in_flight} on {i}");
                             picks.fetch_add(1, Ordering::Relaxed);
                             held.push(permit);
                         } else if let Some(permit) = held.pop() {
@@ -66,32 +50,14 @@ fn a_limit_is_never_exceeded_and_all_end_at_zero() {
 
 #[test]
 fn every_slot_is_given_out_exactly_once() {
-    for (policy, size) in PolicyKind::ALL
-        .into_iter()
-        .flat_map(|policy| SIZES.map(|size| (policy, size)))
-    {
-        let pool = Pool::new(
-            "p",
-            PoolSpec {
-                policy,
-                servers: servers(size, |_| 20),
-            },
-            Time::ZERO,
-        );
+    for (policy, size) in PolicyKind::ALL.into_iter().flat_map(|policy| SIZES.map(|size| (policy, size))) {
+        let pool = Pool::new("p", PoolSpec { policy, servers: servers(size, |_| 20) }, Time::ZERO);
         let pool = &pool;
         let held: usize = thread::scope(|scope| {
-            let callers: Vec<_> = (0..THREADS)
-                .map(|seed| scope.spawn(move || take_all(pool, &mut Random::new(seed))))
-                .collect();
-            let taken: Vec<Vec<Permit>> = callers
-                .into_iter()
-                .map(|caller| caller.join().unwrap())
-                .collect();
-            assert_eq!(
-                pool.pick(&Ask::default()).err(),
-                Some(Refused::AllFull),
-                "{policy}, {size}"
-            );
+            let callers: Vec<_> =
+                (0..THREADS).map(|seed| scope.spawn(move || take_all(pool, &mut Random::new(seed)))).collect();
+            let taken: Vec<Vec<Permit>> = callers.into_iter().map(|caller| caller.join().unwrap()).collect();
+            assert_eq!(pool.pick(&Ask::default()).err(), Some(Refused::AllFull), "{policy}, {size}");
             taken.iter().map(Vec::len).sum()
         });
         assert_eq!(held, size as usize * 20, "{policy}");
@@ -107,14 +73,7 @@ fn take_all(pool: &Pool, random: &mut Random) -> Vec<Permit> {
 #[test]
 fn counts_hold_while_the_pool_changes() {
     for policy in PolicyKind::ALL {
-        let pool = Pool::new(
-            "p",
-            PoolSpec {
-                policy,
-                servers: servers(100, |_| 5),
-            },
-            Time::ZERO,
-        );
+        let pool = Pool::new("p", PoolSpec { policy, servers: servers(100, |_| 5) }, Time::ZERO);
         let (picks, running) = (AtomicU64::new(0), AtomicBool::new(true));
         thread::scope(|scope| {
             let callers: Vec<_> = (0..THREADS)
@@ -139,13 +98,7 @@ fn counts_hold_while_the_pool_changes() {
             }
             running.store(false, Ordering::Relaxed);
         });
-        pool.apply(
-            PoolSpec {
-                policy,
-                servers: servers(100, |_| 5),
-            },
-            Time::ZERO,
-        );
+        pool.apply(PoolSpec { policy, servers: servers(100, |_| 5) }, Time::ZERO);
         assert_eq!(pool.stats().in_flight(), 0, "{policy}");
         assert!(picks.into_inner() > 0);
         exact_again(&pool);
@@ -162,13 +115,7 @@ fn churn(pool: &Pool, policy: PolicyKind, running: &AtomicBool) {
             spec.state = [AdminState::Ready, AdminState::Ready, AdminState::Drain][random.below(3)];
             spec.backup = random.below(4) == 0;
         }
-        pool.apply(
-            PoolSpec {
-                policy,
-                servers: wanted,
-            },
-            Time::ZERO,
-        );
+        pool.apply(PoolSpec { policy, servers: wanted }, Time::ZERO);
     }
 }
 
@@ -178,29 +125,14 @@ fn exact_again(pool: &Pool) {
     let mut held = Vec::new();
     while held.len() < 250 {
         let told = pool.explain(&Ask::default());
-        let eligible = || {
-            told.servers
-                .iter()
-                .filter(|server| server.verdict == Verdict::Eligible)
-        };
+        let eligible = || told.servers.iter().filter(|server| server.verdict == Verdict::Eligible);
         let Ok(permit) = pool.pick(&Ask::default()) else {
             assert_eq!(eligible().count(), 0, "{told}");
             break;
         };
-        let picked = eligible()
-            .find(|server| server.id == *permit.server().id())
-            .expect("it is eligible");
-        if [
-            "least-connections",
-            "shortest-expected-delay",
-            "round-robin",
-        ]
-        .contains(&told.policy.as_str())
-        {
-            assert!(
-                eligible().all(|server| picked.score <= server.score),
-                "{told}"
-            );
+        let picked = eligible().find(|server| server.id == *permit.server().id()).expect("it is eligible");
+        if ["least-connections", "shortest-expected-delay", "round-robin"].contains(&told.policy.as_str()) {
+            assert!(eligible().all(|server| picked.score <= server.score), "{told}");
         }
         held.push(permit);
     }
@@ -208,14 +140,7 @@ fn exact_again(pool: &Pool) {
 
 #[test]
 fn a_panic_gives_the_slot_back() {
-    let pool = Pool::new(
-        "p",
-        PoolSpec {
-            servers: servers(1, |_| 1),
-            ..PoolSpec::default()
-        },
-        Time::ZERO,
-    );
+    let pool = Pool::new("p", PoolSpec { servers: servers(1, |_| 1), ..PoolSpec::default() }, Time::ZERO);
     let panicked = thread::scope(|scope| {
         let request = scope.spawn(|| {
             let _permit = pool.pick(&Ask::default()).unwrap();
@@ -225,35 +150,17 @@ fn a_panic_gives_the_slot_back() {
     });
     assert!(panicked);
     let server = &pool.stats().servers[0].server;
-    assert_eq!(
-        (server.in_flight, server.aborted, server.finished()),
-        (0, 1, 1)
-    );
+    assert_eq!((server.in_flight, server.aborted, server.finished()), (0, 1, 1));
 }
 
 fn settled(pool: &Pool, picks: u64) {
     let stats = pool.stats();
     for member in &stats.servers {
         let server = &member.server;
-        assert_eq!(
-            (server.in_flight, server.underflows),
-            (0, 0),
-            "{}",
-            server.id
-        );
-        assert_eq!(
-            server.finished(),
-            server.successes + server.aborted + server.errors()
-        );
+        assert_eq!((server.in_flight, server.underflows), (0, 0), "{}", server.id);
+        assert_eq!(server.finished(), server.successes + server.aborted + server.errors());
     }
-    assert_eq!(
-        stats
-            .servers
-            .iter()
-            .map(|member| member.server.picks)
-            .sum::<u64>(),
-        picks
-    );
+    assert_eq!(stats.servers.iter().map(|member| member.server.picks).sum::<u64>(), picks);
     exact_again(pool);
 }
 
@@ -266,17 +173,11 @@ fn servers(count: u32, limit: impl Fn(u32) -> u32) -> Vec<ServerSpec> {
 }
 
 fn ask(random: &mut Random) -> Ask {
-    Ask {
-        now: Time::from_nanos(random.next() % 1_000_000_000),
-        random: random.next(),
-    }
+    Ask { now: Time::from_nanos(random.next() % 1_000_000_000), random: random.next() }
 }
 
 fn end(permit: Permit, random: &mut Random) {
     if random.below(2) == 0 {
-        permit.finish(Outcome::success(
-            Duration::from_micros(300),
-            Duration::from_millis(1),
-        ));
+        permit.finish(Outcome::success(Duration::from_micros(300), Duration::from_millis(1)));
     }
 }

@@ -20,9 +20,10 @@ use plimsoll_proxy::Clock;
 
 use crate::arguments::Demo;
 use crate::failure::Failure;
+use crate::names;
 use crate::plane::Plane;
 use crate::signals::{self, Hangup, Stop};
-use crate::{limits, names};
+
 use load::Load;
 use screen::Screen;
 use servers::Servers;
@@ -39,7 +40,6 @@ pub(crate) fn run(arguments: &Demo) -> Result<(), Failure> {
         pool.policy = arguments.policy;
     }
     let specs = names::pool_specs(&config)?;
-    limits::raise_open_files(&config);
     let stop = signals::watch(Hangup::Stop)?;
     let plane = Plane::start(&config, specs)?;
     let pools = plane.pools.all();

@@ -1,9 +1,9 @@
 //! Plimsoll's program: arguments, wiring, signals, exit codes.
 //!
 //! `arguments` says what can be typed. `serve`, `check` and `demo` are the commands; `schema` and `reference` only
-//! print what the configuration crate knows. `source` finds the configuration, `names` looks its hosts up, and
-//! `plane` wires it all to the data plane, and `limits` makes room for its sockets. `signals` tells when to stop, `failure` what the program exits with, and
-//! `console` writes to people.
+//! print what the configuration crate knows. `source` finds the configuration, `names` looks its hosts up, `limits`
+//! makes room for its sockets, and `plane` wires it all to the data plane. `signals` tells when to stop, `failure`
+//! what the program exits with, and `console` writes to people.
 
 mod arguments;
 mod check;

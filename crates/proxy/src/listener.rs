@@ -80,12 +80,26 @@ pub(crate) fn accept(
                 }
             }
         }
-        while let Some(Some((client, room))) =
-            tokio::time::timeout(Duration::ZERO, accept_one(&listener, &place.service.room)).await.ok()
-        {
-            spawn(client, room, &place);
-        }
+        accept_waiting(listener, &place);
     })
+}
+
+/// Serves what waits in the kernel's queue when the stop comes. The queue itself is asked: the runtime hears of a
+/// connection only when it next looks at events, and the socket would be closed before that.
+fn accept_waiting(listener: TcpListener, place: &Place) {
+    let Ok(listener) = listener.into_std() else { return };
+    while let Ok(room) = Arc::clone(&place.service.room).try_acquire_owned() {
+        match listener.accept() {
+            Ok((stream, address)) => {
+                let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+                if let Ok(stream) = stream {
+                    spawn((stream, address), room, place);
+                }
+            }
+            Err(error) if is_connection_error(&error) => {}
+            Err(_) => return,
+        }
+    }
 }
 
 type Accepted = ((TcpStream, SocketAddr), OwnedSemaphorePermit);

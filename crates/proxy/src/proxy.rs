@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use crate::worker::{self, Control};
 #[derive(Debug)]
 pub struct Proxy {
     addresses: Vec<(String, SocketAddr)>,
-    workers: Vec<JoinHandle<io::Result<()>>>,
+    workers: Vec<JoinHandle<()>>,
     stop: watch::Sender<Option<Duration>>,
     cut_off: Arc<AtomicUsize>,
     patience: Duration,
@@ -134,10 +135,21 @@ impl Proxy {
     }
 }
 
-fn start_workers(bound: Vec<Vec<Bound>>, control: &Control) -> io::Result<Vec<JoinHandle<io::Result<()>>>> {
+/// Starts a thread for each worker and waits until all of them serve.
+fn start_workers(bound: Vec<Vec<Bound>>, control: &Control) -> io::Result<Vec<JoinHandle<()>>> {
+    let (started, starts) = mpsc::channel();
     let start = |(number, bound): (usize, Vec<Bound>)| {
-        let control = control.clone();
-        thread::Builder::new().name(format!("worker-{number}")).spawn(move || worker::run(bound, control))
+        let (control, started) = (control.clone(), started.clone());
+        let run = move || {
+            if let Err(error) = worker::run(bound, control, &started) {
+                // Nobody listens only when the start has failed already.
+                let _ = started.send(Err(error));
+            }
+        };
+        thread::Builder::new().name(format!("worker-{number}")).spawn(run)
     };
-    bound.into_iter().enumerate().map(start).collect()
+    let workers = bound.into_iter().enumerate().map(start).collect::<io::Result<Vec<_>>>()?;
+    drop(started);
+    starts.iter().take(workers.len()).collect::<io::Result<()>>()?;
+    Ok(workers)
 }

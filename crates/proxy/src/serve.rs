@@ -351,7 +351,7 @@ impl<'a> Busy<'a> {
                 return Next::Close;
             }
             Some(ConnectError::TimedOut) => (OutcomeKind::ConnectFailed, 504, "connecting to the server took too long"),
-            Some(ConnectError::Failed(_)) => (OutcomeKind::ConnectFailed, 502, "the server could not be connected to"),
+            Some(ConnectError::Failed) => (OutcomeKind::ConnectFailed, 502, "the server could not be connected to"),
         };
         permit.finish(Outcome::of(kind, total));
         let unread = desk.request.body != BodyLength::None;

@@ -25,25 +25,20 @@ pub(crate) struct ServerConn {
 #[derive(Debug)]
 pub(crate) enum ConnectError {
     TimedOut,
-    Failed(io::Error),
+    Failed,
 }
 
 /// Opens a connection to `server`, trying its addresses in order, all within `timeout`.
 pub(crate) async fn connect(server: &Server, timeout: Duration) -> Result<ServerConn, ConnectError> {
     let attempt = async {
-        let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
         for address in server.addresses() {
-            match connect_to(*address).await {
-                Ok(stream) => return Ok(ServerConn { stream, reused: false }),
-                Err(error) => last = error,
+            if let Ok(stream) = connect_to(*address).await {
+                return Ok(ServerConn { stream, reused: false });
             }
         }
-        Err(last)
+        Err(ConnectError::Failed)
     };
-    match tokio::time::timeout(timeout, attempt).await {
-        Ok(result) => result.map_err(ConnectError::Failed),
-        Err(_) => Err(ConnectError::TimedOut),
-    }
+    tokio::time::timeout(timeout, attempt).await.unwrap_or(Err(ConnectError::TimedOut))
 }
 
 async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
@@ -101,7 +96,7 @@ impl IdleConns {
     pub(crate) fn take(&mut self, server: &Server, now: Time, certain: bool) -> Option<ServerConn> {
         let conns = self.by_server.get_mut(&server.serial())?;
         while let Some(idle) = conns.pop() {
-            if idle.usable(now) && (!certain || would_block(&idle.stream)) {
+            if idle.usable(now) && (!certain || is_open(&idle.stream)) {
                 return Some(ServerConn { stream: idle.stream, reused: true });
             }
         }
@@ -133,14 +128,18 @@ impl IdleConns {
     }
 }
 
-/// Nothing has come from the server: neither its end of the connection nor bytes that nobody asked for.
+/// Nothing has come from the server, as far as the runtime has heard: neither its end of the connection nor bytes
+/// that nobody asked for.
 fn is_quiet(stream: &TcpStream) -> bool {
     let mut cx = Context::from_waker(Waker::noop());
-    stream.poll_read_ready(&mut cx).is_pending() || would_block(stream)
+    stream.poll_read_ready(&mut cx).is_pending() || would_block(&stream.try_read(&mut [0]))
 }
 
-/// Asks the system itself: `try_read` only repeats what the runtime heard last, until that says otherwise.
-fn would_block(stream: &TcpStream) -> bool {
-    let peeked = SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]);
-    matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+/// The same, as far as the system has.
+fn is_open(stream: &TcpStream) -> bool {
+    would_block(&SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]))
+}
+
+fn would_block(read: &io::Result<usize>) -> bool {
+    read.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }

@@ -184,11 +184,6 @@ impl Deadline {
         self.timers.wheel.borrow_mut().set(self.key, due.as_nanos());
     }
 
-    /// Will not fire until set again.
-    pub(crate) fn clear(&self) {
-        self.timers.wheel.borrow_mut().set(self.key, NEVER);
-    }
-
     /// Ready once the deadline has fired; otherwise the task is woken when it does, or by [`Timers::wake_all`].
     pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut wheel = self.timers.wheel.borrow_mut();
@@ -239,27 +234,27 @@ mod tests {
     #[test]
     fn a_moved_deadline_fires_at_its_new_time() {
         let timers = Timers::new(at(0));
-        let (later, earlier, cleared) = (timers.deadline(), timers.deadline(), timers.deadline());
+        let (later, earlier, unset) = (timers.deadline(), timers.deadline(), timers.deadline());
         later.set(at(100));
         earlier.set(at(10_000));
-        cleared.set(at(100));
         later.set(at(5_000));
         earlier.set(at(200));
-        cleared.clear();
         timers.advance(at(1_000));
-        assert!(!fired(&later) && fired(&earlier) && !fired(&cleared));
+        assert!(!fired(&later) && fired(&earlier) && !fired(&unset));
         timers.advance(at(5_050));
-        assert!(fired(&later) && !fired(&cleared));
-        cleared.set(at(6_000));
+        assert!(fired(&later) && !fired(&unset));
+        unset.set(at(6_000));
         timers.advance(at(6_050));
-        assert!(fired(&cleared));
+        assert!(fired(&unset));
     }
 
     #[test]
     fn dropped_deadlines_leave_the_wheel_whole() {
         let timers = Timers::new(at(0));
         let mut all: Vec<Deadline> = (0..100).map(|_| timers.deadline()).collect();
-        all.iter().for_each(|deadline| deadline.set(at(500)));
+        for deadline in &all {
+            deadline.set(at(500));
+        }
         let mut keep = false;
         all.retain(|_| {
             keep = !keep;

@@ -1,6 +1,6 @@
 //! Bytes both ways, for connections that have switched to another protocol.
 //!
-//! Like everywhere else no memory is held while nothing flows, so ten thousand quiet WebSockets cost little.
+//! Like everywhere else no memory is held while nothing flows, so ten thousand quiet `WebSocket`s cost little.
 
 use std::future::poll_fn;
 use std::io;
@@ -64,8 +64,9 @@ impl<'a> Tunnel<'a> {
             let forth = self.to_server.poll(&mut self.client, self.server.stream, cx);
             let back = self.to_client.poll(&mut self.server, self.client.stream, cx);
             match (forth, back) {
-                (Poll::Ready(Err(_)), _) | (_, Poll::Ready(Err(_))) => return Poll::Ready(()),
-                (Poll::Ready(_), Poll::Ready(_)) => return Poll::Ready(()),
+                (Poll::Ready(Err(_)), _) | (_, Poll::Ready(Err(_))) | (Poll::Ready(_), Poll::Ready(_)) => {
+                    return Poll::Ready(());
+                }
                 _ => {}
             }
             let moved = self.moved();

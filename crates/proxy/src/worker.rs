@@ -2,9 +2,11 @@
 //! pools.
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use plimsoll_core::Time;
@@ -37,6 +39,7 @@ pub(crate) struct Worker {
     pub(crate) buffers: Rc<Buffers>,
     pub(crate) timers: Rc<Timers>,
     pub(crate) idle: RefCell<IdleConns>,
+    #[expect(clippy::vec_box, reason = "a desk is handed from hand to hand, so it must be cheap to move")]
     desks: RefCell<Vec<Box<Desk>>>,
     random: RefCell<fastrand::Rng>,
     stopping: Cell<bool>,
@@ -136,8 +139,8 @@ pub(crate) struct Control {
     pub(crate) cut_off: Arc<AtomicUsize>,
 }
 
-/// Runs a worker on this thread until it is told to stop and has finished.
-pub(crate) fn run(bound: Vec<Bound>, mut control: Control) -> std::io::Result<()> {
+/// Runs a worker on this thread until it is told to stop and has finished. Says through `started` when it serves.
+pub(crate) fn run(bound: Vec<Bound>, mut control: Control, started: &Sender<io::Result<()>>) -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     runtime.block_on(async move {
         let head_bytes = bound.iter().map(|bound| bound.service.listener.max_head).max().unwrap_or_default();
@@ -148,6 +151,8 @@ pub(crate) fn run(bound: Vec<Bound>, mut control: Control) -> std::io::Result<()
             let accept = listener::accept(bound, Rc::clone(&worker), control.stop.clone())?;
             accepting.push(tokio::task::spawn_local(accept));
         }
+        // Whoever started this worker may have given up because of another.
+        let _ = started.send(Ok(()));
         let Ok(Some(patience)) = control.stop.wait_for(Option::is_some).await.map(|patience| *patience) else {
             return Ok(());
         };

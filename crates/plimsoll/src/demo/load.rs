@@ -19,8 +19,9 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::messages::Head;
 
-/// The most requests under way: past it the machine cannot keep up, and more would only pile up.
-const MOST_UNDER_WAY: usize = 512;
+/// The most requests under way: past it the machine cannot keep up, and more would only pile up. Each takes two
+/// sockets before the balancer and two behind it, all of this process, so that they stay below 1024, the usual limit.
+const MOST_UNDER_WAY: usize = 200;
 
 /// How long the requests still under way have at the end. None works longer than a second.
 const PATIENCE: Duration = Duration::from_secs(5);

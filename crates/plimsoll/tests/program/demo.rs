@@ -36,22 +36,24 @@ fn it_ends_by_itself_with_the_final_table_and_nothing_in_flight() {
     };
     assert_eq!(failed, 0, "{text}");
     // 100 a second are asked for; a machine with much else to do may send fewer.
-    assert!((50..=201).contains(&answered), "{text}");
+    assert!((20..=201).contains(&answered), "{text}");
 }
 
 #[test]
 fn it_answers_who_tries_it_and_ends_on_a_signal() {
-    let mut program = Running::printing(plimsoll(&["demo", "--rate", "20", "--policy", "round-robin"]));
-    program.line("three servers, round-robin, 20 requests/s");
-    let address = program.address();
-    let answer = Client::connect(address).expect("it listens").ask();
-    assert_eq!(answer.status, 200);
-    assert!(answer.body.starts_with("Hello from `"), "{answer:?}");
-    assert!(answer.body.ends_with(" ms on this.\n"), "{answer:?}");
-    program.line("the load was answered");
-    program.signal(Signal::INT);
-    let (code, text) = program.end();
-    assert_eq!(code, Some(0), "{text}");
-    assert_eq!(last_row(&text, "all")[1], "0", "nothing in flight:\n{text}");
-    assert_eq!(load(&text)[1], 0, "{text}");
+    // The end of its terminal is the end of a show.
+    for signal in [Signal::INT, Signal::HUP] {
+        let mut program = Running::printing(plimsoll(&["demo", "--rate", "20", "--policy", "round-robin"]));
+        program.line("three servers, round-robin, 20 requests/s");
+        let address = program.address();
+        let answer = Client::connect(address).expect("it listens").ask();
+        assert_eq!(answer.status, 200);
+        assert!(answer.body.starts_with("Hello from `"), "{answer:?}");
+        assert!(answer.body.ends_with(" ms on this.\n"), "{answer:?}");
+        program.signal(signal);
+        let (code, text) = program.end();
+        assert_eq!(code, Some(0), "{text}");
+        assert_eq!(last_row(&text, "all")[1], "0", "nothing in flight:\n{text}");
+        assert_eq!(load(&text)[1], 0, "{text}");
+    }
 }

@@ -15,6 +15,9 @@ use rustix::process::{Pid, Signal, kill_process};
 /// Far above what anything takes on a busy machine: a test that waits this long has failed.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
+/// How often a condition is looked at. The program under test needs the processor more than the test does.
+const LOOK: Duration = Duration::from_millis(2);
+
 /// The program with these arguments.
 pub(crate) fn plimsoll(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
@@ -268,6 +271,6 @@ pub(crate) fn wait_until(what: &str, condition: impl Fn() -> bool) {
     let until = Instant::now() + DEADLINE;
     while !condition() {
         assert!(Instant::now() < until, "in vain: {what}");
-        thread::yield_now();
+        thread::sleep(LOOK);
     }
 }

@@ -65,7 +65,8 @@ impl Load {
                     }
                 }
                 Err(error) => {
-                    let refused = error.kind() == ErrorKind::ConnectionRefused;
+                    // Reset is what a connection gets that was not complete when the socket was closed.
+                    let refused = matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset);
                     assert!(refused && self.stopping.load(Ordering::SeqCst), "{error}");
                     return;
                 }

@@ -64,6 +64,7 @@ pub(crate) struct Field {
 }
 
 /// What the `Connection` fields of a head ask for.
+#[expect(clippy::struct_excessive_bools, reason = "each option is there or not, whatever the others are")]
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ConnectionOptions {
     pub(crate) close: bool,
@@ -86,7 +87,7 @@ impl ConnectionOptions {
     }
 
     /// The connection outlives the message (RFC 9112, section 9.3).
-    pub(crate) fn persistent(&self, minor_version: u8) -> bool {
+    pub(crate) fn persistent(self, minor_version: u8) -> bool {
         !self.close && (minor_version >= 1 || self.keep_alive)
     }
 }

@@ -119,9 +119,7 @@ impl RequestHead {
 
     fn check_host(&mut self, head: &[u8]) -> Result<(), Reject> {
         match (self.host, self.target.authority) {
-            (None, None) if self.minor_version >= 1 => return Err(Reject::bad("Host is missing")),
-            (None, None) => {}
-            (None, Some(_)) if self.minor_version >= 1 => return Err(Reject::bad("Host is missing")),
+            (None, _) if self.minor_version >= 1 => return Err(Reject::bad("Host is missing")),
             (None, authority) => self.host = authority,
             (Some(host), _) if !valid_authority(host.slice(head)) => {
                 return Err(Reject::bad("Host is not a valid host and port"));
@@ -129,7 +127,7 @@ impl RequestHead {
             (Some(host), Some(authority)) if !same_authority(host.slice(head), authority.slice(head)) => {
                 return Err(Reject::bad("Host and the authority of the target disagree"));
             }
-            (Some(_), _) => {}
+            _ => {}
         }
         Ok(())
     }
