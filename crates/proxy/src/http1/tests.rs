@@ -165,9 +165,18 @@ fn look_at_response(bytes: &[u8], cuts: &[Index]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// A decoder that sees everything at once and is written for nothing but to be read: the data, the trailers and how
-/// many bytes both took; `None` where `body` is wrong or not whole.
-fn decode_all(body: &[u8]) -> Option<(Vec<u8>, Vec<u8>, usize)> {
+/// A decoded body.
+#[derive(Debug, PartialEq)]
+struct Whole {
+    data: Vec<u8>,
+    trailers: Vec<u8>,
+    /// Bytes it took.
+    used: usize,
+}
+
+/// A decoder that sees everything at once and is written for nothing but to be read; `None` where `body` is wrong or
+/// not whole.
+fn decode_all(body: &[u8]) -> Option<Whole> {
     let (mut data, mut at) = (Vec::new(), 0);
     let line =
         |from: usize| body[from..].windows(2).position(|two| two == b"\r\n").map(|length| &body[from..from + length]);
@@ -203,11 +212,11 @@ fn decode_all(body: &[u8]) -> Option<(Vec<u8>, Vec<u8>, usize)> {
             return None;
         }
     }
-    Some((data, body[start..at].to_vec(), at))
+    Some(Whole { data, trailers: body[start..at].to_vec(), used: at })
 }
 
 /// The decoder that is used, fed with the pieces of `body` up to each of `ends`.
-fn decode_cut(body: &[u8], ends: &[usize]) -> Result<Option<(Vec<u8>, Vec<u8>, usize)>, Reject> {
+fn decode_cut(body: &[u8], ends: &[usize]) -> Result<Option<Whole>, Reject> {
     let mut decoder = Chunked::default();
     let (mut data, mut from) = (Vec::new(), 0);
     for &cut in ends {
@@ -216,7 +225,7 @@ fn decode_cut(body: &[u8], ends: &[usize]) -> Result<Option<(Vec<u8>, Vec<u8>, u
         data.extend_from_slice(&piece[..done.produced]);
         from += done.consumed;
         if done.ended {
-            return Ok(Some((data, decoder.take_trailers(), from)));
+            return Ok(Some(Whole { data, trailers: decoder.take_trailers(), used: from }));
         }
         assert_eq!(from, cut, "what comes before the end is used up");
     }
