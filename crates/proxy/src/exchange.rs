@@ -349,6 +349,9 @@ impl<'a> Exchange<'a> {
         let head = &self.from_server.filled()[..length];
         write::response(to_client, head, response, *response_framing, connection);
         self.receiving = Flow::new(response.body, *response_framing);
+        if connection == "close" {
+            self.receiving.close_after();
+        }
         self.from_server.consume(length);
         self.phase = Phase::Body;
         self.receiving.stage(&mut self.from_server).map_err(Trouble::ServerWrong)?;

@@ -7,7 +7,8 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::AsyncWrite;
+use rustix::net::SendFlags;
+use tokio::io::{AsyncWrite, Interest};
 use tokio::net::TcpStream;
 
 use crate::buffer::Buffer;
@@ -29,6 +30,8 @@ pub(crate) struct Flow {
     /// The receiver gets chunks.
     chunks: bool,
     staged: Staged,
+    /// The receiver's connection is closed right after the last byte.
+    closing: bool,
     /// Bytes written to the receiver.
     pub(crate) written: u64,
 }
@@ -57,8 +60,14 @@ impl Flow {
             body: from.into(),
             chunks: to == BodyLength::Chunked,
             staged: Staged { head: true, ..Staged::default() },
+            closing: false,
             written: 0,
         }
+    }
+
+    /// The receiver's connection will be closed right after the last byte, so that may wait for the close.
+    pub(crate) fn close_after(&mut self) {
+        self.closing = true;
     }
 
     /// The sender's part is over: nothing more is to be read.
@@ -151,12 +160,14 @@ impl Flow {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         let staged = &mut self.staged;
+        let last = self.closing && self.body.ended();
         loop {
             let written = {
                 let mut parts = [IoSlice::new(&[]); 5];
                 let count = staged.unwritten(head, input.filled(), &mut parts);
                 match &parts[..count] {
                     [] => break,
+                    [part] if last => ready!(poll_write_last(to, part, cx))?,
                     [part] => ready!(Pin::new(&mut *to).poll_write(cx, part))?,
                     parts => ready!(Pin::new(&mut *to).poll_write_vectored(cx, parts))?,
                 }
@@ -170,6 +181,19 @@ impl Flow {
         input.consume(staged.consumed);
         *staged = Staged::default();
         Poll::Ready(Ok(()))
+    }
+}
+
+/// Writes what may be the last bytes before a close: the kernel holds them back to send them in one segment with
+/// the end of the connection, which saves a packet and wakes the receiver once instead of twice.
+fn poll_write_last(to: &TcpStream, bytes: &[u8], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    loop {
+        ready!(to.poll_write_ready(cx))?;
+        match to.try_io(Interest::WRITABLE, || Ok(rustix::net::send(to, bytes, SendFlags::MORE | SendFlags::NOSIGNAL)?))
+        {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            result => return Poll::Ready(result),
+        }
     }
 }
 

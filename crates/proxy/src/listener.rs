@@ -71,12 +71,16 @@ pub(crate) fn accept(
     let listener = TcpListener::from_std(bound.socket)?;
     let place = Place { port: listener.local_addr()?.port(), service: bound.service, worker };
     Ok(async move {
-        loop {
-            tokio::select! {
-                biased;
-                _ = stop.wait_for(Option::is_some) => break,
-                Some((client, room)) = accept_one(&listener, &place.service.room) => {
-                    spawn(client, room, &place);
+        {
+            let stopped = stop.wait_for(Option::is_some);
+            tokio::pin!(stopped);
+            loop {
+                tokio::select! {
+                    biased;
+                    _ = &mut stopped => break,
+                    Some((client, room)) = accept_one(&listener, &place.service.room) => {
+                        spawn(client, room, &place);
+                    }
                 }
             }
         }

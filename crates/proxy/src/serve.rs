@@ -120,7 +120,7 @@ struct Busy<'a> {
 /// What reading a head came to.
 enum HeadRead {
     /// A head of this many bytes is parsed.
-    Head(usize),
+    Head(Box<Desk>, usize),
     /// Nothing has come for a while.
     Quiet,
     /// Nothing will come.
@@ -128,14 +128,21 @@ enum HeadRead {
     Wrong(Reject),
 }
 
-/// What the connection is good for after a request.
+/// What is to be done after a request, or what was taken for one.
 enum Next {
+    /// The connection is good for another request.
     Request,
     Close,
     /// The client would take the end of the connection for the end of the response.
     Reset,
     /// The client has yet to read our answer, and may still be sending.
     Linger,
+    /// The client gets an answer of our own.
+    Answer {
+        reject: Reject,
+        /// Some of the request is still to come, or it is not known where it ends.
+        unread: bool,
+    },
 }
 
 impl<'a> Busy<'a> {
@@ -147,44 +154,47 @@ impl<'a> Busy<'a> {
 
     async fn run(mut self, mut idle_until: Time) -> After {
         loop {
-            let mut desk = self.connection.worker.desk();
-            let next = match self.read_head(&mut desk, idle_until).await {
-                HeadRead::Head(length) => self.handle(&mut desk, length).await,
-                HeadRead::Quiet => {
-                    self.connection.worker.clear_desk(desk);
-                    return After::Park { until: idle_until };
-                }
-                HeadRead::Closed => Next::Close,
-                HeadRead::Wrong(reject) => self.answer(reject, None, true).await,
+            let (mut next, desk) = match self.read_head(idle_until).await {
+                HeadRead::Head(mut desk, length) => (self.handle(&mut desk, length).await, Some(desk)),
+                HeadRead::Quiet => return After::Park { until: idle_until },
+                HeadRead::Closed => return After::Close,
+                HeadRead::Wrong(reject) => (Next::Answer { reject, unread: true }, None),
             };
-            self.connection.worker.clear_desk(desk);
+            // What is rare is boxed, so that the memory for it is not held by every busy connection.
+            if let Next::Answer { reject, unread } = next {
+                next = Box::pin(self.answer(reject, desk.as_deref(), unread)).await;
+            }
+            if let Some(desk) = desk {
+                self.connection.worker.clear_desk(desk);
+            }
             match next {
                 Next::Request => {}
-                Next::Close => return After::Close,
+                Next::Linger => {
+                    Box::pin(self.linger()).await;
+                    return After::Close;
+                }
                 Next::Reset => {
                     // Where this fails the connection is gone already.
                     let _ = self.connection.stream.set_zero_linger();
                     return After::Close;
                 }
-                Next::Linger => {
-                    self.linger().await;
-                    return After::Close;
-                }
+                Next::Close | Next::Answer { .. } => return After::Close,
             }
             idle_until = self.connection.worker.recently() + self.connection.service.listener.timeouts.keep_alive;
         }
     }
 
-    async fn read_head(&mut self, desk: &mut Desk, idle_until: Time) -> HeadRead {
+    async fn read_head(&mut self, idle_until: Time) -> HeadRead {
         let Connection { worker, deadline, service, .. } = &*self.connection;
         let head_timeout = service.listener.timeouts.head;
         deadline.set(idle_until.min(worker.recently() + WARM));
         let mut in_head = false;
         let mut scan = Scan::default();
+        let mut desk = None;
         let mut stopping = false;
         poll_fn(move |cx| {
             loop {
-                if let Some(read) = self.take_head(desk, &mut scan) {
+                if let Some(read) = self.take_head(&mut desk, &mut scan) {
                     return Poll::Ready(read);
                 }
                 match self.input.poll_fill(&mut self.connection.stream, cx) {
@@ -215,7 +225,7 @@ impl<'a> Busy<'a> {
     }
 
     /// Looks for a whole head in what has come so far.
-    fn take_head(&mut self, desk: &mut Desk, scan: &mut Scan) -> Option<HeadRead> {
+    fn take_head(&mut self, desk: &mut Option<Box<Desk>>, scan: &mut Scan) -> Option<HeadRead> {
         let rules = &self.connection.service.listener;
         let bare_lf = rules.bare_lf == BareLf::Accept;
         if scan.in_first_line() {
@@ -238,8 +248,9 @@ impl<'a> Busy<'a> {
         let head_rules = HeadRules { max_target: rules.max_target, bare_lf };
         let too_large = Reject { status: 431, reason: "the request head is too large" };
         let too_long = Reject { status: 414, reason: "the target is too long" };
-        Some(match scan.read(bytes, bare_lf, |bytes| desk.request.parse(bytes, head_rules)) {
-            Ok(Some(length)) if length <= rules.max_head => HeadRead::Head(length),
+        let request = &mut desk.get_or_insert_with(|| self.connection.worker.desk()).request;
+        Some(match scan.read(bytes, bare_lf, |bytes| request.parse(bytes, head_rules)) {
+            Ok(Some(length)) if length <= rules.max_head => HeadRead::Head(desk.take()?, length),
             Ok(None) if scan.in_first_line() && bytes.len() > rules.max_target + BESIDE_TARGET => {
                 HeadRead::Wrong(too_long)
             }
@@ -257,12 +268,12 @@ impl<'a> Busy<'a> {
             && service.listener.max_body.is_some_and(|max| length > max)
         {
             let reject = Reject { status: 413, reason: "the request body is too large" };
-            return self.answer(reject, Some(desk), true).await;
+            return Next::Answer { reject, unread: true };
         }
         let now = worker.now();
         let permit = match service.pool.pick(&Ask { now, random: worker.random() }) {
             Ok(permit) => permit,
-            Err(refused) => return self.refuse(refused, desk, head_length).await,
+            Err(refused) => return self.refuse(refused, desk, head_length),
         };
         let server = service.host_for(permit.server(), desk.request.host.is_some());
         let rules = RequestRules { forward: &service.listener.forward, client: &self.client, server };
@@ -287,7 +298,7 @@ impl<'a> Busy<'a> {
                 Some(server) => server,
                 None => match Box::pin(self.connect(&permit, service)).await {
                     Ok(server) => server,
-                    Err(failure) => return self.connect_failed(failure, permit, desk).await,
+                    Err(failure) => return self.connect_failed(failure.as_ref(), permit, desk),
                 },
             };
             let Connection { stream, deadline, .. } = &mut *self.connection;
@@ -317,7 +328,7 @@ impl<'a> Busy<'a> {
                     exchange.give_up(&trouble);
                     return match trouble.answer() {
                         _ if truncated => Next::Reset,
-                        Some(reject) if !answered => self.answer(reject, Some(desk), !read).await,
+                        Some(reject) if !answered => Next::Answer { reject, unread: !read },
                         _ => Next::Close,
                     };
                 }
@@ -348,7 +359,7 @@ impl<'a> Busy<'a> {
         .await
     }
 
-    async fn connect_failed(&mut self, failure: Option<ConnectError>, permit: Permit, desk: &Desk) -> Next {
+    fn connect_failed(&self, failure: Option<&ConnectError>, permit: Permit, desk: &Desk) -> Next {
         let total = self.connection.worker.now().saturating_since(permit.picked_at());
         let (kind, status, reason) = match failure {
             None => {
@@ -360,10 +371,10 @@ impl<'a> Busy<'a> {
         };
         permit.finish(Outcome::of(kind, total));
         let unread = desk.request.body != BodyLength::None;
-        self.answer(Reject { status, reason }, Some(desk), unread).await
+        Next::Answer { reject: Reject { status, reason }, unread }
     }
 
-    async fn refuse(&mut self, refused: Refused, desk: &Desk, head_length: usize) -> Next {
+    fn refuse(&mut self, refused: Refused, desk: &Desk, head_length: usize) -> Next {
         let reason = match refused {
             Refused::NoServer => "no server is configured",
             Refused::AllFull => "all servers are at their limit",
@@ -371,7 +382,7 @@ impl<'a> Busy<'a> {
         };
         self.input.consume(head_length);
         let unread = desk.request.body != BodyLength::None;
-        self.answer(Reject { status: 503, reason }, Some(desk), unread).await
+        Next::Answer { reject: Reject { status: 503, reason }, unread }
     }
 
     /// Gives an answer of our own to the request on `desk`, or to whatever it was that could not be parsed.

@@ -27,7 +27,7 @@ use crate::timers::{TICK, Timers};
 const SWEEP: Duration = Duration::from_secs(1);
 
 /// Desks kept for reuse.
-const DESKS_KEPT: usize = 128;
+const DESKS_KEPT: usize = 1024;
 
 /// What the head of a message may grow to on a desk that is kept.
 const DESK_KEPT_BYTES: usize = 16 * 1024;
