@@ -227,11 +227,17 @@ impl<'a> Busy<'a> {
     /// Looks for a whole head in what has come so far.
     fn take_head(&mut self, desk: &mut Option<Box<Desk>>, scan: &mut Scan) -> Option<HeadRead> {
         let rules = &self.connection.service.listener;
+        let bare_lf = rules.bare_lf == BareLf::Accept;
         if scan.in_first_line() {
             // One empty line before a request is to be overlooked (RFC 9112, section 2.2); it costs no more to
             // overlook any number within the time for a head.
-            while self.input.filled().starts_with(b"\r\n") {
-                self.input.consume(b"\r\n".len());
+            loop {
+                let empty_line = match self.input.filled() {
+                    [b'\r', b'\n', ..] => 2,
+                    [b'\n', ..] if bare_lf => 1,
+                    _ => break,
+                };
+                self.input.consume(empty_line);
                 *scan = Scan::default();
             }
         }
@@ -239,7 +245,6 @@ impl<'a> Busy<'a> {
             return None;
         }
         let bytes = self.input.filled();
-        let bare_lf = rules.bare_lf == BareLf::Accept;
         let head_rules = HeadRules { max_target: rules.max_target, bare_lf };
         let too_large = Reject { status: 431, reason: "the request head is too large" };
         let too_long = Reject { status: 414, reason: "the target is too long" };

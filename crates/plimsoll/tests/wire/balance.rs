@@ -68,50 +68,30 @@ fn ten_in_a_row_over_two_idle_servers_are_five_and_five() {
 }
 
 #[test]
-fn two_held_on_one_server_send_ten_more_elsewhere() {
-    let gate = Gate::default();
-    let servers = servers(3, &gate);
+fn two_held_on_the_slow_server_send_ten_more_elsewhere() {
+    let gates = [0, 1, 2].map(|_| Gate::default());
+    let servers: Vec<_> = gates.iter().flat_map(|gate| servers(1, gate)).collect();
     let program = config(&servers).start();
-    // One to each, then the quick two are given back.
-    let mut held = hold(&program, 1);
-    until("the first is held", || servers.iter().map(Server::count).sum::<usize>() == 1);
-    let slow = servers.iter().position(|server| server.count() == 1).unwrap();
-    ask_in_a_row(&program, 10);
-    let quick = counts(&servers);
-    assert_eq!((quick[slow], quick.iter().sum::<usize>()), (0, 10));
-    assert!(quick.iter().enumerate().all(|(at, count)| at == slow || *count == 5), "{quick:?}");
-    gate.open();
-    assert_eq!(held.remove(0).response().status, 200);
-    ask_in_a_row(&program, 9);
-    assert!(counts(&servers)[slow] >= 3, "a server that is idle again takes its part");
-}
-
-#[test]
-fn the_slow_server_of_two_keeps_its_two_and_gets_no_more() {
-    let slow_gate = Gate::default();
-    let theirs = slow_gate.clone();
-    let slow = Server::answering(move |_| {
-        theirs.pass();
-        ok("slow")
-    });
-    let quick = Server::saying("quick");
-    let program = Config::to(&[slow.address(), quick.address()]).start();
-    let mut waiting = Vec::new();
-    while slow.count() < 2 {
-        let (before, mut client) = (slow.count() + quick.count(), program.client());
-        client.send(get("/"));
-        until("the request arrives", || slow.count() + quick.count() > before);
-        waiting.push(client);
-        if slow.count() == 1 && quick.count() > 20 {
-            break;
-        }
+    let held = hold(&program, 6);
+    until("each server holds two", || servers.iter().all(|server| server.count() == 2));
+    gates[1].open();
+    gates[2].open();
+    // The quick ones give theirs back, which the client of each sees.
+    let deadline = std::time::Duration::from_millis(1);
+    let mut answered = 0;
+    for client in &held {
+        client.stream().set_read_timeout(Some(deadline)).unwrap();
     }
-    // With one held the quick server, at nothing, takes all; so the second on the slow one cannot come.
-    assert_eq!(slow.count(), 1);
-    let before = quick.count();
+    until("four are answered", || {
+        answered = held.iter().filter(|client| client.stream().peek(&mut [0]).is_ok()).count();
+        answered == 4
+    });
     ask_in_a_row(&program, 10);
-    assert_eq!((slow.count(), quick.count()), (1, before + 10));
-    slow_gate.open();
+    assert_eq!(counts(&servers), [0, 5, 5]);
+    gates[0].open();
+    until("all are answered", || held.iter().all(|client| client.stream().peek(&mut [0]).is_ok()));
+    ask_in_a_row(&program, 9);
+    assert!(counts(&servers)[0] >= 3, "a server that is idle again takes its part");
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn kernel_takes() -> usize {
     stream.set_nonblocking(true).unwrap();
     let accepted = listener.accept().unwrap();
     let mut taken = 0;
-    while let Ok(count) = stream.write(&[0; 64 * 1024]) {
+    while let Ok(count) = stream.write(&[0; 16 * 1024]) {
         taken += count;
     }
     drop(accepted);

@@ -110,6 +110,8 @@ fn lines() -> Vec<Case> {
         head("bare LF in the first line", "GET /bad HTTP/1.1\nHost: a\r\n\r\n", "LF"),
         head("bare LF behind a field", "GET /bad HTTP/1.1\r\nHost: a\nX: y\r\n\r\n", "LF"),
         head("bare LF as the empty line", "GET /bad HTTP/1.1\r\nHost: a\r\n\n", "LF"),
+        head("bare LF before the first line", "\nGET /bad HTTP/1.1\r\nHost: a\r\n\r\n", "LF"),
+        head("bare CR before the first line", "\rGET /bad HTTP/1.1\r\nHost: a\r\n\r\n", ""),
         head("bare CR in the first line", "GET /bad\r HTTP/1.1\r\nHost: a\r\n\r\n", ""),
         head("no method", " /bad HTTP/1.1\r\nHost: a\r\n\r\n", "method"),
         head("bracket in the method", "G(T /bad HTTP/1.1\r\nHost: a\r\n\r\n", "method"),
@@ -365,7 +367,7 @@ fn a_bare_lf_is_accepted_only_where_the_listener_says_so() {
     let config = Config::to(&[server.address()]).listen("http1 = { bare_lf = \"accept\" }");
     let program = config.start();
     let mut client = program.client();
-    client.send("GET /one HTTP/1.1\nHost: a\nX: y\n\nGET /two HTTP/1.1\r\nHost: a\n\r\n");
+    client.send("\n\r\nGET /one HTTP/1.1\nHost: a\nX: y\n\n\nGET /two HTTP/1.1\r\nHost: a\n\r\n");
     assert_eq!((client.response().status, client.response().status), (200, 200));
     let heads: Vec<_> = server.requests().into_iter().map(|request| request.head).collect();
     for head in &heads {

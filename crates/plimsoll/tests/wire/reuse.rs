@@ -136,8 +136,8 @@ fn a_post_never_meets_a_connection_known_to_be_closed() {
     let mut client = program.client();
     for number in 1..=50 {
         until("the connection before is closed", || server.open() == 0);
-        assert_eq!(client.ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi").status, 200);
-        assert_eq!(server.connections(), number);
+        let response = client.ask("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi");
+        assert_eq!((response.status, server.connections()), (200, number), "{}", response.text());
     }
 }
 

@@ -21,10 +21,10 @@ fn a_head_that_takes_too_long_gets_408() {
     let program = Config::to(&[server.address()]).listen(&client_timeout("head")).start();
     let mut client = program.client();
     assert_eq!(client.ask(get("/")).status, 200);
-    client.send("GET / HTTP/1.1\r\nHost: a\r\n");
     let since = Instant::now();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n");
     let response = client.response();
-    assert!(since.elapsed() >= SHORT - Duration::from_millis(50));
+    assert!(since.elapsed() >= SHORT);
     assert_eq!((response.status, response.field("connection")), (408, Some("close")));
     assert!(response.text().contains("head"), "{}", response.text());
     client.finish_sending();
@@ -218,7 +218,7 @@ fn a_server_that_stops_reading_a_body_is_504() {
     let mut client = program.client();
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n");
     let mut feeding = client.stream().try_clone().unwrap();
-    let feed = std::thread::spawn(move || while feeding.write_all(&[b'x'; 64 * 1024]).is_ok() {});
+    let feed = std::thread::spawn(move || while feeding.write_all(&[b'x'; 16 * 1024]).is_ok() {});
     assert_eq!(client.response().status, 504);
     drop(client);
     feed.join().unwrap();

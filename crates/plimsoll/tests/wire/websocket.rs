@@ -1,4 +1,4 @@
-//! WebSockets through the balancer, with a real library at both ends.
+//! `WebSocket` connections through the balancer, with a real library at both ends.
 
 use std::net::TcpStream;
 
@@ -42,9 +42,9 @@ fn connect(program: &Program) -> Socket {
 }
 
 #[track_caller]
-fn echo(socket: &mut Socket, message: Message) {
+fn echo(socket: &mut Socket, message: &Message) {
     socket.send(message.clone()).unwrap();
-    assert!(socket.read().unwrap() == message, "another message came back");
+    assert!(socket.read().unwrap() == *message, "another message came back");
 }
 
 fn close(mut socket: Socket) {
@@ -63,14 +63,14 @@ fn messages_of_all_kinds_come_back() {
     let server = Server::start(serve);
     let mut program = Config::to(&[server.address()]).start();
     let mut socket = connect(&program);
-    echo(&mut socket, Message::text("gr\u{fc}\u{df} dich"));
-    echo(&mut socket, Message::binary((0..=255).collect::<Vec<u8>>()));
+    echo(&mut socket, &Message::text("gr\u{fc}\u{df} dich"));
+    echo(&mut socket, &Message::binary((0..=255).collect::<Vec<u8>>()));
     let large: Vec<u8> = (0..1_000_000_u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    echo(&mut socket, Message::binary(large));
+    echo(&mut socket, &Message::binary(large));
     socket.send(Message::Ping("are you there".into())).unwrap();
     assert_eq!(socket.read().unwrap(), Message::Pong("are you there".into()));
     for number in 0..100 {
-        echo(&mut socket, Message::text(number.to_string()));
+        echo(&mut socket, &Message::text(number.to_string()));
     }
     close(socket);
     until("the server's end is closed too", || server.open() == 0);
@@ -82,7 +82,7 @@ fn an_open_websocket_holds_its_place_to_the_end() {
     let servers = [Server::start(serve), Server::start(serve)];
     let program = Config::to(&[servers[0].address(), servers[1].address()]).start();
     let mut socket = connect(&program);
-    echo(&mut socket, Message::text("hello"));
+    echo(&mut socket, &Message::text("hello"));
     let with = usize::from(servers[0].count() == 0);
     let mut client = program.client();
     let mut share = || {
@@ -93,7 +93,7 @@ fn an_open_websocket_holds_its_place_to_the_end() {
         servers[with].count() - before
     };
     assert_eq!(share(), 0);
-    echo(&mut socket, Message::text("still here"));
+    echo(&mut socket, &Message::text("still here"));
     assert_eq!(share(), 0);
     close(socket);
     until("the place is free again", || share() == 5);
@@ -111,7 +111,7 @@ fn a_websocket_that_is_cut_off_frees_its_place() {
             socket = tungstenite::client("ws://test/chat", stream).ok();
             socket.is_some()
         });
-        echo(&mut socket.unwrap().0, Message::text("hello"));
+        echo(&mut socket.unwrap().0, &Message::text("hello"));
     }
     until("the place is free again", || program.ask(get("/")).status == 200);
 }
@@ -168,7 +168,7 @@ fn a_quiet_tunnel_ends_after_its_time() {
     let server = Server::start(serve);
     let program = Config::to(&[server.address()]).pool("timeout = { tunnel = \"300ms\" }").start();
     let mut socket = connect(&program);
-    echo(&mut socket, Message::text("hello"));
+    echo(&mut socket, &Message::text("hello"));
     assert!(socket.read().is_err());
     until("the server's end is closed too", || server.open() == 0);
 }

@@ -56,3 +56,6 @@ impl Span {
         whole.get(self.start as usize..self.end as usize).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -66,6 +66,10 @@ impl RequestHead {
     /// Reads the head at the front of `bytes` into this one, whose memory is reused. Returns the length of the head,
     /// or `None` when it is not whole yet.
     pub(crate) fn parse(&mut self, bytes: &[u8], rules: HeadRules) -> Result<Option<usize>, Reject> {
+        // The parser would overlook an empty line here, and a bare LF is one to it.
+        if bytes.first() == Some(&b'\n') {
+            return Err(fields::BARE_LF);
+        }
         let mut storage = [const { MaybeUninit::uninit() }; MAX_FIELDS];
         let mut parsed = httparse::Request::new(&mut []);
         let head = match parsed.parse_with_uninit_headers(bytes, &mut storage) {

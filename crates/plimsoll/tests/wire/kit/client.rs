@@ -210,7 +210,7 @@ impl Client {
     }
 
     fn read_more(&mut self) -> Result<(), End> {
-        let mut bytes = [0; 64 * 1024];
+        let mut bytes = [0; 16 * 1024];
         match self.stream.read(&mut bytes) {
             Ok(0) => Err(End::Closed),
             Ok(count) => {

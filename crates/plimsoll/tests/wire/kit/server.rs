@@ -180,13 +180,13 @@ impl Drop for Server {
 pub(crate) struct Talk {
     stream: TcpStream,
     unread: Vec<u8>,
+    resets: bool,
     record: Arc<Record>,
-    shared: Arc<Shared>,
-    /// Dropped last, when the stream above it is closed.
-    _open: Open,
+    /// Last, so that whoever sees the count go down finds the connection closed.
+    open: Open,
 }
 
-/// One connection in the count of those that are open.
+/// One of a server's open connections.
 struct Open(Arc<Shared>);
 
 impl Drop for Open {
@@ -204,8 +204,7 @@ impl Talk {
             Arc::new(Record { stream: Mutex::new(Some(stream.try_clone().ok()?)), received: Mutex::default() });
         shared.records.lock().unwrap().push(Arc::clone(&record));
         shared.open.fetch_add(1, Ordering::SeqCst);
-        let open = Open(Arc::clone(&shared));
-        Some(Self { stream, unread: Vec::new(), record, shared, _open: open })
+        Some(Self { stream, unread: Vec::new(), resets: false, record, open: Open(shared) })
     }
 
     /// Reads a whole request; `None` when the connection ends before that.
@@ -217,7 +216,7 @@ impl Talk {
         } else if request.field("transfer-encoding").is_some() {
             (request.body, request.trailers) = self.chunks()?;
         }
-        self.shared.requests.lock().unwrap().push(request.clone());
+        self.open.0.requests.lock().unwrap().push(request.clone());
         Some(request)
     }
 
@@ -271,7 +270,7 @@ impl Talk {
     }
 
     fn read_more(&mut self) -> Option<()> {
-        let mut bytes = [0; 64 * 1024];
+        let mut bytes = [0; 16 * 1024];
         let count = self.stream.read(&mut bytes).ok().filter(|count| *count > 0)?;
         self.record.received.lock().unwrap().extend_from_slice(&bytes[..count]);
         self.unread.extend_from_slice(&bytes[..count]);
@@ -290,6 +289,7 @@ impl Talk {
 
     /// Makes the end of the connection a reset.
     pub(crate) fn end_with_reset(&mut self) {
+        self.resets = true;
         SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
     }
 
@@ -300,7 +300,11 @@ impl Talk {
 
 impl Drop for Talk {
     fn drop(&mut self) {
-        // The record has a descriptor of its own, and the connection ends when both are gone.
+        if !self.resets {
+            // Closing alone ends nothing while the record has a descriptor, or a program that another test just
+            // starts has inherited one. The other side may have ended the connection before.
+            let _ = self.stream.shutdown(Shutdown::Both);
+        }
         self.record.stream.lock().unwrap().take();
     }
 }
