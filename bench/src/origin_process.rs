@@ -7,9 +7,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use anyhow::{Context, bail};
 
 use crate::interrupt;
+use crate::machine::Cores;
 use crate::origin::Origin;
-use crate::process::{Launch, Process};
-use crate::scenarios::Plan;
+use crate::process::{Launch, Process, Scratch};
 
 /// A running origin; ends when dropped.
 pub(crate) struct OriginProcess {
@@ -19,14 +19,14 @@ pub(crate) struct OriginProcess {
 
 impl OriginProcess {
     /// Starts one that listens on that many ports.
-    pub(crate) fn start(servers: usize, plan: &Plan) -> anyhow::Result<Self> {
+    pub(crate) fn start(servers: usize, cores: Cores, scratch: &Scratch) -> anyhow::Result<Self> {
         let arguments = ["origin", "--servers", &servers.to_string()].map(OsString::from);
         let mut process = Process::start(&Launch {
             name: "the origin",
             program: &std::env::current_exe()?,
             arguments: &arguments,
-            core: plan.cores.load,
-            log: plan.scratch.room("origin")?.join("log"),
+            core: cores.load,
+            log: scratch.room("origin")?.join("log"),
             read_stdout: true,
         })?;
         let mut line = String::new();

@@ -26,7 +26,7 @@ const BODY: u64 = 128;
 
 pub(super) fn run(scenario: &Scenario, connections: usize, plan: &Plan) -> anyhow::Result<Vec<Row>> {
     let servers = scenario.servers.iter().copied().max().unwrap_or(1);
-    let origin = OriginProcess::start(servers, plan)?;
+    let origin = OriginProcess::start(servers, plan.cores, &plan.scratch)?;
     let mut rows = scenario.empty_rows(plan);
     let rounds = plan.rounds.min(MAX_ROUNDS);
     for round in 1..=rounds {

@@ -26,7 +26,7 @@ struct Stand<'a> {
 
 pub(super) fn run(scenario: &Scenario, workload: Workload, plan: &Plan) -> anyhow::Result<Vec<Row>> {
     let largest = scenario.servers.iter().copied().max().unwrap_or(1);
-    let origin = OriginProcess::start(largest, plan)?;
+    let origin = OriginProcess::start(largest, plan.cores, &plan.scratch)?;
     let mut stands = Vec::new();
     for row in scenario.empty_rows(plan) {
         stands.push(Stand::put_up(row, &origin, plan)?);

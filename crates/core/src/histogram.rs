@@ -7,7 +7,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::stats::Distribution;
 use crate::time::whole_nanos;
 
 /// Eight parts to a power of two: enough to tell 100 ms from 113.
@@ -80,10 +79,58 @@ fn bucket(micros: u64) -> usize {
 }
 
 /// The longest duration that falls into a bucket, but for the last, which takes all that are longer.
-pub(crate) fn bucket_end(bucket: usize) -> Duration {
+fn bucket_end(bucket: usize) -> Duration {
     let octave = (bucket >> PART_BITS).saturating_sub(1);
     let part = (bucket - (octave << PART_BITS)) as u64;
     Duration::from_nanos(((part + 1) << octave) * 1000 - 1)
+}
+
+/// Durations as counts over buckets, with their exact sum.
+///
+/// Buckets are of microseconds and an eighth wide relative to where they start; from 71 minutes on
+/// everything falls into the last.
+#[derive(Clone, Debug)]
+pub struct Distribution {
+    pub(crate) counts: Box<[u64]>,
+    pub(crate) sum_nanos: u64,
+}
+
+impl Distribution {
+    /// How many durations.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// All durations added up, exact to the nanosecond.
+    pub fn sum(&self) -> Duration {
+        Duration::from_nanos(self.sum_nanos)
+    }
+
+    /// The mean, or `None` of none.
+    pub fn mean(&self) -> Option<Duration> {
+        self.sum_nanos.checked_div(self.count()).map(Duration::from_nanos)
+    }
+
+    /// The duration that a share `quantile` (0 to 1) of all did not exceed, rounded up to the end of its
+    /// bucket. `None` of none, or when `quantile` is out of range.
+    pub fn quantile(&self, quantile: f64) -> Option<Duration> {
+        if !(0.0..=1.0).contains(&quantile) {
+            return None;
+        }
+        let wanted = (quantile * self.count() as f64).max(1.0);
+        let mut reached = 0;
+        let bucket = self.counts.iter().position(|&count| {
+            reached += count;
+            reached as f64 >= wanted
+        });
+        bucket.map(bucket_end)
+    }
+
+    /// The buckets that hold anything, in order: the longest duration each takes, and its count.
+    pub fn buckets(&self) -> impl Iterator<Item = (Duration, u64)> + '_ {
+        let all = self.counts.iter().enumerate();
+        all.filter(|&(_, &count)| count > 0).map(|(bucket, &count)| (bucket_end(bucket), count))
+    }
 }
 
 #[cfg(test)]

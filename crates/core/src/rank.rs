@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use crate::Time;
-use crate::server::Live;
+use crate::live::Live;
 use crate::turn::earlier;
 
 /// How busy a server is for its weight: in flight / weight, compared exactly.

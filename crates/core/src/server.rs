@@ -5,12 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::home::{Home, Place};
-use crate::latency::Latency;
-use crate::slots::Slots;
-use crate::tally::{Tally, add};
+use crate::home::Home;
+use crate::live::Live;
 use crate::tournament::Reach;
-use crate::turn::Turn;
 use crate::{Outcome, OutcomeKind, ServerStats, Time};
 
 /// A server of a pool. It outlives every change of the pool under the same name; weight, limit and state
@@ -106,48 +103,6 @@ impl Server {
         }
         live.record(outcome);
         self.home.repair(live, Reach::Needed, now);
-    }
-}
-
-/// What survives a change of a server's address. One line of the cache holds what every pick and release
-/// touches, and nothing else, so that those of many servers lie close together.
-#[derive(Debug)]
-#[repr(align(64))]
-pub(crate) struct Live {
-    pub(crate) slots: Slots,
-    pub(crate) turn: Turn,
-    pub(crate) latency: Latency,
-    pub(crate) place: Place,
-    /// Nanoseconds, meaningful once there was a pick.
-    pub(crate) last_pick: AtomicU64,
-    sent: AtomicU64,
-    received: AtomicU64,
-    pub(crate) tally: Box<Tally>,
-}
-
-impl Live {
-    fn new() -> Self {
-        Self {
-            slots: Slots::new(),
-            turn: Turn::default(),
-            latency: Latency::new(),
-            place: Place::nowhere(),
-            last_pick: AtomicU64::new(0),
-            sent: AtomicU64::new(0),
-            received: AtomicU64::new(0),
-            tally: Box::new(Tally::new()),
-        }
-    }
-
-    /// Adds one outcome to the totals.
-    #[inline]
-    fn record(&self, outcome: &Outcome) {
-        match self.tally.failures(outcome.kind) {
-            None => self.tally.times.record(outcome.first_byte, outcome.total),
-            Some(counter) => add(counter, 1),
-        }
-        add(&self.sent, outcome.sent);
-        add(&self.received, outcome.received);
     }
 }
 

@@ -2,10 +2,7 @@
 
 use std::ops::Range;
 
-use crate::snapshot::Member;
-
-/// For each member the weights up to and including its own, within its tier. One that takes nothing new
-/// counts as weight 0 and is never drawn.
+/// For each member the weights up to and including its own, within its tier. Weight 0 is never drawn.
 #[derive(Debug)]
 pub(crate) struct Shares {
     upto: Box<[u64]>,
@@ -13,13 +10,14 @@ pub(crate) struct Shares {
 }
 
 impl Shares {
-    pub(crate) fn new(members: &[Member], primaries: usize) -> Self {
+    /// Shares by these weights, of which the first `primaries` are one tier and the rest the other.
+    pub(crate) fn new(weights: impl Iterator<Item = u16>, primaries: usize) -> Self {
         let mut sum = 0;
-        let upto = members.iter().enumerate().map(|(i, member)| {
+        let upto = weights.enumerate().map(|(i, weight)| {
             if i == primaries {
                 sum = 0;
             }
-            sum += if member.admits() { u64::from(member.weight) } else { 0 };
+            sum += u64::from(weight);
             sum
         });
         Self { upto: upto.collect(), primaries }

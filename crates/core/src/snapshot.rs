@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::home::Home;
+use crate::live::Live;
 use crate::policy::Policy;
 use crate::rank::{Load, Rank, Ranking};
-use crate::server::Live;
 use crate::shares::Shares;
 use crate::slots::Claim;
 use crate::tournament::{Contest, MAX_MEMBERS, Reach, Tournament};
@@ -83,7 +83,7 @@ impl Member {
         self.capacity > 0
     }
 
-    /// Where it stands in its tier with this much in flight; .
+    /// Where it stands in its tier with this much in flight.
     #[inline]
     pub(crate) fn rank(&self, ranking: Ranking, in_flight: u32, now: Time) -> Rank {
         let load = ranking.load(&self.live, (in_flight, self.weight), now);
@@ -107,7 +107,9 @@ impl Snapshot {
         members.sort_by_key(|(member, _)| member.backup);
         let (members, details): (Vec<Member>, Vec<Details>) = members.into_iter().unzip();
         let primaries = members.partition_point(|member| !member.backup);
-        let shares = Shares::new(&members, primaries);
+        // One that takes nothing new is never to be drawn.
+        let weights = members.iter().map(|member| if member.admits() { member.weight } else { 0 });
+        let shares = Shares::new(weights, primaries);
         let indexed = (SCANNED + 1..=MAX_MEMBERS).contains(&members.len());
         let index = policy.ranking().filter(|_| indexed).map(|ranking| Index {
             ranking,

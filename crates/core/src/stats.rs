@@ -1,8 +1,6 @@
 //! What servers and pools have done, as read by metrics, dashboards and tests. Reading writes nothing.
 
-use std::time::Duration;
-
-use crate::histogram::bucket_end;
+use crate::histogram::Distribution;
 use crate::{AdminState, OutcomeKind, ServerId, Time};
 
 /// What one server carries and has done since it was first listed.
@@ -73,54 +71,6 @@ impl ServerStats {
             0 => 0.0,
             finished => self.errors() as f64 / finished as f64,
         }
-    }
-}
-
-/// Durations as counts over buckets, with their exact sum.
-///
-/// Buckets are of microseconds and an eighth wide relative to where they start; from 71 minutes on
-/// everything falls into the last.
-#[derive(Clone, Debug)]
-pub struct Distribution {
-    pub(crate) counts: Box<[u64]>,
-    pub(crate) sum_nanos: u64,
-}
-
-impl Distribution {
-    /// How many durations.
-    pub fn count(&self) -> u64 {
-        self.counts.iter().sum()
-    }
-
-    /// All durations added up, exact to the nanosecond.
-    pub fn sum(&self) -> Duration {
-        Duration::from_nanos(self.sum_nanos)
-    }
-
-    /// The mean, or `None` of none.
-    pub fn mean(&self) -> Option<Duration> {
-        self.sum_nanos.checked_div(self.count()).map(Duration::from_nanos)
-    }
-
-    /// The duration that a share `quantile` (0 to 1) of all did not exceed, rounded up to the end of its
-    /// bucket. `None` of none, or when `quantile` is out of range.
-    pub fn quantile(&self, quantile: f64) -> Option<Duration> {
-        if !(0.0..=1.0).contains(&quantile) {
-            return None;
-        }
-        let wanted = (quantile * self.count() as f64).max(1.0);
-        let mut reached = 0;
-        let bucket = self.counts.iter().position(|&count| {
-            reached += count;
-            reached as f64 >= wanted
-        });
-        bucket.map(bucket_end)
-    }
-
-    /// The buckets that hold anything, in order: the longest duration each takes, and its count.
-    pub fn buckets(&self) -> impl Iterator<Item = (Duration, u64)> + '_ {
-        let all = self.counts.iter().enumerate();
-        all.filter(|&(_, &count)| count > 0).map(|(bucket, &count)| (bucket_end(bucket), count))
     }
 }
 

@@ -41,12 +41,20 @@ fn after_scheme(target: &[u8]) -> Option<&[u8]> {
 
 /// A host, perhaps with a port. No user information: it has no business in a request.
 pub(crate) fn valid_authority(authority: &[u8]) -> bool {
+    let name = authority.iter().position(|byte| !NAME_BYTES[*byte as usize]).unwrap_or(authority.len());
+    match &authority[name..] {
+        [] => name > 0,
+        [b':', port @ ..] => name > 0 && valid_port(port),
+        [b'[', ..] if name == 0 => valid_address(authority),
+        _ => false,
+    }
+}
+
+fn valid_address(authority: &[u8]) -> bool {
     let (host, port) = split_port(authority);
-    let host_valid = match host.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]")) {
-        Some(address) => std::str::from_utf8(address).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok()),
-        None => !host.is_empty() && host.iter().all(|byte| NAME_BYTES[*byte as usize]),
-    };
-    host_valid && port.is_none_or(valid_port)
+    let address = host.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]"));
+    let address = address.and_then(|address| std::str::from_utf8(address).ok());
+    address.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()) && port.is_none_or(valid_port)
 }
 
 fn split_port(authority: &[u8]) -> (&[u8], Option<&[u8]>) {
