@@ -8,13 +8,11 @@ mod kit;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use kit::Plane;
-use plimsoll_config::Config;
+use kit::{Plane, Rules};
 
 /// Allocations of all threads that are not the test's own.
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
@@ -92,28 +90,20 @@ fn exclude_this_thread() {
     EXCLUDED.set(true);
 }
 
-/// Reads whole requests and answers them, on as many connections as come.
-fn serve(listener: TcpListener) {
-    thread::spawn(move || {
-        exclude_this_thread();
-        for stream in listener.incoming() {
-            let Ok(mut stream) = stream else { return };
-            thread::spawn(move || {
-                exclude_this_thread();
-                let (mut bytes, mut length) = ([0; 4096], 0);
-                while let Ok(count @ 1..) = stream.read(&mut bytes[length..]) {
-                    length += count;
-                    let end = if bytes.starts_with(b"POST") { BODY } else { b"\r\n\r\n" };
-                    if bytes[..length].ends_with(end) {
-                        length = 0;
-                        if stream.write_all(ANSWER).is_err() {
-                            return;
-                        }
-                    }
-                }
-            });
+/// Reads whole requests and answers them.
+fn serve(mut stream: TcpStream) {
+    exclude_this_thread();
+    let (mut bytes, mut length) = ([0; 4096], 0);
+    while let Ok(count @ 1..) = stream.read(&mut bytes[length..]) {
+        length += count;
+        let end = if bytes.starts_with(b"POST") { BODY } else { b"\r\n\r\n" };
+        if bytes[..length].ends_with(end) {
+            length = 0;
+            if stream.write_all(ANSWER).is_err() {
+                return;
+            }
         }
-    });
+    }
 }
 
 struct Client {
@@ -160,10 +150,7 @@ fn allocations(client: &mut Client, requests: &[&[u8]]) -> u64 {
 #[test]
 fn a_warm_small_request_allocates_nothing() {
     exclude_this_thread();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let server = listener.local_addr().unwrap();
-    serve(listener);
-    let plane = Plane::start(&Config::quick("127.0.0.1:0", &[server.to_string()]).unwrap());
+    let plane = Plane::start(&[kit::serve(serve)], &Rules::default());
     let mut client = Client::connect(plane.address);
     for request in [GET, POST].iter().cycle().take(WARM_UP) {
         client.ask(request);
