@@ -4,6 +4,7 @@ use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use socket2::{Domain, SockRef, Socket, Type};
 
@@ -48,10 +49,57 @@ fn kernel_takes() -> usize {
     taken
 }
 
-/// How far around [`kernel_takes`] the lengths of bodies are tried, in steps: one of them fills the kernel and leaves
-/// its last piece with the program.
-const STEP: usize = 16 * 1024;
-const STEPS: usize = 16;
+/// Bytes that the kernel holds of the connections that are open from port `from` to port `to`: sent and not yet
+/// acknowledged, received and not yet read. `None` stands for any port.
+fn queued(from: Option<u16>, to: Option<u16>) -> (usize, usize) {
+    const ESTABLISHED: &str = "01";
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let port = |address: &str| u16::from_str_radix(address.rsplit(':').next().unwrap(), 16).unwrap();
+    let length = |text: &str| usize::from_str_radix(text, 16).unwrap();
+    table.lines().skip(1).fold((0, 0), |(sent, received), line| {
+        let columns: Vec<_> = line.split_whitespace().collect();
+        let [_, local, remote, state, queues, ..] = columns[..] else { return (sent, received) };
+        let matches = |wanted: Option<u16>, address| wanted.is_none_or(|wanted| wanted == port(address));
+        if state != ESTABLISHED || !matches(from, local) || !matches(to, remote) {
+            return (sent, received);
+        }
+        let (unacknowledged, unread) = queues.split_once(':').unwrap();
+        (sent + length(unacknowledged), received + length(unread))
+    })
+}
+
+/// Where the bytes of a body are, once they have stopped moving.
+struct Standstill {
+    /// Not yet read by the program.
+    before: usize,
+    /// Written by the program, not read by the server.
+    behind: usize,
+}
+
+fn standstill(client: u16, program: u16, server: u16) -> Standstill {
+    let look = || {
+        let (to_program, from_client) = (queued(Some(client), Some(program)).0, queued(Some(program), Some(client)).1);
+        (to_program + from_client, queued(None, Some(server)).0 + queued(Some(server), None).1)
+    };
+    let mut seen = look();
+    until("nothing moves any more", || {
+        std::thread::park_timeout(Duration::from_millis(20));
+        std::mem::replace(&mut seen, look()) == seen
+    });
+    Standstill { before: seen.0, behind: seen.1 }
+}
+
+/// Beyond what the kernel takes: more than a buffer of the program, and no more than the client's side has room for.
+const BEYOND: usize = 1024 * 1024;
+
+/// By how much such a body is made longer for the next.
+const STEP: usize = 1000;
+
+/// So many bodies are tried that had to be in this state: read by the program to the last byte, not yet written.
+const CAUGHT: usize = 3;
+
+/// More than the head and its fields for the server come to.
+const HEAD: usize = 1000;
 
 /// Sends bodies that cannot all be written when the server says `last_words` and resets: whatever that comes to,
 /// the client's connection must not go on with what is left of the body.
@@ -71,13 +119,27 @@ fn nothing_left_becomes_a_request(last_words: &'static str, statuses: &[u16]) {
         talk.end_with_reset();
     });
     let program = Config::to(&[server.address()]).start();
-    let least = kernel_takes() - STEP * STEPS / 2;
-    for step in 0..STEPS {
-        let body = SMUGGLED.repeat((least + step * STEP) / SMUGGLED.len());
+    let (mut short, mut long, mut caught) = (0, kernel_takes() + BEYOND, 0);
+    let mut size = (short + long) / 2;
+    while caught < CAUGHT {
+        assert!(long - short > HEAD, "no body of any length is caught in the program");
+        let body = SMUGGLED.repeat(size / SMUGGLED.len());
         let mut client = program.client();
         let length = body.len();
         client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{body}"));
         until("the server has the connection", || server.open() == 1);
+        let port = client.stream().local_addr().unwrap().port();
+        let Standstill { before, behind } = standstill(port, program.address().port(), server.address().port());
+        if before > 0 {
+            long = size;
+            size = (short + long) / 2;
+        } else if behind + HEAD >= length {
+            short = size;
+            size = (short + long) / 2;
+        } else {
+            caught += 1;
+            size += STEP;
+        }
         released.fetch_add(1, Ordering::SeqCst);
         assert!(statuses.contains(&client.response().status));
         client.finish_sending();
