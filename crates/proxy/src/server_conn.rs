@@ -59,10 +59,19 @@ impl Idle {
     }
 }
 
+/// What is idle of one server.
+#[derive(Default)]
+struct Kept {
+    conns: Vec<Idle>,
+    /// Since the last sweep. The list of a server in use is kept while all its connections are busy, or it would be
+    /// made anew again and again.
+    used: bool,
+}
+
 /// A worker's idle connections, by server. The one used last is used next, so that those not needed age and go.
 #[derive(Default)]
 pub(crate) struct IdleConns {
-    by_server: HashMap<u64, Vec<Idle>, BuildHasherDefault<SerialHasher>>,
+    by_server: HashMap<u64, Kept, BuildHasherDefault<SerialHasher>>,
 }
 
 /// Spreads the serials of servers. We hand them out ourselves, so nobody can choose ones that collide, and the
@@ -93,8 +102,9 @@ impl IdleConns {
     /// `certain` asks the system rather than what was last heard from it: one call more, for requests that
     /// cannot be sent a second time.
     pub(crate) fn take(&mut self, server: &Server, now: Time, certain: bool) -> Option<ServerConn> {
-        let conns = self.by_server.get_mut(&server.serial())?;
-        while let Some(idle) = conns.pop() {
+        let kept = self.by_server.get_mut(&server.serial())?;
+        kept.used = true;
+        while let Some(idle) = kept.conns.pop() {
             if idle.usable(now) && (!certain || is_open(&idle.stream)) {
                 return Some(ServerConn { stream: idle.stream, reused: true });
             }
@@ -107,17 +117,18 @@ impl IdleConns {
         if rule.connections == 0 {
             return;
         }
-        let conns = self.by_server.entry(server.serial()).or_default();
-        if conns.len() < rule.connections {
-            conns.push(Idle { stream: conn.stream, since: now, keep: rule.timeout });
+        let kept = self.by_server.entry(server.serial()).or_default();
+        kept.used = true;
+        if kept.conns.len() < rule.connections {
+            kept.conns.push(Idle { stream: conn.stream, since: now, keep: rule.timeout });
         }
     }
 
     /// Closes what has been idle for too long or was closed by its server.
     pub(crate) fn sweep(&mut self, now: Time) {
-        self.by_server.retain(|_, conns| {
-            conns.retain(|idle| idle.usable(now));
-            !conns.is_empty()
+        self.by_server.retain(|_, kept| {
+            kept.conns.retain(|idle| idle.usable(now));
+            std::mem::take(&mut kept.used) || !kept.conns.is_empty()
         });
     }
 
@@ -194,7 +205,7 @@ mod tests {
             assert_eq!(moved.id(), server.id());
             assert!(idle.take(&moved, at(0), false).is_none());
             idle.sweep(at(99));
-            assert_eq!(idle.by_server.len(), 1);
+            assert_eq!(idle.by_server[&server.serial()].conns.len(), 1);
             idle.sweep(at(100));
             assert!(idle.by_server.is_empty());
             drop(listener);

@@ -120,7 +120,7 @@ fn nothing_left_becomes_a_request(last_words: &'static str, statuses: &[u16]) {
     });
     let program = Config::to(&[server.address()]).start();
     let (mut short, mut long, mut caught) = (0, kernel_takes() + BEYOND, 0);
-    let mut size = (short + long) / 2;
+    let mut size = usize::midpoint(short, long);
     while caught < CAUGHT {
         assert!(long - short > HEAD, "no body of any length is caught in the program");
         let body = SMUGGLED.repeat(size / SMUGGLED.len());
@@ -132,10 +132,10 @@ fn nothing_left_becomes_a_request(last_words: &'static str, statuses: &[u16]) {
         let Standstill { before, behind } = standstill(port, program.address().port(), server.address().port());
         if before > 0 {
             long = size;
-            size = (short + long) / 2;
+            size = usize::midpoint(short, long);
         } else if behind + HEAD >= length {
             short = size;
-            size = (short + long) / 2;
+            size = usize::midpoint(short, long);
         } else {
             caught += 1;
             size += STEP;
