@@ -24,6 +24,9 @@ use crate::worker::{Desk, Worker};
 /// Interim responses to one request; a server that sends more is not answering.
 const MAX_INTERIM: u8 = 16;
 
+/// The largest head of a response, in bytes: twice what browsers take.
+const MAX_RESPONSE_HEAD: usize = 64 * 1024;
+
 /// What an exchange works with.
 pub(crate) struct Parties<'a> {
     pub(crate) worker: &'a Worker,
@@ -276,12 +279,13 @@ impl<'a> Exchange<'a> {
             let bodiless = desk.request.method_kind == MethodKind::Head;
             let parse = |bytes: &[u8]| desk.response.parse(bytes, bodiless);
             let found = self.scan.read(self.from_server.filled(), false, parse);
-            if let Some(length) = found.map_err(Trouble::ServerWrong)? {
-                return Poll::Ready(self.take_head(length));
-            }
-            if self.from_server.is_full() {
+            let found = found.map_err(Trouble::ServerWrong)?;
+            if found.unwrap_or(self.from_server.filled().len()) > MAX_RESPONSE_HEAD {
                 let reason = "the head of the response is too large";
                 return Poll::Ready(Err(Trouble::ServerWrong(Reject::bad(reason))));
+            }
+            if let Some(length) = found {
+                return Poll::Ready(self.take_head(length));
             }
         }
         match ready!(self.poll_from_server(cx)) {
