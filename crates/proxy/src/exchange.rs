@@ -24,7 +24,7 @@ use crate::worker::{Desk, Worker};
 /// Interim responses to one request; a server that sends more is not answering.
 const MAX_INTERIM: u8 = 16;
 
-/// The largest head of a response, in bytes: twice what browsers take.
+/// The largest head of a response, in bytes: far beyond what applications send.
 const MAX_RESPONSE_HEAD: usize = 64 * 1024;
 
 /// What an exchange works with.
