@@ -85,12 +85,16 @@ pub(crate) struct Buffer {
     end: usize,
     size: Size,
     home: Rc<Buffers>,
+    /// Bytes ever read.
+    read: u64,
+    /// Where `read` stood when [`Buffer::holds_earlier`] was first asked.
+    mark: Option<u64>,
 }
 
 impl Buffer {
     /// An empty buffer that will lease its memory from `home`.
     pub(crate) fn new(home: &Rc<Buffers>, size: Size) -> Self {
-        Self { bytes: Box::default(), start: 0, end: 0, size, home: Rc::clone(home) }
+        Self { bytes: Box::default(), start: 0, end: 0, size, home: Rc::clone(home), read: 0, mark: None }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -140,6 +144,12 @@ impl Buffer {
         self.size = Size::Large;
     }
 
+    /// Whether anything is left of what had been read when this was first asked.
+    pub(crate) fn holds_earlier(&mut self) -> bool {
+        let mark = *self.mark.get_or_insert(self.read);
+        self.read - (self.filled().len() as u64) < mark
+    }
+
     fn release_if_empty(&mut self) {
         if self.is_empty() {
             self.release();
@@ -171,6 +181,7 @@ impl Buffer {
         let result = Pin::new(stream).poll_read(cx, &mut unfilled);
         let count = unfilled.filled().len();
         self.end += count;
+        self.read += count as u64;
         self.release_if_empty();
         result.map_ok(|()| count)
     }

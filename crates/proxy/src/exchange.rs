@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use plimsoll_core::{Outcome, OutcomeKind, Permit, Time};
+use socket2::SockRef;
 use tokio::net::TcpStream;
 
 use crate::buffer::{Buffer, LARGE, Size};
@@ -16,6 +17,7 @@ use crate::http1::framing::BodyLength;
 use crate::http1::request::MethodKind;
 use crate::http1::scan::Scan;
 use crate::http1::{Reject, write};
+use crate::patience::{Lost, Patience, Waiting};
 use crate::server_conn::ServerConn;
 use crate::service::Service;
 use crate::timers::Deadline;
@@ -24,7 +26,8 @@ use crate::worker::{Desk, Worker};
 /// Interim responses to one request; a server that sends more is not answering.
 const MAX_INTERIM: u8 = 16;
 
-/// The largest head of a response, in bytes: far beyond what applications send.
+/// The largest head of a response, in bytes: far beyond what servers send, and a bound on what a broken one can make us
+/// collect.
 const MAX_RESPONSE_HEAD: usize = 64 * 1024;
 
 /// What an exchange works with.
@@ -98,14 +101,6 @@ enum Phase {
     Body,
 }
 
-/// What the next event is expected from, and so which timeout runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Waiting {
-    Client,
-    FirstByte,
-    Server,
-}
-
 /// One exchange on one connection to a server.
 pub(crate) struct Exchange<'a> {
     parties: Parties<'a>,
@@ -124,7 +119,20 @@ pub(crate) struct Exchange<'a> {
     keep_client: bool,
     first_byte: Duration,
     received: u64,
-    waiting: Option<(Waiting, u64)>,
+    patience: Patience,
+}
+
+/// What an exchange leaves behind that ended in a change of protocols.
+pub(crate) struct Upgraded {
+    pub(crate) permit: Permit,
+    pub(crate) server: ServerConn,
+    /// What the server has already sent of the new protocol.
+    pub(crate) from_server: Buffer,
+    /// From the pick to the server's answer.
+    pub(crate) first_byte: Duration,
+    /// Bytes of the exchange itself, without what is in `from_server`.
+    pub(crate) sent: u64,
+    pub(crate) received: u64,
 }
 
 impl<'a> Exchange<'a> {
@@ -152,7 +160,7 @@ impl<'a> Exchange<'a> {
             keep_client: false,
             first_byte: Duration::ZERO,
             received: 0,
-            waiting: None,
+            patience: Patience::new(),
         }
     }
 
@@ -175,11 +183,6 @@ impl<'a> Exchange<'a> {
         self.phase != Phase::Head && self.receiving.written > 0
     }
 
-    /// The client tells the end of the response from the end of the connection only.
-    pub(crate) fn ends_with_connection(&self) -> bool {
-        self.phase == Phase::Body && self.answering() && self.parties.desk.response_framing == BodyLength::UntilClose
-    }
-
     /// All of the request has been read from the client, and none of it is left in the buffer to be taken for the
     /// next one.
     pub(crate) fn request_read(&self) -> bool {
@@ -188,12 +191,17 @@ impl<'a> Exchange<'a> {
 
     /// Gives up: the permit ends so, and the server's connection is closed.
     pub(crate) fn give_up(mut self, trouble: &Trouble) {
+        if !self.answering() {
+            self.reset_on_close(false);
+        }
         self.finish(trouble.outcome(), self.parties.worker.now());
     }
 
-    /// Hands over what a tunnel needs: the permit, the server's connection and what it has already sent.
-    pub(crate) fn into_tunnel(self) -> Option<(Permit, ServerConn, Buffer)> {
-        Some((self.permit?, self.server?, self.from_server))
+    /// Hands over what a tunnel needs.
+    pub(crate) fn into_tunnel(self) -> Option<Upgraded> {
+        let received = self.received - self.from_server.filled().len() as u64;
+        let (from_server, first_byte, sent) = (self.from_server, self.first_byte, self.sending.written);
+        Some(Upgraded { permit: self.permit?, server: self.server?, from_server, first_byte, sent, received })
     }
 
     /// Takes the permit back, to try another connection.
@@ -252,6 +260,7 @@ impl<'a> Exchange<'a> {
     }
 
     fn end(&self) -> End {
+        self.reset_on_close(false);
         if self.server.is_some() && self.parties.desk.response.status == 101 {
             return End::Upgraded;
         }
@@ -279,12 +288,12 @@ impl<'a> Exchange<'a> {
             let bodiless = desk.request.method_kind == MethodKind::Head;
             let parse = |bytes: &[u8]| desk.response.parse(bytes, bodiless);
             let found = self.scan.read(self.from_server.filled(), false, parse);
-            let found = found.map_err(Trouble::ServerWrong)?;
-            if found.unwrap_or(self.from_server.filled().len()) > MAX_RESPONSE_HEAD {
+            let length = found.map_err(Trouble::ServerWrong)?;
+            if length.unwrap_or(self.from_server.filled().len()) > MAX_RESPONSE_HEAD {
                 let reason = "the head of the response is too large";
                 return Poll::Ready(Err(Trouble::ServerWrong(Reject::bad(reason))));
             }
-            if let Some(length) = found {
+            if let Some(length) = length {
                 return Poll::Ready(self.take_head(length));
             }
         }
@@ -334,15 +343,17 @@ impl<'a> Exchange<'a> {
         let now = self.parties.worker.now();
         self.first_byte = self.since_pick(now);
         let request_read = self.sent && self.request_read();
-        let Parties { desk, worker, .. } = &mut self.parties;
+        let Parties { desk, worker, input, .. } = &mut self.parties;
         let Desk { request, response, response_framing, to_client, .. } = &mut **desk;
         *response_framing = match response.body {
             BodyLength::Chunked | BodyLength::UntilClose if request.minor_version == 0 => BodyLength::UntilClose,
             BodyLength::UntilClose => BodyLength::Chunked,
             other => other,
         };
-        self.keep_client =
-            request.persistent && request_read && *response_framing != BodyLength::UntilClose && !worker.stopping();
+        self.keep_client = request.persistent
+            && request_read
+            && *response_framing != BodyLength::UntilClose
+            && (!worker.stopping() || input.holds_earlier());
         let connection = match (response.status, self.keep_client, request.minor_version) {
             (101, ..) => "upgrade",
             (_, false, _) => "close",
@@ -358,6 +369,7 @@ impl<'a> Exchange<'a> {
         }
         self.from_server.consume(length);
         self.phase = Phase::Body;
+        self.reset_on_close(true);
         self.receiving.stage(&mut self.from_server).map_err(Trouble::ServerWrong)?;
         if self.receiving.source_ended() && self.parties.desk.response.status != 101 {
             self.settle(now);
@@ -413,37 +425,35 @@ impl<'a> Exchange<'a> {
         self.permit.as_ref().map_or(Duration::ZERO, |permit| now.saturating_since(permit.picked_at()))
     }
 
-    /// Moves the deadline on when something moved, and asks whether it has passed.
-    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Result<End, Trouble>> {
-        let Parties { worker, service, deadline, .. } = &self.parties;
-        let waiting = self.waiting_for();
-        let moved = self.sending.written + self.receiving.written + self.received + self.body_received;
-        if self.waiting != Some((waiting, moved)) {
-            let now = match (self.waiting, &self.permit) {
-                // The first wait begins where the pick was: reading the clock again would tell nothing new.
-                (None, Some(permit)) => permit.picked_at(),
-                _ => worker.now(),
-            };
-            let timeouts = &service.pool_rules.timeouts;
-            deadline.set(
-                now + match waiting {
-                    Waiting::Client => service.listener.timeouts.body,
-                    Waiting::FirstByte => timeouts.first_byte,
-                    Waiting::Server => timeouts.idle,
-                },
-            );
-            self.waiting = Some((waiting, moved));
+    /// Where the client tells the end of the response from the end of the connection only: whether a close is to be a
+    /// reset, so that whatever ends us before the response is whole (a broken server, a panic, the end of a stop's
+    /// patience), the client never takes the part it has for the whole.
+    fn reset_on_close(&self, reset: bool) {
+        if self.phase == Phase::Body && self.parties.desk.response_framing == BodyLength::UntilClose {
+            // Where this fails the connection is gone already.
+            let _ = SockRef::from(&*self.parties.client).set_linger(reset.then_some(Duration::ZERO));
         }
-        ready!(deadline.poll(cx));
-        Poll::Ready(Err(if waiting == Waiting::Client { Trouble::ClientSlow } else { Trouble::ServerSlow }))
+    }
+
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Result<End, Trouble>> {
+        let moved = self.sending.written + self.receiving.written + self.received + self.body_received;
+        let seen = (self.waiting_for(), moved);
+        let Parties { worker, service, deadline, client, .. } = &self.parties;
+        let lost = ready!(self.patience.poll(seen, deadline, (*worker, *service, &**client), cx));
+        Poll::Ready(Err(match lost {
+            Lost::ClientLeft => Trouble::ClientLeft,
+            Lost::ClientSlow => Trouble::ClientSlow,
+            Lost::ServerSlow => Trouble::ServerSlow,
+        }))
     }
 
     fn waiting_for(&self) -> Waiting {
         match self.phase {
-            Phase::Head if self.sent => Waiting::FirstByte,
-            Phase::Head if self.sending.flushed() => Waiting::Client,
             Phase::Interim => Waiting::Client,
             Phase::Body if !self.receiving.flushed() => Waiting::Client,
+            // Whatever the server says meanwhile, it is the client that keeps the request from going on.
+            Phase::Head | Phase::Body if !self.sent && self.sending.flushed() => Waiting::Client,
+            Phase::Head if self.sent => Waiting::FirstByte,
             Phase::Head | Phase::Body => Waiting::Server,
         }
     }

@@ -14,6 +14,7 @@ mod exchange;
 mod flow;
 mod http1;
 mod listener;
+mod patience;
 mod proxy;
 mod serve;
 mod server_conn;

@@ -69,8 +69,9 @@ pub(crate) fn accept(
     mut stop: watch::Receiver<Option<Duration>>,
 ) -> io::Result<impl Future<Output = ()>> {
     let listener = TcpListener::from_std(bound.socket)?;
-    let place = Place { port: listener.local_addr()?.port(), service: bound.service, worker };
+    let place = Rc::new(Place { port: listener.local_addr()?.port(), service: bound.service, worker });
     Ok(async move {
+        let mut waiting = None;
         {
             let stopped = stop.wait_for(Option::is_some);
             tokio::pin!(stopped);
@@ -78,11 +79,15 @@ pub(crate) fn accept(
                 tokio::select! {
                     biased;
                     _ = &mut stopped => break,
-                    Some((client, room)) = accept_one(&listener, &place.service.room) => {
-                        spawn(client, room, &place);
+                    Some((client, room)) = accept_one(&listener, &place.service.room, &mut waiting) => {
+                        let connection = place.connection(client, room);
+                        tokio::task::spawn_local(serve::serve(connection));
                     }
                 }
             }
+        }
+        if let Some(client) = waiting {
+            serve_when_there_is_room(client, &place);
         }
         accept_waiting(listener, &place);
     })
@@ -90,14 +95,15 @@ pub(crate) fn accept(
 
 /// Serves what waits in the kernel's queue when the stop comes. The queue itself is asked: the runtime hears of a
 /// connection only when it next looks at events, and the socket would be closed before that.
-fn accept_waiting(listener: TcpListener, place: &Place) {
+fn accept_waiting(listener: TcpListener, place: &Rc<Place>) {
     let Ok(listener) = listener.into_std() else { return };
-    while let Ok(room) = Arc::clone(&place.service.room).try_acquire_owned() {
+    // No more than the queue holds, or a flood of new ones would keep us here.
+    for _ in 0..BACKLOG {
         match listener.accept() {
             Ok((stream, address)) => {
                 let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
                 if let Ok(stream) = stream {
-                    spawn((stream, address), room, place);
+                    serve_when_there_is_room((stream, address), place);
                 }
             }
             Err(error) if is_connection_error(&error) => {}
@@ -106,22 +112,39 @@ fn accept_waiting(listener: TcpListener, place: &Place) {
     }
 }
 
-type Accepted = ((TcpStream, SocketAddr), OwnedSemaphorePermit);
+type Client = (TcpStream, SocketAddr);
 
 /// Waits for a connection, then for room to serve it; those behind it stay with the kernel meanwhile.
 ///
 /// In this order, because the room is for all workers: one that waited for a client with room in its hands would
-/// keep it from the clients of another.
-async fn accept_one(listener: &TcpListener, room: &Arc<Semaphore>) -> Option<Accepted> {
-    let client = loop {
+/// keep it from the clients of another. A client that waits for room stays in `waiting` when this is cancelled.
+async fn accept_one(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+    waiting: &mut Option<Client>,
+) -> Option<(Client, OwnedSemaphorePermit)> {
+    while waiting.is_none() {
         match listener.accept().await {
-            Ok(client) => break client,
+            Ok(client) => *waiting = Some(client),
             Err(error) if is_connection_error(&error) => {}
             Err(_) => tokio::time::sleep(EXHAUSTED_PAUSE).await,
         }
-    };
+    }
     let room = Arc::clone(room).acquire_owned().await.ok()?;
-    Some((client, room))
+    Some((waiting.take()?, room))
+}
+
+/// For the time of a stop, when nothing is accepted any more: a client that was is served if others make room for it
+/// while they are waited for. It counts from now on, so that the stop waits for it too.
+fn serve_when_there_is_room(client: Client, place: &Rc<Place>) {
+    let (place, count) = (Rc::clone(place), place.worker.client());
+    tokio::task::spawn_local(async move {
+        if let Ok(room) = Arc::clone(&place.service.room).acquire_owned().await {
+            let connection = place.connection(client, room);
+            drop(count);
+            serve::serve(connection).await;
+        }
+    });
 }
 
 /// The client gave up before it was accepted; the next one may be fine.
@@ -137,18 +160,19 @@ struct Place {
     worker: Rc<Worker>,
 }
 
-fn spawn((stream, address): (TcpStream, SocketAddr), room: OwnedSemaphorePermit, place: &Place) {
-    let connection = serve::Connection {
-        stream,
-        address,
-        port: place.port,
-        deadline: place.worker.timers.deadline(),
-        service: Arc::clone(&place.service),
-        count: place.worker.client(),
-        worker: Rc::clone(&place.worker),
-        room,
-    };
-    tokio::task::spawn_local(serve::serve(connection));
+impl Place {
+    fn connection(&self, (stream, address): Client, room: OwnedSemaphorePermit) -> serve::Connection {
+        serve::Connection {
+            stream,
+            address,
+            port: self.port,
+            deadline: self.worker.timers.deadline(),
+            service: Arc::clone(&self.service),
+            count: self.worker.client(),
+            worker: Rc::clone(&self.worker),
+            room,
+        }
+    }
 }
 
 #[cfg(test)]

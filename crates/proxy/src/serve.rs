@@ -4,10 +4,11 @@
 //! of that is dropped, and what stays is a small task that waits for the next byte.
 
 use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use plimsoll_config::BareLf;
@@ -17,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::buffer::{Buffer, Size};
-use crate::exchange::{End, Exchange, Parties, Trouble, client_left};
+use crate::exchange::{End, Exchange, Parties, Trouble, Upgraded, client_left};
 use crate::http1::Reject;
 use crate::http1::answer::Answer;
 use crate::http1::forwarding::ClientFacts;
@@ -133,8 +134,6 @@ enum Next {
     /// The connection is good for another request.
     Request,
     Close,
-    /// The client would take the end of the connection for the end of the response.
-    Reset,
     /// The client has yet to read our answer, and may still be sending.
     Linger,
     /// The client gets an answer of our own.
@@ -171,11 +170,6 @@ impl<'a> Busy<'a> {
                 Next::Request => {}
                 Next::Linger => {
                     Box::pin(self.linger()).await;
-                    return After::Close;
-                }
-                Next::Reset => {
-                    // Where this fails the connection is gone already.
-                    let _ = self.connection.stream.set_zero_linger();
                     return After::Close;
                 }
                 Next::Close | Next::Answer { .. } => return After::Close,
@@ -312,8 +306,8 @@ impl<'a> Busy<'a> {
                     return if read && self.all_read() { Next::Close } else { Next::Linger };
                 }
                 Ok(End::Upgraded) => {
-                    if let Some((permit, server, from_server)) = exchange.into_tunnel() {
-                        Box::pin(self.tunnel(permit, server, from_server, service)).await;
+                    if let Some(upgraded) = exchange.into_tunnel() {
+                        Box::pin(self.tunnel(upgraded, service)).await;
                     }
                     return Next::Close;
                 }
@@ -323,11 +317,9 @@ impl<'a> Busy<'a> {
                 },
                 Err(trouble) => {
                     let answered = exchange.answering();
-                    let truncated = exchange.ends_with_connection();
                     let read = exchange.request_read() && !matches!(trouble, Trouble::ClientWrong(_));
                     exchange.give_up(&trouble);
                     return match trouble.answer() {
-                        _ if truncated => Next::Reset,
                         Some(reject) if !answered => Next::Answer { reject, unread: !read },
                         _ => Next::Close,
                     };
@@ -339,8 +331,9 @@ impl<'a> Busy<'a> {
     /// The client has sent nothing that is not read: closing will not reset the connection and so cut off what is
     /// still on its way to the client.
     fn all_read(&self) -> bool {
-        let mut cx = Context::from_waker(Waker::noop());
-        self.input.is_empty() && self.connection.stream.poll_read_ready(&mut cx).is_pending()
+        // Not `poll_read_ready`: to a task that has used up its turn that says "pending" whatever was heard.
+        let more = self.connection.stream.try_read(&mut [0]);
+        self.input.is_empty() && more.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// Opens a connection to the server of `permit`; `None` in the error when the client has left meanwhile.
@@ -349,6 +342,8 @@ impl<'a> Busy<'a> {
         tokio::pin!(connecting);
         poll_fn(|cx: &mut Context<'_>| {
             if let Poll::Ready(result) = connecting.as_mut().poll(cx) {
+                // What is waited for now begins now, however long this took.
+                self.connection.worker.now();
                 return Poll::Ready(result.map_err(Some));
             }
             if client_left(&mut self.connection.stream, &mut self.input, cx) {
@@ -387,9 +382,10 @@ impl<'a> Busy<'a> {
 
     /// Gives an answer of our own to the request on `desk`, or to whatever it was that could not be parsed.
     async fn answer(&mut self, reject: Reject, desk: Option<&Desk>, unread: bool) -> Next {
-        let Connection { stream, worker, service, .. } = &mut *self.connection;
+        let Self { connection, input, .. } = self;
+        let Connection { stream, worker, service, .. } = &mut **connection;
         let persistent = desk.is_some_and(|desk| desk.request.persistent && desk.request.minor_version >= 1);
-        let close = unread || !persistent || worker.stopping();
+        let close = unread || !persistent || (worker.stopping() && !input.holds_earlier());
         let answer = Answer {
             status: reject.status,
             reason: reject.reason,
@@ -407,14 +403,16 @@ impl<'a> Busy<'a> {
         }
     }
 
-    async fn tunnel(&mut self, permit: Permit, mut server: ServerConn, mut from_server: Buffer, service: &Service) {
+    async fn tunnel(&mut self, upgraded: Upgraded, service: &Service) {
+        let Upgraded { permit, mut server, mut from_server, first_byte, sent, received } = upgraded;
         let Connection { stream, deadline, worker, .. } = &mut *self.connection;
         let idle = service.pool_rules.timeouts.tunnel;
         let ends = tunnel::Ends { stream, from: &mut self.input };
         let server_ends = tunnel::Ends { stream: &mut server.stream, from: &mut from_server };
         let moved = tunnel::Tunnel::new(ends, server_ends).run(deadline, worker, idle).await;
         let total = worker.now().saturating_since(permit.picked_at());
-        permit.finish(Outcome::success(total, total).with_bytes(moved.to_server, moved.to_client));
+        permit
+            .finish(Outcome::success(first_byte, total).with_bytes(sent + moved.to_server, received + moved.to_client));
     }
 
     /// Tells the client that no more comes, and reads on for a while so that it gets to see the answer.

@@ -5,7 +5,6 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
-use std::task::{Context, Waker};
 use std::time::Duration;
 
 use plimsoll_config::KeepAlive;
@@ -131,8 +130,8 @@ impl IdleConns {
 /// Nothing has come from the server, as far as the runtime has heard: neither its end of the connection nor bytes
 /// that nobody asked for.
 fn is_quiet(stream: &TcpStream) -> bool {
-    let mut cx = Context::from_waker(Waker::noop());
-    stream.poll_read_ready(&mut cx).is_pending() || would_block(&stream.try_read(&mut [0]))
+    // Not `poll_read_ready`: to a task that has used up its turn that says "pending" whatever was heard.
+    would_block(&stream.try_read(&mut [0]))
 }
 
 /// The same, as far as the system has.
@@ -142,4 +141,98 @@ fn is_open(stream: &TcpStream) -> bool {
 
 fn would_block(read: &io::Result<usize>) -> bool {
     read.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::io::Write;
+    use std::net::TcpListener;
+    use std::num::NonZeroU32;
+
+    use plimsoll_core::{Ask, Pool, PoolSpec, ServerSpec};
+    use tokio::runtime::Builder;
+
+    use super::*;
+
+    fn at(millis: u64) -> Time {
+        Time::from_nanos(millis * 1_000_000)
+    }
+
+    /// A pool of one server, and the listener that is the server.
+    fn pool() -> (TcpListener, Pool) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let pool = Pool::new("app", PoolSpec::default(), at(0));
+        list(&pool, &listener);
+        (listener, pool)
+    }
+
+    fn list(pool: &Pool, listener: &TcpListener) {
+        let server = ServerSpec::new("one", listener.local_addr().unwrap()).with_max_connections(NonZeroU32::MIN);
+        pool.apply(PoolSpec { servers: vec![server], ..PoolSpec::default() }, at(0));
+    }
+
+    fn rule() -> KeepAlive {
+        KeepAlive { connections: 2, timeout: Duration::from_millis(100) }
+    }
+
+    fn run(test: impl Future<Output = ()>) {
+        Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
+    }
+
+    #[test]
+    fn connections_of_a_server_that_moved_or_left_are_not_used_and_age_out() {
+        run(async {
+            let (listener, pool) = pool();
+            let server = pool.pick(&Ask { now: at(0), random: 0 }).unwrap().server().clone();
+            let mut idle = IdleConns::default();
+            let conn = connect(&server, Duration::from_secs(30)).await.unwrap();
+            idle.put(&server, conn, at(0), &rule());
+            let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
+            list(&pool, &elsewhere);
+            let moved = pool.pick(&Ask { now: at(0), random: 0 }).unwrap().server().clone();
+            assert_eq!(moved.id(), server.id());
+            assert!(idle.take(&moved, at(0), false).is_none());
+            idle.sweep(at(99));
+            assert_eq!(idle.by_server.len(), 1);
+            idle.sweep(at(100));
+            assert!(idle.by_server.is_empty());
+            drop(listener);
+        });
+    }
+
+    #[test]
+    fn no_more_are_kept_than_may_be() {
+        run(async {
+            let (_listener, pool) = pool();
+            let server = pool.pick(&Ask { now: at(0), random: 0 }).unwrap().server().clone();
+            let mut idle = IdleConns::default();
+            for _ in 0..5 {
+                let conn = connect(&server, Duration::from_secs(30)).await.unwrap();
+                idle.put(&server, conn, at(0), &rule());
+            }
+            assert!((0..2).all(|_| idle.take(&server, at(99), false).is_some()));
+            assert!(idle.take(&server, at(99), false).is_none());
+        });
+    }
+
+    #[test]
+    fn a_task_that_has_had_its_turn_still_sees_what_a_server_said_unasked() {
+        run(async {
+            let (listener, pool) = pool();
+            let server = pool.pick(&Ask { now: at(0), random: 0 }).unwrap().server().clone();
+            let conn = connect(&server, Duration::from_secs(30)).await.unwrap();
+            assert!(is_quiet(&conn.stream));
+            listener.accept().unwrap().0.write_all(b"unasked").unwrap();
+            conn.stream.readable().await.unwrap();
+            // The runtime lets a task go on only so often before it says "pending" to everything.
+            let mut turns = std::pin::pin!(async {
+                loop {
+                    tokio::task::consume_budget().await;
+                }
+            });
+            assert!(turns.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())).is_pending());
+            assert!(!is_quiet(&conn.stream));
+        });
+    }
 }

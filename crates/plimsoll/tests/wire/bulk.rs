@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use crate::kit::{Config, PATIENCE, Program, Server, Talk, field};
+use crate::kit::{Config, Gate, PATIENCE, Program, Server, Talk, field};
 
 const SIZE: usize = 100_000_000;
 
@@ -31,9 +31,13 @@ impl Content {
         &self.0[from..(from + most).min(self.0.len())]
     }
 
-    fn send(&self, to: &mut impl Write, chunked: bool) -> std::io::Result<()> {
-        let mut position = 0;
+    /// Sends a body, the last piece once `may_end` has returned.
+    fn send(&self, to: &mut impl Write, chunked: bool, may_end: impl FnOnce()) -> std::io::Result<()> {
+        let (mut position, mut may_end) = (0, Some(may_end));
         while position < SIZE {
+            if SIZE - position <= PIECE {
+                may_end.take().into_iter().for_each(|may_end| may_end());
+            }
             let piece = self.at(position, PIECE.min(SIZE - position));
             if chunked {
                 write!(to, "{:x}\r\n", piece.len())?;
@@ -101,15 +105,19 @@ fn serve(content: &Content, talk: &mut Talk) {
     let mut to = talk.stream();
     let mut from = BufReader::with_capacity(PIECE, talk.stream());
     while let Some(head) = read_head(&mut from) {
-        let chunked = head.contains("chunked");
+        let (chunked, up) = (head.contains("chunked"), head.starts_with("POST"));
+        let received = Gate::default();
         let body = std::thread::scope(|scope| {
             let down = head.contains("down").then(|| {
+                let received = received.clone();
                 scope.spawn(move || {
                     write!(to, "HTTP/1.1 200 OK\r\n{}\r\n\r\n", framing(chunked)).unwrap();
-                    content.send(&mut to, chunked).unwrap();
+                    // An answer that is whole before the request is ends the exchange.
+                    content.send(&mut to, chunked, || received.pass()).unwrap();
                 })
             });
-            let body = if head.starts_with("POST") { content.receive(&mut from, &head) } else { 0 };
+            let body = if up { content.receive(&mut from, &head) } else { 0 };
+            received.open();
             (body, down.is_some())
         });
         if let (received, false) = body {
@@ -132,7 +140,7 @@ fn move_bodies(program: &Program, content: &Content, target: &str, chunked: bool
             let (method, fields) = if up { ("POST", framing(chunked)) } else { ("GET", "X: y".into()) };
             write!(to, "{method} {target}{wanted} HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n").unwrap();
             if up {
-                content.send(&mut to, chunked).unwrap();
+                content.send(&mut to, chunked, || {}).unwrap();
             }
         });
         let mut from = BufReader::with_capacity(PIECE, &stream);

@@ -23,7 +23,6 @@ pub(crate) struct RequestHead {
     pub(crate) persistent: bool,
     /// The client asks to speak another protocol (RFC 9110, section 7.8).
     pub(crate) upgrade: bool,
-    pub(crate) expects_continue: bool,
 }
 
 /// What matters about a method.
@@ -97,9 +96,8 @@ impl RequestHead {
     fn read_fields(&mut self, head: &[u8]) -> Result<(), Reject> {
         let mut framing = Framing::default();
         let mut connection = ConnectionOptions::default();
-        let mut upgrade = false;
+        let (mut upgrade, mut h2c) = (false, false);
         self.host = None;
-        self.expects_continue = false;
         for field in &self.fields {
             let value = field.value.slice(head);
             match field.kind {
@@ -108,15 +106,18 @@ impl RequestHead {
                 Kind::ContentLength => framing.add_content_length(value)?,
                 Kind::TransferEncoding => framing.add_transfer_encoding(value)?,
                 Kind::Connection => connection.add(value),
-                Kind::Expect => self.expects_continue |= value.eq_ignore_ascii_case(b"100-continue"),
-                // A server that takes h2c up would speak past the balancer, out of sight of its rules.
-                Kind::Upgrade => upgrade |= !fields::list(value).any(|token| token.eq_ignore_ascii_case(b"h2c")),
+                Kind::Upgrade => {
+                    upgrade = true;
+                    h2c |= fields::list(value).any(is_h2c);
+                }
                 _ => {}
             }
         }
         self.body = framing.request_body(self.minor_version)?;
         self.persistent = connection.persistent(self.minor_version);
-        self.upgrade = upgrade && connection.upgrade && self.minor_version >= 1 && self.body == BodyLength::None;
+        // A server that takes h2c up would speak past the balancer, out of sight of its rules.
+        self.upgrade =
+            upgrade && !h2c && connection.upgrade && self.minor_version >= 1 && self.body == BodyLength::None;
         self.check_host(head)?;
         fields::remove_named(head, connection, &mut self.fields)
     }
@@ -135,6 +136,11 @@ impl RequestHead {
         }
         Ok(())
     }
+}
+
+/// HTTP/2 without TLS, as a protocol to switch to; a version may follow its name.
+fn is_h2c(protocol: &[u8]) -> bool {
+    protocol.split(|byte| *byte == b'/').next().is_some_and(|name| name.trim_ascii().eq_ignore_ascii_case(b"h2c"))
 }
 
 /// The parser stops at the version of anything that is not HTTP/1.0 or HTTP/1.1; a line without any version is
@@ -178,7 +184,7 @@ mod tests {
         assert_eq!((text(request.method), text(request.target.path)), ("GET", "/x?y=1"));
         assert_eq!(text(request.host.unwrap()), "a.example");
         assert_eq!(request.body, BodyLength::None);
-        assert!(request.persistent && !request.upgrade && !request.expects_continue);
+        assert!(request.persistent && !request.upgrade);
         assert!(request.method_kind.idempotent());
     }
 
@@ -231,7 +237,9 @@ mod tests {
                 .upgrade
         };
         assert!(upgrade("websocket"));
-        assert!(!upgrade("h2c"));
+        for to in ["h2c", "websocket, H2C", "h2c/2", "websocket\r\nUpgrade: h2c", "h2c\r\nUpgrade: websocket"] {
+            assert!(!upgrade(to), "{to:?}");
+        }
     }
 
     #[test]

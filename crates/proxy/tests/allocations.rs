@@ -1,0 +1,167 @@
+//! A warm small request allocates nothing: neither the worker that serves it nor any thread it could hand work to.
+
+// A global allocator is unsafe to write, and nothing else can count.
+#![allow(unsafe_code)]
+
+mod kit;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use kit::{Plane, Rules};
+
+/// Allocations of all threads that are not the test's own.
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    /// This thread belongs to the test. Made without an allocation and never dropped, so that the allocator may ask.
+    static EXCLUDED: Cell<bool> = const { Cell::new(false) };
+}
+
+struct Counting;
+
+impl Counting {
+    fn count() {
+        // A thread without its locals is at its end, and not a worker's: those outlive what is counted.
+        if !EXCLUDED.try_with(Cell::get).unwrap_or(true) {
+            ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+// SAFETY: every call goes to the system's allocator as it came; counting allocates nothing and cannot panic.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        Self::count();
+        // SAFETY: the caller keeps the contract of `alloc`, which is the same.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        Self::count();
+        // SAFETY: the caller keeps the contract of `alloc_zeroed`, which is the same.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        Self::count();
+        // SAFETY: the caller keeps the contract of `realloc`, which is the same, and all memory is the system's.
+        unsafe { System.realloc(memory, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps the contract of `dealloc`, which is the same, and all memory is the system's.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Requests before any is counted: tables have grown by then, and each kind of message was seen.
+const WARM_UP: usize = 500;
+
+/// Requests counted.
+const COUNTED: usize = 1000;
+
+/// A connection that was quiet for longer gives its state back after a while, so what comes next is not warm. Half
+/// the time after which it does.
+const QUIET: Duration = Duration::from_millis(50);
+
+const GET: &[u8] =
+    b"GET /articles/42?page=3 HTTP/1.1\r\nHost: www.example.com\r\nUser-Agent: Mozilla/5.0 (X11; Linux)\r\n\
+    Accept: text/html,application/xhtml+xml\r\nAccept-Language: en-GB,en;q=0.5\r\nAccept-Encoding: gzip, br\r\n\
+    Connection: keep-alive\r\nCookie: session=0123456789abcdef; theme=dark\r\n\r\n";
+
+const POST: &[u8] = b"POST /orders HTTP/1.1\r\nHost: www.example.com\r\nUser-Agent: curl/8\r\n\
+    Content-Type: application/json\r\nContent-Length: 27\r\n\r\n{\"article\":42,\"amount\":100}";
+
+/// What [`POST`] ends with.
+const BODY: &[u8] = b"{\"article\":42,\"amount\":100}";
+
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nDate: Tue, 01 Jan 2030 00:00:00 GMT\r\nServer: test\r\n\
+    Content-Type: text/plain\r\nContent-Length: 13\r\n\r\nHello, world!";
+
+fn exclude_this_thread() {
+    EXCLUDED.set(true);
+}
+
+/// Reads whole requests and answers them.
+fn serve(mut stream: TcpStream) {
+    exclude_this_thread();
+    let (mut bytes, mut length) = ([0; 4096], 0);
+    while let Ok(count @ 1..) = stream.read(&mut bytes[length..]) {
+        length += count;
+        let end = if bytes.starts_with(b"POST") { BODY } else { b"\r\n\r\n" };
+        if bytes[..length].ends_with(end) {
+            length = 0;
+            if stream.write_all(ANSWER).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+struct Client {
+    stream: TcpStream,
+    last: Instant,
+}
+
+impl Client {
+    fn connect(to: SocketAddr) -> Self {
+        let stream = TcpStream::connect(to).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream, last: Instant::now() }
+    }
+
+    /// Whether the connection was warm when the request came.
+    fn ask(&mut self, request: &[u8]) -> bool {
+        let mut answer = [0; ANSWER.len()];
+        self.stream.write_all(request).unwrap();
+        self.stream.read_exact(&mut answer).unwrap();
+        assert!(answer == ANSWER, "{}", String::from_utf8_lossy(&answer));
+        std::mem::replace(&mut self.last, Instant::now()).elapsed() < QUIET
+    }
+}
+
+/// Allocations over `COUNTED` warm requests that take turns.
+fn allocations(client: &mut Client, requests: &[&[u8]]) -> u64 {
+    let (mut counted, mut allocations) = (0, 0);
+    let mut before = ALLOCATIONS.load(Ordering::SeqCst);
+    for request in requests.iter().cycle() {
+        let warm = client.ask(request);
+        let after = ALLOCATIONS.load(Ordering::SeqCst);
+        if warm {
+            allocations += after - before;
+            counted += 1;
+        }
+        before = after;
+        if counted == COUNTED {
+            break;
+        }
+    }
+    allocations
+}
+
+#[test]
+fn a_warm_small_request_allocates_nothing() {
+    exclude_this_thread();
+    let plane = Plane::start(&[kit::serve(serve)], &Rules::default());
+    let mut client = Client::connect(plane.address);
+    for request in [GET, POST].iter().cycle().take(WARM_UP) {
+        client.ask(request);
+    }
+    let counted = ALLOCATIONS.load(Ordering::SeqCst);
+    assert!(counted > 0, "the worker's allocations are not counted");
+    for (name, requests) in [("GET", &[GET][..]), ("POST", &[POST]), ("both", &[GET, POST])] {
+        assert_eq!(allocations(&mut client, requests), 0, "{name}");
+    }
+    plane.proxy.stop();
+    drop(client);
+    assert_eq!(plane.proxy.wait(), 0);
+    assert_eq!(plane.pool.stats().in_flight(), 0);
+}
