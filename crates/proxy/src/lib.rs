@@ -19,6 +19,7 @@ mod proxy;
 mod serve;
 mod server_conn;
 mod service;
+mod thread;
 mod timers;
 mod tunnel;
 mod worker;

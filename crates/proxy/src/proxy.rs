@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::listener::{self, Bound};
 use crate::service::Service;
-use crate::worker::{self, Control};
+use crate::thread::{self as worker_thread, Control};
 
 /// A running data plane.
 #[derive(Debug)]
@@ -141,7 +141,7 @@ fn start_workers(bound: Vec<Vec<Bound>>, control: &Control) -> io::Result<Vec<Jo
     let start = |(number, bound): (usize, Vec<Bound>)| {
         let (control, started) = (control.clone(), started.clone());
         let run = move || {
-            if let Err(error) = worker::run(bound, control, &started) {
+            if let Err(error) = worker_thread::run(bound, control, &started) {
                 // Nobody listens only when the start has failed already.
                 let _ = started.send(Err(error));
             }

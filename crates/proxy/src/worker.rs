@@ -1,27 +1,18 @@
-//! A worker: one thread with everything a request needs at hand, so that nothing on its way is shared but the
-//! pools.
+//! What a worker has at hand for its requests, so that nothing on their way is shared but the pools.
 
 use std::cell::{Cell, RefCell};
-use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use plimsoll_core::Time;
-use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
 
 use crate::buffer::Buffers;
 use crate::clock::Clock;
 use crate::http1::framing::BodyLength;
 use crate::http1::request::RequestHead;
 use crate::http1::response::ResponseHead;
-use crate::listener::{self, Bound};
 use crate::server_conn::IdleConns;
-use crate::timers::{TICK, Timers};
+use crate::timers::Timers;
 
 /// How often idle connections to servers are looked through.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -44,6 +35,7 @@ pub(crate) struct Worker {
     random: RefCell<fastrand::Rng>,
     stopping: Cell<bool>,
     clients: Cell<usize>,
+    swept: Cell<Time>,
 }
 
 /// Where the heads of one exchange lie while it runs.
@@ -58,7 +50,8 @@ pub(crate) struct Desk {
 }
 
 impl Worker {
-    fn new(clock: Clock, head_bytes: usize) -> Rc<Self> {
+    /// A worker whose heads of requests are at most `head_bytes` long.
+    pub(crate) fn new(clock: Clock, head_bytes: usize) -> Rc<Self> {
         Rc::new(Self {
             clock,
             recent: Cell::new(clock.now()),
@@ -69,6 +62,7 @@ impl Worker {
             random: RefCell::new(fastrand::Rng::new()),
             stopping: Cell::new(false),
             clients: Cell::new(0),
+            swept: Cell::new(clock.now()),
         })
     }
 
@@ -83,7 +77,7 @@ impl Worker {
         self.recent.get()
     }
 
-    /// The time when it was last asked for, at most one [`TICK`] ago: good enough to set a deadline by.
+    /// The time when it was last asked for, at most one tick ago: good enough to set a deadline by.
     pub(crate) fn recently(&self) -> Time {
         self.recent.get()
     }
@@ -113,7 +107,23 @@ impl Worker {
         ClientCount(Rc::clone(self))
     }
 
-    fn stop(&self) {
+    /// Client connections open now.
+    pub(crate) fn clients(&self) -> usize {
+        self.clients.get()
+    }
+
+    /// What has to be done now and then.
+    pub(crate) fn tick(&self) {
+        let now = self.now();
+        self.timers.advance(now);
+        if now.saturating_since(self.swept.get()) >= SWEEP {
+            self.idle.borrow_mut().sweep(now);
+            self.swept.set(now);
+        }
+    }
+
+    /// From now on connections end as soon as they have nothing under way.
+    pub(crate) fn stop(&self) {
         self.stopping.set(true);
         self.idle.borrow_mut().clear();
         self.timers.wake_all();
@@ -126,69 +136,5 @@ pub(crate) struct ClientCount(Rc<Worker>);
 impl Drop for ClientCount {
     fn drop(&mut self) {
         self.0.clients.set(self.0.clients.get() - 1);
-    }
-}
-
-/// What the workers are told, and what they tell.
-#[derive(Clone)]
-pub(crate) struct Control {
-    pub(crate) clock: Clock,
-    /// Set once, to the longest time to wait for what is under way.
-    pub(crate) stop: watch::Receiver<Option<Duration>>,
-    /// Client connections that were still open when that time was over.
-    pub(crate) cut_off: Arc<AtomicUsize>,
-}
-
-/// Runs a worker on this thread until it is told to stop and has finished. Says through `started` when it serves.
-pub(crate) fn run(bound: Vec<Bound>, mut control: Control, started: &Sender<io::Result<()>>) -> io::Result<()> {
-    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
-    runtime.block_on(async move {
-        let head_bytes = bound.iter().map(|bound| bound.service.listener.max_head).max().unwrap_or_default();
-        let worker = Worker::new(control.clock, head_bytes);
-        tokio::task::spawn_local(turn_wheel(Rc::clone(&worker)));
-        let mut accepting = Vec::new();
-        for bound in bound {
-            let accept = listener::accept(bound, Rc::clone(&worker), control.stop.clone())?;
-            accepting.push(tokio::task::spawn_local(accept));
-        }
-        // Whoever started this worker may have given up because of another.
-        let _ = started.send(Ok(()));
-        let Ok(Some(patience)) = control.stop.wait_for(Option::is_some).await.map(|patience| *patience) else {
-            return Ok(());
-        };
-        for accept in accepting {
-            // An accept loop ends by itself once it is told to stop.
-            let _ = accept.await;
-        }
-        worker.stop();
-        let finished = tokio::time::timeout(patience, no_clients(&worker)).await;
-        if finished.is_err() {
-            control.cut_off.fetch_add(worker.clients.get(), Ordering::Relaxed);
-        }
-        Ok(())
-    })
-}
-
-async fn turn_wheel(worker: Rc<Worker>) {
-    let mut ticks = interval(TICK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut swept = worker.now();
-    loop {
-        ticks.tick().await;
-        let now = worker.now();
-        worker.timers.advance(now);
-        if now.saturating_since(swept) >= SWEEP {
-            worker.idle.borrow_mut().sweep(now);
-            swept = now;
-        }
-    }
-}
-
-async fn no_clients(worker: &Worker) {
-    /// How soon the end of the last connection is noticed.
-    const LOOK: Duration = Duration::from_millis(5);
-    let mut looks = interval(LOOK);
-    while worker.clients.get() > 0 {
-        looks.tick().await;
     }
 }

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use plimsoll_config::{FieldMode, Forward};
 
 use super::fields::{Field, Kind};
+use super::put;
 use super::request::RequestHead;
-use super::write::put;
 
 /// The fields told of here, in the order they are written.
 const KINDS: [(Kind, &str); 6] = [

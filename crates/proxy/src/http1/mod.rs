@@ -59,3 +59,10 @@ impl Span {
 
 #[cfg(test)]
 mod tests;
+
+/// Appends `parts` to `out`.
+fn put(out: &mut Vec<u8>, parts: &[&[u8]]) {
+    for part in parts {
+        out.extend_from_slice(part);
+    }
+}

@@ -7,6 +7,7 @@ use plimsoll_config::{FieldMode, Forward, HostMode};
 use super::fields::{Field, Kind};
 use super::forwarding::{ClientFacts, mode};
 use super::framing::BodyLength;
+use super::put;
 use super::request::RequestHead;
 use super::response::ResponseHead;
 
@@ -84,13 +85,6 @@ pub(crate) fn response(out: &mut Vec<u8>, head: &[u8], response: &ResponseHead, 
         put(out, &[b"Connection: ", connection.as_bytes(), b"\r\n"]);
     }
     put(out, &[b"\r\n"]);
-}
-
-/// Appends `parts` to `out`.
-pub(crate) fn put(out: &mut Vec<u8>, parts: &[&[u8]]) {
-    for part in parts {
-        out.extend_from_slice(part);
-    }
 }
 
 const CHUNKED: &[u8] = b"Transfer-Encoding: chunked\r\n";
