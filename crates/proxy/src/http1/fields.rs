@@ -51,8 +51,28 @@ impl Kind {
         };
         // Nearly everyone writes the names as the standard does, and the same bytes are compared faster.
         let same = name == known.as_bytes() || name.eq_ignore_ascii_case(known.as_bytes());
-        if same { kind } else { Self::Other }
+        if same || (kind.tells_of_client() && same_variable(name, known.as_bytes())) { kind } else { Self::Other }
     }
+
+    /// Whether such a field tells a server who the client is.
+    fn tells_of_client(self) -> bool {
+        matches!(
+            self,
+            Self::Forwarded
+                | Self::XForwardedFor
+                | Self::XForwardedHost
+                | Self::XForwardedPort
+                | Self::XForwardedProto
+                | Self::XRealIp
+        )
+    }
+}
+
+/// Whether two names become one variable in a server that follows CGI (RFC 3875, section 4.1.18), where `_` stands for
+/// `-`. A client must not be able to say `X_Forwarded_For` past a rule for `X-Forwarded-For`.
+fn same_variable(name: &[u8], known: &[u8]) -> bool {
+    let folded = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    name.iter().map(folded).eq(known.iter().map(u8::to_ascii_lowercase))
 }
 
 /// One field line.
@@ -165,6 +185,8 @@ mod tests {
         assert_eq!(Kind::of(b"Transfer-Encoding"), Kind::TransferEncoding);
         assert_eq!(Kind::of(b"CONTENT-length"), Kind::ContentLength);
         assert_eq!(Kind::of(b"Content_Length"), Kind::Other);
+        assert_eq!(Kind::of(b"X_forwarded-For"), Kind::XForwardedFor);
+        assert_eq!(Kind::of(b"x_real_ip"), Kind::XRealIp);
         assert_eq!(Kind::of(b"te"), Kind::Hop);
     }
 
