@@ -372,7 +372,9 @@ mod storm {
         }
         let servers = settled(&plane);
         assert!(servers.iter().map(|server| server.picks).sum::<u64>() > CLIENTS * ROUNDS / 4, "{servers:?}");
-        for kind in OutcomeKind::ALL {
+        // These come about whatever the seed: a third of the picks meet nobody, a third a good server, and a sixth of
+        // the clients leave on purpose. How often the wild server gets to do each of its tricks is chance.
+        for kind in [OutcomeKind::Success, OutcomeKind::ConnectFailed, OutcomeKind::Aborted] {
             assert!(servers.iter().any(|server| server.of_kind(kind) > 0), "nothing ended as {kind:?}");
         }
         plane.proxy.stop();
