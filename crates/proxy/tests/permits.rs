@@ -3,14 +3,14 @@
 mod kit;
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use kit::{Plane, Rules};
 use plimsoll_core::{OutcomeKind, ServerStats};
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 /// How long anything may take before a test gives it up.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -81,6 +81,21 @@ fn answering(bytes: &'static str) -> SocketAddr {
     )
 }
 
+/// A server that resets each connection, once it has a request: a reset before that may reach a connection that is
+/// still being made, and then it is the connecting that fails.
+fn read_and_reset(mut stream: TcpStream) {
+    read_request(&mut stream);
+    reset(stream);
+}
+
+/// An address at which nobody listens, as long as the socket is held: nobody else can be given its port.
+fn nobody() -> (Socket, SocketAddr) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    (socket, address)
+}
+
 /// A server that takes connections and neither reads nor says anything.
 fn deaf() -> SocketAddr {
     kit::serve(|stream| {
@@ -94,14 +109,14 @@ fn deaf() -> SocketAddr {
 
 #[test]
 fn each_way_a_server_fails_has_its_outcome() {
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_held, nobody) = nobody();
     let cases = [
         (OutcomeKind::Success, answering(OK)),
         (OutcomeKind::Rejected, answering("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n")),
         (OutcomeKind::Failed, answering("nonsense\r\n\r\n")),
         (OutcomeKind::Failed, answering("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n")),
         (OutcomeKind::Failed, kit::serve(drop)),
-        (OutcomeKind::Failed, kit::serve(reset)),
+        (OutcomeKind::Failed, kit::serve(read_and_reset)),
         (OutcomeKind::TimedOut, answering("")),
         (OutcomeKind::TimedOut, answering("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")),
         (OutcomeKind::ConnectFailed, nobody),
@@ -353,7 +368,7 @@ mod storm {
             let mut random = fastrand::Rng::with_seed(seed ^ connections.fetch_add(1, Ordering::SeqCst));
             while read_request(&mut stream).is_some() && act(&mut stream, &mut random) {}
         };
-        let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (_held, nobody) = nobody();
         let servers = [kit::serve(wild), answering(OK), nobody];
         let rules = Rules {
             top: "shutdown_timeout = \"20s\"",

@@ -98,8 +98,10 @@ fn a_body_that_drips_goes_through() {
 
 #[test]
 fn a_server_that_cannot_be_reached_is_502() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let program = Config::to(&[port]).start();
+    // Bound and not listening: it refuses, and nobody else can be given its port meanwhile.
+    let held = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    held.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let program = Config::to(&[held.local_addr().unwrap().as_socket().unwrap()]).start();
     let mut client = program.client();
     for _ in 0..3 {
         let response = client.ask(get("/"));
