@@ -11,6 +11,7 @@
 mod address;
 mod diagnostic;
 mod document;
+mod probe;
 mod quantity;
 mod quick;
 mod raw;
@@ -24,8 +25,9 @@ mod wording;
 
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use document::{reference, schema};
+pub use probe::{Check, Conditions, Http, Pattern, Probe, StatusSet};
 pub use resolved::{
-    BareLf, ClientTimeouts, Config, FieldMode, Forward, Host, HostMode, KeepAlive, Listener, Pool, Server,
-    ServerTimeouts,
+    BareLf, ClientTimeouts, Config, FieldMode, Forward, Host, HostMode, KeepAlive, Listener, OnDown, Page, Pool, Retry,
+    Server, ServerTimeouts, Unavailable,
 };
 pub use source::{load, parse};

@@ -4,13 +4,17 @@ use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 
+use plimsoll_core::PoolRules;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::probe::{Conditions, StatusSet};
 use crate::quantity::show_bytes;
 use crate::raw;
 use crate::reader::Reader;
-use crate::resolved::{ClientTimeouts, Config, Forward, KeepAlive, Listener, Pool, Server, ServerTimeouts};
+use crate::resolved::{
+    ClientTimeouts, Config, Forward, KeepAlive, Listener, OnDown, Pool, Retry, Server, ServerTimeouts, Unavailable,
+};
 use crate::setting::{Field, Place, Setting};
 use crate::value::Entry;
 use crate::wording::{listed, nearest, quoted};
@@ -173,7 +177,29 @@ fn pool_of(entry: &Entry<raw::Pool>, raw: &raw::Pool, reader: &mut Reader) -> Po
         servers,
         timeouts: server_timeouts(&raw.timeout.value),
         keep_alive: keep_alive(&raw.keep_alive.value),
-        retry_after: retry_after.value.0,
+        rules: PoolRules::default(),
+        probe: None,
+        eject_on: Conditions {
+            connect: true,
+            reset: true,
+            timeout: true,
+            statuses: StatusSet::default().with(500, 500).with(502, 504),
+        },
+        on_down: OnDown::Keep,
+        retry: Retry {
+            on: Conditions { connect: true, ..Conditions::default() },
+            tries: 3,
+            within: std::time::Duration::from_secs(10),
+            non_idempotent: false,
+            buffer: 64 * 1024,
+        },
+        unavailable: Unavailable {
+            status: 503,
+            retry_after: retry_after.value.0,
+            page: None,
+            fallback: None,
+            reason_header: false,
+        },
     }
 }
 

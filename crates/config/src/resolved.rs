@@ -8,9 +8,12 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::sync::Arc;
 use std::time::Duration;
 
-use plimsoll_core::{AdminState, PolicyKind};
+use plimsoll_core::{AdminState, PolicyKind, PoolRules};
+
+use crate::{Conditions, Probe};
 
 /// A whole configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,8 +130,18 @@ pub struct Pool {
     pub timeouts: ServerTimeouts,
     /// How idle connections to the servers are kept.
     pub keep_alive: KeepAlive,
-    /// What our own 503 says in `Retry-After`: whole seconds, at least one.
-    pub retry_after: Duration,
+    /// What the pool does beside choosing: health, warm-up, queue, the budget of retries.
+    pub rules: PoolRules,
+    /// How servers are probed; `None` when they are not. `rules.probe` is there when this is.
+    pub probe: Option<Probe>,
+    /// What counts as a failure of a server when it is to be ejected.
+    pub eject_on: Conditions,
+    /// What becomes of requests in flight on a server that goes down or is ejected.
+    pub on_down: OnDown,
+    /// When and how often a request is tried again.
+    pub retry: Retry,
+    /// What a client is told when no server can take its request.
+    pub unavailable: Unavailable,
 }
 
 /// One server of a pool.
@@ -179,6 +192,56 @@ pub struct KeepAlive {
     pub connections: usize,
     /// How long an idle one is kept.
     pub timeout: Duration,
+}
+
+/// What becomes of requests in flight on a server whose health is lost.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnDown {
+    /// They go on.
+    #[default]
+    Keep,
+    /// Their connections to the server are closed, within a second.
+    Close,
+}
+
+/// When and how often a request is tried again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retry {
+    /// What a try must end in for another to be made.
+    pub on: Conditions,
+    /// Tries in all, the first included; 1 never tries again.
+    pub tries: u32,
+    /// No try begins later than this after the first.
+    pub within: Duration,
+    /// Whether requests of methods that are not idempotent are sent again too, though a server may have acted on them.
+    pub non_idempotent: bool,
+    /// The largest request body, in bytes, that is kept to be sent again.
+    pub buffer: usize,
+}
+
+/// What a client is told when no server can take its request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unavailable {
+    /// The status, 400 to 599.
+    pub status: u16,
+    /// `Retry-After`: whole seconds, at least one.
+    pub retry_after: Duration,
+    /// The body; `None` is a line of text.
+    pub page: Option<Page>,
+    /// The name of a pool that serves instead, as long as it can; it is among [`Config::pools`], and following
+    /// fallbacks never leads back here.
+    pub fallback: Option<String>,
+    /// Whether the field `Plimsoll-Reason` of the answer tells why.
+    pub reason_header: bool,
+}
+
+/// A page of the user's own, read when the configuration was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// What it is, by the extension of its file's name.
+    pub content_type: &'static str,
+    /// The file's content.
+    pub content: Arc<[u8]>,
 }
 
 impl Server {

@@ -55,7 +55,7 @@ fn each_setting_of_a_pool_reaches_its_field() {
     assert_eq!(pool.timeouts, timeouts);
     let keep_alive = KeepAlive { connections: 1, timeout: Duration::from_secs(4) };
     assert_eq!(pool.keep_alive, keep_alive);
-    assert_eq!(pool.retry_after, Duration::from_secs(60));
+    assert_eq!(pool.unavailable.retry_after, Duration::from_secs(60));
     let [plain, big, spare] = &pool.servers[..] else { panic!("three servers") };
     assert_eq!((plain.name.as_str(), plain.weight, plain.backup), ("192.168.1.10:8080", 1, false));
     assert_eq!((plain.state, plain.max_connections), (AdminState::Ready, None));
@@ -81,7 +81,7 @@ fn what_a_file_leaves_open_has_its_default() {
     assert_eq!(ours, [FieldMode::Set; 3]);
     let removed = [forward.x_forwarded_port, forward.x_real_ip, forward.forwarded];
     assert_eq!((removed, &forward.host), ([FieldMode::Off; 3], &HostMode::Keep));
-    assert_eq!((pool.policy, pool.retry_after), (PolicyKind::LeastConnections, 5 * second));
+    assert_eq!((pool.policy, pool.unavailable.retry_after), (PolicyKind::LeastConnections, 5 * second));
     let ServerTimeouts { connect, first_byte, idle, tunnel } = pool.timeouts;
     assert_eq!((connect, first_byte, idle, tunnel), (5 * second, minute, minute, 60 * minute));
     assert_eq!((pool.keep_alive.connections, pool.keep_alive.timeout), (128, minute));

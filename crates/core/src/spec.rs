@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::str::FromStr;
 
+use crate::PoolRules;
+
 /// A pool as wanted: its policy and its servers, in the order they are listed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PoolSpec {
@@ -13,6 +15,8 @@ pub struct PoolSpec {
     /// The servers. Of several with one name the first counts and the others are left out; reporting
     /// them is the work of whoever wrote the list.
     pub servers: Vec<ServerSpec>,
+    /// What the pool does beside choosing.
+    pub rules: PoolRules,
 }
 
 /// A server as wanted.

@@ -34,7 +34,8 @@ fn pool_spec(pool: &Pool, names: &mut Names) -> anyhow::Result<PoolSpec> {
             state: server.state,
         })
     };
-    Ok(PoolSpec { policy: pool.policy, servers: pool.servers.iter().map(spec).collect::<anyhow::Result<_>>()? })
+    let servers = pool.servers.iter().map(spec).collect::<anyhow::Result<_>>()?;
+    Ok(PoolSpec { policy: pool.policy, servers, rules: pool.rules.clone() })
 }
 
 fn unknown(server: &Server, pool: &Pool) -> String {

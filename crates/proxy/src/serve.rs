@@ -389,7 +389,7 @@ impl<'a> Busy<'a> {
         let answer = Answer {
             status: reject.status,
             reason: reject.reason,
-            retry_after: (reject.status == 503).then_some(service.pool_rules.retry_after),
+            retry_after: (reject.status == 503).then_some(service.pool_rules.unavailable.retry_after),
             close,
             bodiless: desk.is_some_and(|desk| desk.request.method_kind == MethodKind::Head),
         };

@@ -1,0 +1,127 @@
+//! How servers are probed, and the conditions that speak against one.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// How the servers of a pool are probed. What the results lead to is `ProbeRule`'s matter, in the core.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// What is asked, and what must come back.
+    pub check: Check,
+    /// From one probe of a server to the next.
+    pub interval: Duration,
+    /// The same while the server is down.
+    pub interval_down: Duration,
+    /// For the whole probe, connecting included.
+    pub timeout: Duration,
+    /// The address to probe; `None` is the server's own.
+    pub address: Option<IpAddr>,
+    /// The port to probe; `None` is the server's own.
+    pub port: Option<u16>,
+}
+
+/// What a probe asks, and what must come back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Check {
+    /// A connection can be made.
+    Connect,
+    /// A connection can be made, and after what is sent the expected comes back.
+    Exchange {
+        /// Sent at once; may be empty.
+        send: Vec<u8>,
+        /// Must be met within the first [`Http::body_limit`] bytes.
+        expect: Pattern,
+        /// How much is read at most.
+        limit: usize,
+    },
+    /// An HTTP/1.1 request is answered as wished.
+    Http(Http),
+}
+
+/// An HTTP probe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Http {
+    /// The method, an upper-case token.
+    pub method: String,
+    /// The target, beginning with a slash.
+    pub path: String,
+    /// `Host`; `None` is the server's own host and port.
+    pub host: Option<String>,
+    /// Further fields of the request, names and values valid.
+    pub headers: Vec<(String, String)>,
+    /// The statuses that pass.
+    pub status: StatusSet,
+    /// Fields that must be there with a value that matches, names in lower case.
+    pub expect_headers: Vec<(String, Pattern)>,
+    /// What the body must match.
+    pub body: Option<Pattern>,
+    /// How much of the body is read at most, in bytes.
+    pub body_limit: usize,
+}
+
+/// A regular expression over bytes, as the file says it.
+#[derive(Debug, Clone)]
+pub struct Pattern(pub(crate) regex::bytes::Regex);
+
+impl Pattern {
+    /// Whether it matches anywhere in `bytes`.
+    pub fn is_match(&self, bytes: &[u8]) -> bool {
+        self.0.is_match(bytes)
+    }
+
+    /// As the file says it.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Pattern {}
+
+/// What may go wrong with a try that speaks against the server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Conditions {
+    /// No connection could be made.
+    pub connect: bool,
+    /// The connection broke, or what came over it was no answer.
+    pub reset: bool,
+    /// The server did not answer in time.
+    pub timeout: bool,
+    /// It answered with one of these.
+    pub statuses: StatusSet,
+}
+
+/// A set of HTTP statuses, 100 to 599.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StatusSet([u64; 8]);
+
+impl StatusSet {
+    const FIRST: u16 = 100;
+    const LAST: u16 = 599;
+
+    /// The statuses from `first` to `last`, both included; those that do not exist are left out.
+    #[must_use]
+    pub fn with(mut self, first: u16, last: u16) -> Self {
+        for status in first.max(Self::FIRST)..=last.min(Self::LAST) {
+            let bit = usize::from(status - Self::FIRST);
+            self.0[bit / 64] |= 1 << (bit % 64);
+        }
+        self
+    }
+
+    /// Whether `status` is among them.
+    pub fn contains(&self, status: u16) -> bool {
+        let bit = usize::from(status.wrapping_sub(Self::FIRST));
+        self.0.get(bit / 64).is_some_and(|word| word & (1 << (bit % 64)) != 0)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
