@@ -74,7 +74,7 @@ fn plain_scan(bencher: Bencher<'_, '_>, servers: usize) {
     });
 }
 
-const ASK: Ask = Ask { now: Time::from_nanos(1_000_000), random: 0 };
+const ASK: Ask<'static> = Ask { now: Time::from_nanos(1_000_000), random: 0, tried: &[] };
 
 const OUTCOME: Outcome = Outcome::success(Duration::from_millis(3), Duration::from_millis(5)).with_bytes(300, 5000);
 
@@ -88,5 +88,5 @@ struct Counted {
 fn pool(policy: PolicyKind, servers: usize) -> Pool {
     let address = SocketAddr::from(([127, 0, 0, 1], 80));
     let servers = (0..servers).map(|i| ServerSpec::new(format!("s{i}"), address)).collect();
-    Pool::new("bench", PoolSpec { policy, servers }, Time::ZERO)
+    Pool::new("bench", PoolSpec { policy, servers, ..PoolSpec::default() }, Time::ZERO)
 }

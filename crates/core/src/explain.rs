@@ -1,11 +1,12 @@
 //! Why that server?
 
 use std::fmt;
+use std::sync::atomic::Ordering;
 
+use crate::home::Home;
 use crate::rank::Ranking;
-use crate::snapshot::{Details, Member, Snapshot};
-use crate::turn::Clock;
-use crate::{AdminState, Ask, Refused, ServerId, View};
+use crate::snapshot::Snapshot;
+use crate::{AdminState, Ask, Choice, HealthState, Refused, ServerId, Time, View};
 
 /// Every server of a pool as a pick would see it, and which it would take. As a text it is a table.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +30,8 @@ pub struct Considered {
     pub in_flight: u32,
     /// Its share relative to the others.
     pub weight: u16,
+    /// Slots that the black-hole guard keeps charged for fast failures; they count as load.
+    pub charged: u32,
     /// The most it may have in flight.
     pub limit: u32,
     /// Whether it serves only when no other can.
@@ -59,52 +62,85 @@ pub enum Verdict {
     Draining,
     /// It is out of use.
     Down,
+    /// Its probes fail.
+    Failing,
+    /// It failed, and is left out for a while.
+    Ejected,
+    /// It was left out, and a single request decides whether it comes back.
+    OnTrial,
+    /// It warms up, and has had its share of arrivals.
+    WarmingUp,
+    /// The request was sent there before.
+    Tried,
 }
 
 impl Explanation {
-    pub(crate) fn of(pool: &str, snapshot: &Snapshot, clock: &Clock, ask: &Ask) -> Self {
-        let view = View::new(snapshot, ask.now);
-        let choice = snapshot.policy.choose(&view, ask);
+    pub(crate) fn of(pool: &str, home: &Home, ask: &Ask<'_>) -> Self {
+        let snapshot = home.current.load();
+        let trial = home.trial_candidate(&snapshot, ask);
+        let bounds = home.bounds(ask, home.arrivals.load(Ordering::Relaxed) + 1);
+        let views = bounds.map(|bounds| View::new(&snapshot, ask, bounds));
+        let choose = |view: &View<'_>| snapshot.policy.choose(view, ask).map(Choice::index);
+        let choice = views.iter().find_map(|view| Some((choose(view)?, view)));
+        let (picked, view) = choice.map_or((None, &views[0]), |(i, view)| (Some(i), view));
+        let picked = trial.or(picked);
         let primary_serves = (0..view.primaries()).any(|i| view.eligible(i));
-        let ranking = snapshot.policy.ranking().unwrap_or(Ranking::Load);
-        let consider = |(member, details): (&Member, &Details)| {
-            let in_flight = member.live.slots.in_flight();
-            let turn = member.live.turn.ahead(clock);
-            Considered {
-                id: details.server.id().clone(),
-                in_flight,
-                weight: member.weight,
-                limit: details.limit,
-                backup: member.backup,
-                score: match ranking {
-                    Ranking::Turn => turn,
-                    _ => ranking.load(&member.live, (in_flight, member.weight), ask.now).as_f64(),
-                },
-                turn,
-                verdict: verdict((member, details.state), in_flight, primary_serves),
-            }
+        let consider = |i: usize| {
+            let verdict = if trial == Some(i) { Verdict::OnTrial } else { verdict(view, &snapshot, i, primary_serves) };
+            considered(home, &snapshot, i, (verdict, ask.now))
         };
         Self {
             pool: pool.to_owned(),
             policy: snapshot.policy.name().to_owned(),
-            picked: match choice {
-                Some(choice) => Ok(snapshot.details[choice.index()].server.id().clone()),
+            picked: match picked {
+                Some(i) => Ok(snapshot.details[i].server.id().clone()),
                 None => Err(snapshot.why_none()),
             },
-            servers: snapshot.members.iter().zip(&snapshot.details).map(consider).collect(),
+            servers: (0..snapshot.members.len()).map(consider).collect(),
         }
     }
 }
 
-fn verdict((member, state): (&Member, AdminState), in_flight: u32, primary_serves: bool) -> Verdict {
-    if member.eligible(in_flight) {
+fn considered(home: &Home, snapshot: &Snapshot, i: usize, (verdict, now): (Verdict, Time)) -> Considered {
+    let (member, details) = (&snapshot.members[i], &snapshot.details[i]);
+    let in_flight = member.live.slots.in_flight();
+    let charged = member.live.charge.at(now);
+    let turn = member.live.turn.ahead(&home.clock);
+    Considered {
+        id: details.server.id().clone(),
+        in_flight,
+        weight: member.weight,
+        charged,
+        limit: details.limit,
+        backup: member.backup,
+        score: match snapshot.policy.ranking().unwrap_or(Ranking::Load) {
+            Ranking::Turn => turn,
+            ranking => ranking.load(&member.live, (in_flight + charged, member.weight), now).as_f64(),
+        },
+        turn,
+        verdict,
+    }
+}
+
+fn verdict(view: &View<'_>, snapshot: &Snapshot, i: usize, primary_serves: bool) -> Verdict {
+    let (member, details) = (&snapshot.members[i], &snapshot.details[i]);
+    if view.eligible(i) {
         return if member.backup && primary_serves { Verdict::Standby } else { Verdict::Eligible };
     }
-    match state {
-        AdminState::Down => Verdict::Down,
-        AdminState::Drain => Verdict::Draining,
-        AdminState::Ready if member.weight == 0 => Verdict::WeightZero,
-        AdminState::Ready => Verdict::Full,
+    if member.admits() {
+        return match view.passed_over(i) {
+            Some(verdict) => verdict,
+            None => Verdict::Full,
+        };
+    }
+    match (details.state, member.live.state()) {
+        (AdminState::Down, _) => Verdict::Down,
+        (AdminState::Drain, _) => Verdict::Draining,
+        (AdminState::Ready, _) if member.weight == 0 => Verdict::WeightZero,
+        (AdminState::Ready, HealthState::Down) => Verdict::Failing,
+        (AdminState::Ready, HealthState::Ejected) => Verdict::Ejected,
+        (AdminState::Ready, HealthState::Trial) => Verdict::OnTrial,
+        (AdminState::Ready, HealthState::Up) => Verdict::Full,
     }
 }
 
@@ -117,6 +153,11 @@ impl fmt::Display for Verdict {
             Self::WeightZero => "weight 0",
             Self::Draining => "draining",
             Self::Down => "down",
+            Self::Failing => "its probes fail",
+            Self::Ejected => "ejected",
+            Self::OnTrial => "on trial",
+            Self::WarmingUp => "warming up",
+            Self::Tried => "tried before",
         })
     }
 }
@@ -131,6 +172,9 @@ impl fmt::Display for Explanation {
             let mark = if self.picked.as_ref() == Ok(&server.id) { '>' } else { ' ' };
             let Considered { id, in_flight, weight, score, turn, verdict, .. } = server;
             write!(f, "{mark} {:width$}  {in_flight:9}  {weight:6}  {score:6.2}  {turn:7.2}  {verdict}", id.name())?;
+            if server.charged > 0 {
+                write!(f, " (charged with {} for fast failures)", server.charged)?;
+            }
             writeln!(f, "{}", if server.backup { " (backup)" } else { "" })?;
         }
         match &self.picked {

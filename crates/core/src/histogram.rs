@@ -63,6 +63,13 @@ impl Times {
         self.read(&self.total_nanos, |pair| &pair.total)
     }
 
+    /// Adds the counts of total times, by bucket.
+    pub(crate) fn add_totals(&self, counts: &mut [u64; BUCKETS]) {
+        for (count, pair) in counts.iter_mut().zip(&self.buckets) {
+            *count += pair.total.load(Ordering::Relaxed);
+        }
+    }
+
     fn read(&self, sum: &AtomicU64, count: impl Fn(&Pair) -> &AtomicU64) -> Distribution {
         let counts = self.buckets.iter().map(|pair| count(pair).load(Ordering::Relaxed));
         Distribution { counts: counts.collect(), sum_nanos: sum.load(Ordering::Relaxed) }
@@ -83,6 +90,21 @@ fn bucket_end(bucket: usize) -> Duration {
     let octave = (bucket >> PART_BITS).saturating_sub(1);
     let part = (bucket - (octave << PART_BITS)) as u64;
     Duration::from_nanos(((part + 1) << octave) * 1000 - 1)
+}
+
+/// The duration that half of those counted did not exceed, `None` of none.
+pub(crate) fn median(counts: &[u64]) -> Option<Duration> {
+    quantile_of(counts, 0.5)
+}
+
+fn quantile_of(counts: &[u64], quantile: f64) -> Option<Duration> {
+    let wanted = (quantile * counts.iter().sum::<u64>() as f64).max(1.0);
+    let mut reached = 0;
+    let bucket = counts.iter().position(|&count| {
+        reached += count;
+        reached as f64 >= wanted
+    });
+    bucket.map(bucket_end)
 }
 
 /// Durations as counts over buckets, with their exact sum.
@@ -117,13 +139,7 @@ impl Distribution {
         if !(0.0..=1.0).contains(&quantile) {
             return None;
         }
-        let wanted = (quantile * self.count() as f64).max(1.0);
-        let mut reached = 0;
-        let bucket = self.counts.iter().position(|&count| {
-            reached += count;
-            reached as f64 >= wanted
-        });
-        bucket.map(bucket_end)
+        quantile_of(&self.counts, quantile)
     }
 
     /// The buckets that hold anything, in order: the longest duration each takes, and its count.

@@ -1,22 +1,203 @@
-//! What the servers of one pool share.
+//! What the servers of one pool share, and the pick itself.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use crate::Time;
+use crate::budget::Budget;
+use crate::events::Events;
+use crate::guard::Guard;
+use crate::judge::Rates;
 use crate::live::Live;
+use crate::queue::Queue;
+use crate::rank::Ranking;
+use crate::slots::Claim;
 use crate::snapshot::Snapshot;
 use crate::tournament::Reach;
-use crate::turn::Clock;
+use crate::turn::{Clock, stride};
+use crate::view::Bounds;
+use crate::{Ask, HealthState, Permit, Refused, Server, Time};
 
-/// The current snapshot of a pool and its virtual clock. Servers hold it, so that a permit can be dropped
+/// The current snapshot of a pool and what else is alive about it. Servers hold it, so that a permit can be dropped
 /// without knowing its pool; the pool empties it when it goes, which breaks the circle.
 #[derive(Debug)]
 pub(crate) struct Home {
     pub(crate) current: ArcSwap<Snapshot>,
     pub(crate) clock: Clock,
+    pub(crate) guard: Guard,
+    /// When the next server may be tried again, in nanoseconds.
+    trial_due: AtomicU64,
+    /// Picks that came while somebody warmed up.
+    pub(crate) arrivals: AtomicU64,
+    pub(crate) queue: Queue,
+    pub(crate) budget: Mutex<Budget>,
+    pub(crate) rates: Mutex<Rates>,
+    pub(crate) events: Events,
+    /// Lets one change in at a time.
+    pub(crate) change: Mutex<Leaving>,
 }
 
+/// Servers no longer listed that may still have requests in flight, so that one that is listed again
+/// comes back with its counts.
+pub(crate) type Leaving = Vec<Arc<Server>>;
+
+/// How soon a trial that could not begin is looked at again.
+const TRIAL_DELAY: Duration = Duration::from_millis(100);
+
 impl Home {
+    pub(crate) fn new(snapshot: Snapshot, now: Time) -> Self {
+        Self {
+            current: ArcSwap::from_pointee(snapshot),
+            clock: Clock::default(),
+            guard: Guard::new(),
+            trial_due: AtomicU64::new(u64::MAX),
+            arrivals: AtomicU64::new(0),
+            queue: Queue::new(),
+            budget: Mutex::new(Budget::new(now)),
+            rates: Mutex::new(Rates::new(now)),
+            events: Events::default(),
+            change: Mutex::default(),
+        }
+    }
+
+    /// Chooses a server and claims a slot on it.
+    #[inline]
+    pub(crate) fn pick(&self, ask: &Ask<'_>) -> Result<Permit, Refused> {
+        let snapshot = self.current.load();
+        let trials = ask.now.as_nanos() >= self.trial_due.load(Ordering::Relaxed);
+        if trials || self.guard.charging(ask.now) || snapshot.is_bounded() || !ask.tried.is_empty() {
+            drop(snapshot);
+            return self.pick_closely(ask);
+        }
+        let server = snapshot.claim(ask, self, Bounds::NONE)?;
+        Ok(Permit::new(Arc::clone(server), ask.now))
+    }
+
+    /// The same while somebody is due for a trial, charged for failures or warming up, and for retries.
+    #[cold]
+    fn pick_closely(&self, ask: &Ask<'_>) -> Result<Permit, Refused> {
+        if let Some(permit) = self.begin_trial(ask) {
+            return Ok(permit);
+        }
+        let mut snapshot = self.current.load();
+        if snapshot.warmed_up(ask.now) {
+            self.refresh(ask.now);
+            snapshot = self.current.load();
+        }
+        let arrivals = if snapshot.is_bounded() { self.arrivals.fetch_add(1, Ordering::Relaxed) + 1 } else { 0 };
+        for bounds in self.bounds(ask, arrivals) {
+            if let Ok(server) = snapshot.claim(ask, self, bounds) {
+                return Ok(Permit::new(Arc::clone(server), ask.now));
+            }
+        }
+        Err(snapshot.why_none())
+    }
+
+    /// What to look at, from the strictest to what must do when nobody else can: a request is not refused for the sake
+    /// of a warm-up, nor a retry because all were tried.
+    pub(crate) fn bounds(&self, ask: &Ask<'_>, arrivals: u64) -> [Bounds; 3] {
+        let charged = self.guard.charging(ask.now);
+        let all = Bounds { charged, arrival: Some(arrivals), tried: true };
+        let cold = Bounds { arrival: None, ..all };
+        [all, cold, Bounds { tried: false, ..cold }]
+    }
+
+    /// Picks a server whose time out is over for a trial, if there is one.
+    fn begin_trial(&self, ask: &Ask<'_>) -> Option<Permit> {
+        if ask.now.as_nanos() < self.trial_due.load(Ordering::Relaxed) {
+            return None;
+        }
+        // Whoever is changing the pool now will not be waited for.
+        let _change = self.change.try_lock().ok()?;
+        let snapshot = self.current.load();
+        let begun = self.trial_candidate(&snapshot, ask).and_then(|i| {
+            let details = &snapshot.details[i];
+            let live = &details.server.live;
+            if live.slots.claim(u32::MAX, details.limit) != Claim::Taken {
+                return None;
+            }
+            live.turn.take(&self.clock, stride(snapshot.members[i].weight));
+            live.last_pick.store(ask.now.as_nanos(), Ordering::Relaxed);
+            if let Some(transition) = live.health(|health| health.try_again(ask.now)) {
+                self.events.add(details.server.id(), transition, ask.now);
+            }
+            Some(Permit::new(Arc::clone(&details.server), ask.now).on_trial())
+        });
+        self.schedule_trials(&snapshot, ask.now + TRIAL_DELAY);
+        begun
+    }
+
+    /// Whom a pick with this ask would try again.
+    pub(crate) fn trial_candidate(&self, snapshot: &Snapshot, ask: &Ask<'_>) -> Option<usize> {
+        if ask.now.as_nanos() < self.trial_due.load(Ordering::Relaxed) {
+            return None;
+        }
+        let served = (0..snapshot.primaries).any(|i| snapshot.members[i].admits());
+        (0..snapshot.members.len()).find(|&i| {
+            let (member, details) = (&snapshot.members[i], &snapshot.details[i]);
+            let over = |until| until <= ask.now;
+            details.wanted(member.weight)
+                && !(member.backup && served)
+                && member.live.state() == HealthState::Ejected
+                && member.live.health(|health| health.ejected_until()).is_some_and(over)
+                && !ask.has_tried(&member.live)
+                && member.live.slots.in_flight() < details.limit
+        })
+    }
+
+    /// Sets when the next trial is to be looked for, not before `earliest`.
+    pub(crate) fn schedule_trials(&self, snapshot: &Snapshot, earliest: Time) {
+        let ejected = snapshot.members.iter().filter(|member| member.live.state() == HealthState::Ejected);
+        let ends = ejected.filter_map(|member| member.live.health(|health| health.ejected_until()));
+        let next = ends.min().map_or(u64::MAX, |end| end.max(earliest).as_nanos());
+        self.trial_due.store(next, Ordering::Relaxed);
+    }
+
+    /// Makes the snapshot anew after what is believed of a server has changed.
+    pub(crate) fn refresh(&self, now: Time) {
+        let change = self.change.lock().unwrap_or_else(PoisonError::into_inner);
+        self.refresh_locked(now);
+        drop(change);
+    }
+
+    /// The same for who has the lock of changes.
+    pub(crate) fn refresh_locked(&self, now: Time) {
+        let old = self.current.load_full();
+        let new = Arc::new(old.renewed(now));
+        for (before, after) in old.members.iter().zip(&new.members) {
+            if after.admits() && !before.admits() {
+                after.live.turn.join(&self.clock, stride(after.weight), (0, 1));
+                after.live.admitted.begin(self.arrivals.load(Ordering::Relaxed));
+            }
+        }
+        self.put_in_force(&new, std::iter::empty(), now);
+    }
+
+    /// Publishes a snapshot and tells every server its place, in the order that
+    /// [`Place`](crate::place::Place) asks for.
+    pub(crate) fn put_in_force<'a>(&self, new: &Arc<Snapshot>, gone: impl Iterator<Item = &'a Arc<Server>>, now: Time) {
+        let measured = new.policy.ranking() == Some(Ranking::ResponseTime);
+        for member in &new.members {
+            member.live.tally.measured.store(measured, Ordering::Relaxed);
+        }
+        new.repair_all(now);
+        self.current.store(Arc::clone(new));
+        for (i, member) in new.members.iter().enumerate() {
+            if new.is_indexed() {
+                member.live.place.set(new.generation, i);
+            } else {
+                member.live.place.leave();
+            }
+        }
+        for server in gone {
+            server.live.place.leave();
+        }
+        new.repair_all(now);
+        self.schedule_trials(new, now);
+    }
+
     /// Brings the index, if there is one, up to date with a server whose rank has just changed.
     #[inline]
     pub(crate) fn repair(&self, live: &Live, reach: Reach, now: Time) {

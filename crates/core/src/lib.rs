@@ -12,7 +12,7 @@
 //! let servers = vec![server("small", 9001), server("large", 9002).with_weight(2)];
 //! let pool = Pool::new("app", PoolSpec { servers, ..PoolSpec::default() }, Time::ZERO);
 //!
-//! let ask = Ask { now: Time::ZERO, random: 0 };
+//! let ask = Ask { now: Time::ZERO, ..Ask::default() };
 //! let held: Vec<_> = (0..3).filter_map(|_| pool.pick(&ask).ok()).collect();
 //! let in_flight: Vec<u32> = pool.servers().iter().map(|server| server.in_flight()).collect();
 //! assert_eq!(in_flight, [1, 2]);
@@ -46,9 +46,14 @@
 //! releases take no lock; a change of a pool ([`Pool::apply`], [`Pools::apply`]) keeps every server that
 //! stays, with its counts, while they go on.
 
+mod budget;
+mod events;
 mod explain;
+mod guard;
+mod health;
 mod histogram;
 mod home;
+mod judge;
 mod latency;
 mod live;
 mod outcome;
@@ -57,6 +62,7 @@ mod place;
 mod policy;
 mod pool;
 mod pools;
+mod queue;
 mod rank;
 mod refused;
 mod rules;
@@ -72,14 +78,18 @@ mod time;
 mod tournament;
 mod turn;
 mod view;
+mod warm_up;
 
+pub use events::Event;
 pub use explain::{Considered, Explanation, Verdict};
+pub use health::{HealthReport, HealthState, ProbeResult, Probed, Reason};
 pub use histogram::Distribution;
 pub use outcome::{Outcome, OutcomeKind};
 pub use permit::Permit;
 pub use policy::Policy;
 pub use pool::{Ask, Pool};
 pub use pools::Pools;
+pub use queue::{QueueStats, Ticket};
 pub use rank::{Load, Ranking};
 pub use refused::Refused;
 pub use rules::{Eject, Initial, Percent, PoolRules, ProbeRule, QueueRule, WarmUp, WhenNone};

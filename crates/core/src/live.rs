@@ -1,13 +1,17 @@
-//! What is alive about a server: its count, its turn, its times and totals.
+//! What is alive about a server: its count, its turn, its health, its times and totals.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::Outcome;
+use crate::guard::Charge;
+use crate::health::Health;
 use crate::latency::Latency;
 use crate::place::Place;
 use crate::slots::Slots;
 use crate::tally::{Tally, add};
 use crate::turn::Turn;
+use crate::warm_up::Admitted;
+use crate::{HealthState, Outcome};
 
 /// What survives a change of a server's address. One line of the cache holds what every pick and release
 /// touches, and nothing else, so that those of many servers lie close together.
@@ -20,22 +24,22 @@ pub(crate) struct Live {
     pub(crate) place: Place,
     /// Nanoseconds, meaningful once there was a pick.
     pub(crate) last_pick: AtomicU64,
-    pub(crate) sent: AtomicU64,
-    pub(crate) received: AtomicU64,
+    pub(crate) charge: Charge,
+    pub(crate) admitted: Admitted,
     pub(crate) tally: Box<Tally>,
 }
 
 impl Live {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(health: Health) -> Self {
         Self {
             slots: Slots::new(),
             turn: Turn::default(),
             latency: Latency::new(),
             place: Place::nowhere(),
             last_pick: AtomicU64::new(0),
-            sent: AtomicU64::new(0),
-            received: AtomicU64::new(0),
-            tally: Box::new(Tally::new()),
+            charge: Charge::none(),
+            admitted: Admitted::never(),
+            tally: Box::new(Tally::new(health)),
         }
     }
 
@@ -46,7 +50,22 @@ impl Live {
             None => self.tally.times.record(outcome.first_byte, outcome.total),
             Some(counter) => add(counter, 1),
         }
-        add(&self.sent, outcome.sent);
-        add(&self.received, outcome.received);
+        add(&self.tally.sent, outcome.sent);
+        add(&self.tally.received, outcome.received);
+    }
+
+    /// What is believed of the server, without waiting.
+    #[inline]
+    pub(crate) fn state(&self) -> HealthState {
+        HealthState::ALL[usize::from(self.tally.state.load(Ordering::SeqCst)) % HealthState::ALL.len()]
+    }
+
+    /// Reads or changes the server's health; what changed is seen by [`state`](Live::state) at once.
+    pub(crate) fn health<T>(&self, with: impl FnOnce(&mut Health) -> T) -> T {
+        let mut health = self.tally.health.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = with(&mut health);
+        self.tally.state.store(health.state() as u8, Ordering::SeqCst);
+        self.tally.troubled.store(health.failures() > 0, Ordering::Relaxed);
+        result
     }
 }

@@ -1,5 +1,6 @@
 //! How a permit ended.
 
+use std::fmt;
 use std::time::Duration;
 
 /// How one request on one server ended, told to [`Permit::finish`](crate::Permit::finish).
@@ -15,6 +16,8 @@ pub struct Outcome {
     pub sent: u64,
     /// Bytes received from the server.
     pub received: u64,
+    /// It is an error that does not count against the server's health, such as a status nobody minds.
+    pub excused: bool,
 }
 
 impl Outcome {
@@ -25,7 +28,7 @@ impl Outcome {
 
     /// An end of the given kind after `total`, without an answer.
     pub const fn of(kind: OutcomeKind, total: Duration) -> Self {
-        Self { kind, first_byte: None, total, sent: 0, received: 0 }
+        Self { kind, first_byte: None, total, sent: 0, received: 0, excused: false }
     }
 
     /// The same with the bytes that went to the server and came from it.
@@ -60,5 +63,18 @@ impl OutcomeKind {
     /// Whether it speaks against the server: everything but a success and a client that left.
     pub const fn is_error(self) -> bool {
         !matches!(self, Self::Success | Self::Aborted)
+    }
+}
+
+impl fmt::Display for OutcomeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Success => "success",
+            Self::Rejected => "rejected by the server",
+            Self::Failed => "the connection broke",
+            Self::ConnectFailed => "no connection",
+            Self::TimedOut => "timed out",
+            Self::Aborted => "left by the client",
+        })
     }
 }

@@ -14,6 +14,8 @@ use crate::{Outcome, OutcomeKind, Server, Time};
 pub struct Permit {
     server: Arc<Server>,
     picked_at: Time,
+    /// Its end decides whether an ejected server comes back.
+    trial: bool,
     outcome: Outcome,
 }
 
@@ -23,7 +25,14 @@ const ABORTED: Outcome = Outcome::of(OutcomeKind::Aborted, Duration::ZERO);
 impl Permit {
     /// For a slot of `server` that was claimed; it is released when the permit is dropped.
     pub(crate) fn new(server: Arc<Server>, picked_at: Time) -> Self {
-        Self { server, picked_at, outcome: ABORTED }
+        Self { server, picked_at, trial: false, outcome: ABORTED }
+    }
+
+    /// The same, for a server on trial.
+    pub(crate) fn on_trial(self) -> Self {
+        let mut permit = self;
+        permit.trial = true;
+        permit
     }
 
     /// The server that was picked.
@@ -45,6 +54,6 @@ impl Permit {
 impl Drop for Permit {
     /// Takes the request off the server's count. Without [`finish`](Permit::finish) it counts as aborted.
     fn drop(&mut self) {
-        self.server.release(&self.outcome, self.picked_at);
+        self.server.release(&self.outcome, self.picked_at, self.trial);
     }
 }

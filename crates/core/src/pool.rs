@@ -2,25 +2,35 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
-use arc_swap::ArcSwap;
-
+use crate::health::Health;
 use crate::home::Home;
+use crate::live::Live;
 use crate::policy::Policy;
-use crate::rank::Ranking;
-use crate::snapshot::{Details, Member, Snapshot};
-use crate::turn::{Clock, stride};
-use crate::{Explanation, MemberStats, Permit, PoolSpec, PoolStats, Refused, Server, ServerId, ServerSpec, Time};
+use crate::snapshot::{Snapshot, Wanted};
+use crate::turn::stride;
+use crate::{
+    Event, Explanation, MemberStats, Permit, PoolRules, PoolSpec, PoolStats, ProbeResult, Refused, Server, ServerId,
+    ServerSpec, Ticket, Time,
+};
 
 /// What one pick is given.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ask {
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ask<'a> {
     /// The time.
     pub now: Time,
     /// A random number, uniform over all of `u64`. Policies that draw servers draw from it; the others
     /// ignore it.
     pub random: u64,
+    /// Servers this request was sent to before: none of them is picked while another is eligible.
+    pub tried: &'a [Arc<Server>],
+}
+
+impl Ask<'_> {
+    pub(crate) fn has_tried(&self, live: &Arc<Live>) -> bool {
+        self.tried.iter().any(|server| Arc::ptr_eq(&server.live, live))
+    }
 }
 
 /// A set of servers with a policy. Picks never wait for each other, nor for a change.
@@ -31,15 +41,12 @@ pub struct Pool {
     /// A policy of the user's own, which changes do not replace.
     own_policy: Option<Arc<dyn Policy>>,
     refused: AtomicU64,
-    /// Servers no longer listed that may still have requests in flight, so that one that is listed again
-    /// comes back with its counts. The lock lets one change in at a time.
-    leaving: Mutex<Vec<Arc<Server>>>,
 }
 
 impl Pool {
     /// A pool as `spec` wants it.
     pub fn new(name: &str, spec: PoolSpec, now: Time) -> Self {
-        let pool = Self::empty(name, spec.policy.policy(), None);
+        let pool = Self::empty(name, spec.policy.policy(), None, now);
         pool.apply(spec, now);
         pool
     }
@@ -47,20 +54,14 @@ impl Pool {
     /// A pool of these servers with a policy of your own. It keeps the policy through every
     /// [`apply`](Pool::apply), whatever the spec's `policy` says.
     pub fn with_policy(name: &str, policy: Arc<dyn Policy>, servers: Vec<ServerSpec>, now: Time) -> Self {
-        let pool = Self::empty(name, Arc::clone(&policy), Some(policy));
+        let pool = Self::empty(name, Arc::clone(&policy), Some(policy), now);
         pool.apply(PoolSpec { servers, ..PoolSpec::default() }, now);
         pool
     }
 
-    fn empty(name: &str, policy: Arc<dyn Policy>, own_policy: Option<Arc<dyn Policy>>) -> Self {
-        let current = ArcSwap::from_pointee(Snapshot::empty(policy));
-        Self {
-            name: name.into(),
-            home: Arc::new(Home { current, clock: Clock::default() }),
-            own_policy,
-            refused: AtomicU64::new(0),
-            leaving: Mutex::new(Vec::new()),
-        }
+    fn empty(name: &str, policy: Arc<dyn Policy>, own_policy: Option<Arc<dyn Policy>>, now: Time) -> Self {
+        let home = Arc::new(Home::new(Snapshot::empty(policy), now));
+        Self { name: name.into(), home, own_policy, refused: AtomicU64::new(0) }
     }
 
     /// The pool's name.
@@ -68,38 +69,70 @@ impl Pool {
         &self.name
     }
 
-    /// Picks a server and counts the request on it, in one step.
+    /// Picks a server and counts the request on it, in one step. Nobody who waits in the queue is overtaken.
     ///
     /// # Errors
-    /// [`Refused`] when no server can take the request.
+    /// [`Refused`] when no server can take the request. After [`Refused::AllFull`] it may be worth to
+    /// [`wait`](Pool::wait).
     #[inline]
-    pub fn pick(&self, ask: &Ask) -> Result<Permit, Refused> {
-        let snapshot = self.home.current.load();
-        match snapshot.claim(ask, &self.home) {
-            Ok(server) => Ok(Permit::new(Arc::clone(server), ask.now)),
-            Err(refused) => {
-                self.refused.fetch_add(1, Ordering::Relaxed);
-                Err(refused)
-            }
+    pub fn pick(&self, ask: &Ask<'_>) -> Result<Permit, Refused> {
+        let picked = if self.home.queue.is_waited_in() { Err(Refused::AllFull) } else { self.home.pick(ask) };
+        if picked.is_err() {
+            self.refused.fetch_add(1, Ordering::Relaxed);
         }
+        picked
+    }
+
+    /// Takes a place in the pool's queue, for a request that could not be picked for at once.
+    ///
+    /// # Errors
+    /// [`Refused::AllFull`] when the pool has no queue, [`Refused::QueueFull`] when it is full.
+    pub fn wait(&self, ask: &Ask<'_>) -> Result<Ticket, Refused> {
+        let rule = self.home.current.load().rules.queue.ok_or(Refused::AllFull)?;
+        self.home.wait(&rule, ask)
+    }
+
+    /// Takes one retry out of the pool's budget; false when it is used up, so that the request must end as it did.
+    pub fn may_retry(&self, now: Time) -> bool {
+        let snapshot = self.home.current.load();
+        let picks = || snapshot.members.iter().map(|member| member.live.slots.in_flight_and_picks().1).sum();
+        let mut budget = self.home.budget.lock().unwrap_or_else(PoisonError::into_inner);
+        budget.take(snapshot.rules.retry_budget, now, picks)
+    }
+
+    /// Takes in what a probe of one of the pool's servers found. Without [`PoolRules::probe`](crate::PoolRules) it is
+    /// ignored.
+    pub fn probed(&self, server: &Server, result: ProbeResult, now: Time) {
+        self.home.probed(server, result, now);
     }
 
     /// Makes the pool what `spec` says while picks and releases go on. Servers are told by name: one that
     /// was there before keeps what it has in flight and has done, also when its address, weight, limit or
-    /// state changes. One that is no longer listed finishes what it has in flight.
+    /// state changes. One that is no longer listed finishes what it has in flight. Whoever waits keeps its place.
     pub fn apply(&self, spec: PoolSpec, now: Time) {
-        let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut leaving = self.home.change.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.home.current.load_full();
         let policy = self.own_policy.clone().unwrap_or_else(|| spec.policy.policy());
         let mut roster = Roster::new(&old, std::mem::take(&mut *leaving));
-        let members = roster.enlist(&self.name, &self.home, spec.servers);
-        let new = Arc::new(Snapshot::new(old.generation + 1, policy, members));
+        let wanted = roster.enlist(&self.home, &self.name, &spec, now);
+        let new = Arc::new(Snapshot::new(old.generation + 1, (policy, Arc::new(spec.rules)), wanted, now));
+        roster.welcome(&self.home, &new);
         self.home.put_in_force(&new, roster.unlisted(), now);
         *leaving = roster.rest();
         drop(old);
         // Only permits, callers and snapshots still in use can hold a server now; once none does, nothing
         // can happen to it any more.
         leaving.retain(|server| server.in_flight() > 0 || Arc::strong_count(server) > 1);
+        drop(leaving);
+        if self.home.queue.is_waited_in() {
+            self.home.serve_queue(now);
+        }
+    }
+
+    /// What happened to the health of servers after event number `seen`, 0 for all that is remembered: the last
+    /// thousand.
+    pub fn events(&self, seen: u64) -> Vec<Event> {
+        self.home.events.since(seen)
     }
 
     /// The servers listed now, primaries first.
@@ -110,11 +143,13 @@ impl Pool {
 
     /// What the pool and each of its servers do.
     pub fn stats(&self) -> PoolStats {
-        let leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        let leaving = self.home.change.lock().unwrap_or_else(PoisonError::into_inner);
         let snapshot = self.home.current.load_full();
         let members = snapshot.members.iter().zip(&snapshot.details);
         let listed = members.map(|(member, details)| MemberStats {
             server: details.server.stats(),
+            health: details.server.health_report(),
+            warming_up: member.ramped,
             weight: member.weight,
             limit: details.limit,
             backup: member.backup,
@@ -123,28 +158,34 @@ impl Pool {
         });
         let gone = leaving.iter().filter(|server| server.in_flight() > 0).map(|server| MemberStats {
             server: server.stats(),
+            health: server.health_report(),
+            warming_up: false,
             weight: 0,
             limit: 0,
             backup: false,
             state: crate::AdminState::Drain,
             listed: false,
         });
+        let (retries, retries_over_budget) = self.home.budget.lock().unwrap_or_else(PoisonError::into_inner).spent();
         PoolStats {
             name: self.name.to_string(),
             policy: snapshot.policy.name().to_owned(),
             servers: listed.chain(gone).collect(),
             refused: self.refused.load(Ordering::Relaxed),
+            queue: self.home.queue.stats(),
+            retries,
+            retries_over_budget,
         }
     }
 
     /// Why a pick with this ask would go where it goes, without picking.
-    pub fn explain(&self, ask: &crate::Ask) -> Explanation {
-        Explanation::of(&self.name, &self.home.current.load(), &self.home.clock, ask)
+    pub fn explain(&self, ask: &Ask<'_>) -> Explanation {
+        Explanation::of(&self.name, &self.home, ask)
     }
 
     /// Permits alive on all servers, listed or not.
     pub(crate) fn in_flight(&self) -> u64 {
-        let leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        let leaving = self.home.change.lock().unwrap_or_else(PoisonError::into_inner);
         let snapshot = self.home.current.load();
         let listed = snapshot.details.iter().map(|details| &details.server);
         listed.chain(leaving.iter()).map(|server| u64::from(server.in_flight())).sum()
@@ -159,34 +200,12 @@ impl Drop for Pool {
     }
 }
 
-impl Home {
-    /// Publishes a snapshot and tells every server its place, in the order that
-    /// [`Place`](crate::home::Place) asks for.
-    fn put_in_force<'a>(&self, new: &Arc<Snapshot>, gone: impl Iterator<Item = &'a Arc<Server>>, now: Time) {
-        let measured = new.policy.ranking() == Some(Ranking::ResponseTime);
-        for member in &new.members {
-            member.live.tally.measured.store(measured, Ordering::Relaxed);
-        }
-        new.repair_all(now);
-        self.current.store(Arc::clone(new));
-        for (i, member) in new.members.iter().enumerate() {
-            if new.is_indexed() {
-                member.live.place.set(new.generation, i);
-            } else {
-                member.live.place.leave();
-            }
-        }
-        for server in gone {
-            server.live.place.leave();
-        }
-        new.repair_all(now);
-    }
-}
-
 /// The servers a pool knows while it changes.
 struct Roster {
     known: BTreeMap<ServerId, Known>,
     listed: BTreeSet<ServerId>,
+    /// Those of the listed that took requests until now.
+    served: BTreeSet<ServerId>,
 }
 
 struct Known {
@@ -204,34 +223,47 @@ impl Roster {
             .zip(&old.details)
             .map(|(member, details)| Known { server: Arc::clone(&details.server), admitted: member.admits() });
         let known = left.chain(listed).map(|known| (known.server.id().clone(), known));
-        Self { known: known.collect(), listed: BTreeSet::new() }
+        Self { known: known.collect(), listed: BTreeSet::new(), served: BTreeSet::new() }
     }
 
-    /// The members of the pool to be: known servers where the name is known, new ones elsewhere. Those
-    /// that took no requests before start at the pool's clock.
-    fn enlist(&mut self, pool: &str, home: &Arc<Home>, specs: Vec<ServerSpec>) -> Vec<(Member, Details)> {
-        let count = specs.len();
-        let mut members = Vec::with_capacity(count);
-        for (i, spec) in specs.into_iter().enumerate() {
-            let id = ServerId::new(pool, &spec.name);
+    /// The servers of the pool to be: known ones where the name is known, new ones elsewhere. Those that come into a
+    /// pool that is running are cold.
+    fn enlist(&mut self, home: &Arc<Home>, pool: &str, spec: &PoolSpec, now: Time) -> Vec<Wanted> {
+        let running = !self.known.is_empty();
+        let mut all = Vec::with_capacity(spec.servers.len());
+        for server_spec in &spec.servers {
+            let id = ServerId::new(pool, &server_spec.name);
             if self.listed.contains(&id) {
                 continue;
             }
             let known = self.known.remove(&id);
-            let admitted = known.as_ref().is_some_and(|known| known.admitted);
-            let server = match known {
-                Some(known) if *known.server.addresses() == *spec.addresses => known.server,
-                Some(known) => Arc::new(known.server.moved(&spec.addresses)),
-                None => Arc::new(Server::new(id.clone(), &spec.addresses, home)),
-            };
+            let served = known.as_ref().is_some_and(|known| known.admitted);
+            let server = known.map_or_else(
+                || Arc::new(Server::new(id.clone(), &server_spec.addresses, home, Health::new(spec.rules.probe, now))),
+                |known| follow(&known.server, server_spec, (home, &spec.rules), now),
+            );
             self.listed.insert(id);
-            let (member, details) = Member::new(server, &spec);
-            if member.admits() && !admitted {
-                member.live.turn.join(&home.clock, stride(member.weight), (i, count));
+            let wanted = Wanted::new(server, server_spec);
+            if running && wanted.admissible() && !served {
+                wanted.server.live.health(|health| health.warm_from(now));
             }
-            members.push((member, details));
+            if served {
+                self.served.insert(wanted.server.id().clone());
+            }
+            all.push(wanted);
         }
-        members
+        all
+    }
+
+    /// Sets those that take requests now and took none before to the pool's clock.
+    fn welcome(&self, home: &Home, snapshot: &Snapshot) {
+        let count = snapshot.members.len();
+        for (i, (member, details)) in snapshot.members.iter().zip(&snapshot.details).enumerate() {
+            if member.admits() && !self.served.contains(details.server.id()) {
+                member.live.turn.join(&home.clock, stride(member.weight), (i, count));
+                member.live.admitted.begin(home.arrivals.load(Ordering::Relaxed));
+            }
+        }
     }
 
     /// Servers that are no longer listed.
@@ -242,4 +274,26 @@ impl Roster {
     fn rest(self) -> Vec<Arc<Server>> {
         self.known.into_values().map(|known| known.server).collect()
     }
+}
+
+/// A known server under a new spec: what is believed of it is forgotten when it has another address, and follows the rules
+/// elsewhere.
+fn follow(server: &Arc<Server>, spec: &ServerSpec, (home, rules): (&Home, &PoolRules), now: Time) -> Arc<Server> {
+    let live = &server.live;
+    let moved = *server.addresses() != *spec.addresses;
+    let transition = live.health(|health| {
+        if !moved {
+            return health.follow(rules.probe.as_ref(), rules.eject.as_ref(), now);
+        }
+        let before = std::mem::replace(health, Health::new(rules.probe, now));
+        health.moved(&before, now)
+    });
+    if let Some(transition) = transition {
+        home.events.add(server.id(), transition, now);
+    }
+    if !moved {
+        return Arc::clone(server);
+    }
+    live.charge.clear();
+    Arc::new(server.moved(&spec.addresses))
 }

@@ -8,10 +8,27 @@ use std::fmt;
 pub enum Refused {
     /// The pool has no server at all: the configuration must change before a retry can help.
     NoServer,
-    /// No server takes requests: each is draining, down or of weight 0.
+    /// No server takes requests: each is draining, down, ejected or of weight 0.
     AllDown,
     /// Every server that takes requests is at its limit: a retry helps as soon as one finishes.
     AllFull,
+    /// Every server that takes requests is at its limit, and so is the queue.
+    QueueFull,
+    /// No server came free while the request could wait.
+    WaitedTooLong,
+}
+
+impl Refused {
+    /// A word for it in logs, fields and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoServer => "no-server",
+            Self::AllDown => "all-down",
+            Self::AllFull => "all-full",
+            Self::QueueFull => "queue-full",
+            Self::WaitedTooLong => "waited-too-long",
+        }
+    }
 }
 
 impl fmt::Display for Refused {
@@ -20,6 +37,8 @@ impl fmt::Display for Refused {
             Self::NoServer => "the pool has no server",
             Self::AllDown => "no server of the pool takes requests",
             Self::AllFull => "every server of the pool is at its limit",
+            Self::QueueFull => "every server of the pool is at its limit, and so is its queue",
+            Self::WaitedTooLong => "no server of the pool came free in time",
         })
     }
 }

@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::health::Health;
 use crate::home::Home;
 use crate::live::Live;
 use crate::tournament::Reach;
-use crate::{Outcome, OutcomeKind, ServerStats, Time};
+use crate::{HealthReport, HealthState, Outcome, OutcomeKind, ServerStats, Time};
 
 /// A server of a pool. It outlives every change of the pool under the same name; weight, limit and state
 /// belong to its membership and not to it.
@@ -27,8 +28,8 @@ pub struct Server {
 
 impl Server {
     /// A server that never carried anything.
-    pub(crate) fn new(id: ServerId, addresses: &[SocketAddr], home: &Arc<Home>) -> Self {
-        Self::build(id, addresses, Arc::new(Live::new()), home)
+    pub(crate) fn new(id: ServerId, addresses: &[SocketAddr], home: &Arc<Home>, health: Health) -> Self {
+        Self::build(id, addresses, Arc::new(Live::new(health)), home)
     }
 
     /// The same server at other addresses: it keeps its counts and gets a new serial, since connections to
@@ -64,6 +65,16 @@ impl Server {
         self.live.slots.in_flight()
     }
 
+    /// What is believed of it.
+    pub fn health(&self) -> HealthState {
+        self.live.state()
+    }
+
+    /// What is believed of it, since when and why.
+    pub fn health_report(&self) -> HealthReport {
+        self.live.health(|health| health.report())
+    }
+
     /// What it carries and has done.
     pub fn stats(&self) -> ServerStats {
         let Live { tally, slots, .. } = &*self.live;
@@ -83,18 +94,22 @@ impl Server {
             first_byte: tally.times.first_byte(),
             total,
             last_pick: (picks > 0).then(|| Time::from_nanos(read(&self.live.last_pick))),
-            sent: read(&self.live.sent),
-            received: read(&self.live.received),
+            sent: read(&tally.sent),
+            received: read(&tally.received),
             underflows: read(&tally.underflows),
         }
     }
 
     /// Ends one permit that was picked at `picked_at`: the only place where in flight goes down.
-    pub(crate) fn release(&self, outcome: &Outcome, picked_at: Time) {
+    pub(crate) fn release(&self, outcome: &Outcome, picked_at: Time, trial: bool) {
         let live = &self.live;
         let now = picked_at + outcome.total;
         if outcome.kind == OutcomeKind::Success && live.tally.measured.load(Ordering::Relaxed) {
             live.latency.learn(outcome.first_byte.unwrap_or(outcome.total), now);
+        }
+        // Before the slot is free, so that nobody is drawn to a server by the very failure that freed it.
+        if outcome.kind.is_error() || trial || live.tally.troubled.load(Ordering::Relaxed) {
+            self.home.judge(self, outcome, now, trial);
         }
         let released = live.slots.release();
         debug_assert!(released, "{} had nothing in flight to release", self.id);
@@ -103,6 +118,9 @@ impl Server {
         }
         live.record(outcome);
         self.home.repair(live, Reach::Needed, now);
+        if self.home.queue.is_waited_in() {
+            self.home.serve_queue(now);
+        }
     }
 }
 

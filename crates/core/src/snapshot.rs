@@ -10,7 +10,12 @@ use crate::rank::{Load, Rank, Ranking};
 use crate::shares::Shares;
 use crate::slots::Claim;
 use crate::tournament::{Contest, MAX_MEMBERS, Reach, Tournament};
-use crate::{AdminState, Ask, Choice, MAX_IN_FLIGHT, Refused, Server, ServerSpec, Time, View, turn};
+use crate::view::Bounds;
+use crate::warm_up::Ramp;
+use crate::{
+    AdminState, Ask, Choice, HealthState, MAX_IN_FLIGHT, PoolRules, Refused, Server, ServerSpec, Time, View, WhenNone,
+    turn,
+};
 
 /// Members, and what is worked out from them once so that a pick need not.
 #[derive(Debug)]
@@ -18,6 +23,7 @@ pub(crate) struct Snapshot {
     /// Counts the changes of the pool.
     pub(crate) generation: u64,
     pub(crate) policy: Arc<dyn Policy>,
+    pub(crate) rules: Arc<PoolRules>,
     /// Primaries first and then backups, each in the order they are listed.
     pub(crate) members: Box<[Member]>,
     /// Of each member.
@@ -25,6 +31,10 @@ pub(crate) struct Snapshot {
     /// How many of the members are primaries.
     pub(crate) primaries: usize,
     pub(crate) shares: Shares,
+    /// The members that warm up.
+    pub(crate) ramped: Box<[u32]>,
+    /// When the first of them will be warm.
+    ramped_until: Time,
     index: Option<Index>,
 }
 
@@ -48,30 +58,55 @@ pub(crate) struct Member {
     pub(crate) capacity: u32,
     pub(crate) weight: u16,
     pub(crate) backup: bool,
+    /// Its share of arrivals is bounded.
+    pub(crate) ramped: bool,
 }
 
-/// The rest that the configuration says of a member.
+/// The rest that is known of a member.
 #[derive(Debug)]
 pub(crate) struct Details {
     pub(crate) server: Arc<Server>,
     pub(crate) limit: u32,
     pub(crate) state: AdminState,
+    /// Its ramp and its fair share of its tier, while it is ramped.
+    pub(crate) ramp: Option<(Ramp, (u16, u64))>,
+}
+
+impl Details {
+    /// Whether the operator wants it to take requests.
+    pub(crate) fn wanted(&self, weight: u16) -> bool {
+        self.state == AdminState::Ready && weight > 0
+    }
+}
+
+/// A server as its pool wants it, whatever its health.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    pub(crate) server: Arc<Server>,
+    pub(crate) limit: u32,
+    pub(crate) weight: u16,
+    pub(crate) backup: bool,
+    pub(crate) state: AdminState,
+}
+
+impl Wanted {
+    /// A server as `spec` wants it.
+    pub(crate) fn new(server: Arc<Server>, spec: &ServerSpec) -> Self {
+        let limit = spec.max_connections.map_or(MAX_IN_FLIGHT, |limit| limit.get().min(MAX_IN_FLIGHT));
+        Self { server, limit, weight: spec.weight, backup: spec.backup, state: spec.state }
+    }
+
+    /// Whether it would take requests if its health were no matter.
+    pub(crate) fn admissible(&self) -> bool {
+        self.state == AdminState::Ready && self.weight > 0
+    }
+
+    fn up(&self) -> bool {
+        self.server.live.state() == HealthState::Up
+    }
 }
 
 impl Member {
-    /// A server as a member of its pool.
-    pub(crate) fn new(server: Arc<Server>, spec: &ServerSpec) -> (Self, Details) {
-        let limit = spec.max_connections.map_or(MAX_IN_FLIGHT, |limit| limit.get().min(MAX_IN_FLIGHT));
-        let admits = spec.state == AdminState::Ready && spec.weight > 0;
-        let member = Self {
-            live: Arc::clone(&server.live),
-            capacity: if admits { limit } else { 0 },
-            weight: spec.weight,
-            backup: spec.backup,
-        };
-        (member, Details { server, limit, state: spec.state })
-    }
-
     /// Whether it can take a request with this much in flight: the one definition of *eligible*.
     #[inline]
     pub(crate) fn eligible(&self, in_flight: u32) -> bool {
@@ -83,10 +118,10 @@ impl Member {
         self.capacity > 0
     }
 
-    /// Where it stands in its tier with this much in flight.
+    /// Where it stands in its tier with this much in flight, and charged with so much more.
     #[inline]
-    pub(crate) fn rank(&self, ranking: Ranking, in_flight: u32, now: Time) -> Rank {
-        let load = ranking.load(&self.live, (in_flight, self.weight), now);
+    pub(crate) fn rank(&self, ranking: Ranking, (in_flight, charged): (u32, u32), now: Time) -> Rank {
+        let load = ranking.load(&self.live, (in_flight + charged, self.weight), now);
         let load = if self.eligible(in_flight) { load } else { Load::INFINITE };
         Rank { load, due: self.live.turn.due() }
     }
@@ -99,42 +134,91 @@ const CHOICES: u32 = 4;
 impl Snapshot {
     /// A pool's first: no members.
     pub(crate) fn empty(policy: Arc<dyn Policy>) -> Self {
-        Self::new(0, policy, Vec::new())
+        Self::new(0, (policy, Arc::default()), Vec::new(), Time::ZERO)
     }
 
-    /// Members in the order they are listed.
-    pub(crate) fn new(generation: u64, policy: Arc<dyn Policy>, mut members: Vec<(Member, Details)>) -> Self {
-        members.sort_by_key(|(member, _)| member.backup);
-        let (members, details): (Vec<Member>, Vec<Details>) = members.into_iter().unzip();
-        let primaries = members.partition_point(|member| !member.backup);
+    /// The members as they are wanted, each as far as its health at `now` lets it.
+    pub(crate) fn new(
+        generation: u64,
+        (policy, rules): (Arc<dyn Policy>, Arc<PoolRules>),
+        mut wanted: Vec<Wanted>,
+        now: Time,
+    ) -> Self {
+        wanted.sort_by_key(|wanted| wanted.backup);
+        let primaries = wanted.partition_point(|wanted| !wanted.backup);
+        let none = !wanted.iter().any(|wanted| wanted.admissible() && wanted.up());
+        let regardless = none && rules.when_none == WhenNone::TryAll;
+        let admits = |wanted: &Wanted| wanted.admissible() && (wanted.up() || regardless);
+        let ramps = [&wanted[..primaries], &wanted[primaries..]].map(|tier| ramps(tier, &rules, &admits, now)).concat();
+        let (members, details): (Vec<Member>, Vec<Details>) = wanted
+            .into_iter()
+            .zip(ramps)
+            .map(|(wanted, ramp)| {
+                let capacity = if admits(&wanted) { wanted.limit } else { 0 };
+                let Wanted { server, limit, weight, backup, state } = wanted;
+                let live = Arc::clone(&server.live);
+                let member = Member { live, capacity, weight, backup, ramped: ramp.is_some() };
+                (member, Details { server, limit, state, ramp })
+            })
+            .unzip();
         // One that takes nothing new is never to be drawn.
         let weights = members.iter().map(|member| if member.admits() { member.weight } else { 0 });
         let shares = Shares::new(weights, primaries);
+        let ramped = (0..members.len() as u32).filter(|&i| members[i as usize].ramped).collect();
+        let ramped_until = details.iter().filter_map(|details| details.ramp).map(|(ramp, _)| ramp.ends()).min();
         let indexed = (SCANNED + 1..=MAX_MEMBERS).contains(&members.len());
         let index = policy.ranking().filter(|_| indexed).map(|ranking| Index {
             ranking,
             tree: Tournament::new(members.len()),
             stalest: AtomicUsize::new(0),
         });
-        Self { generation, policy, members: members.into(), details: details.into(), primaries, shares, index }
+        let ramped_until = ramped_until.unwrap_or(Time::LAST);
+        let (members, details) = (members.into(), details.into());
+        Self { generation, policy, rules, members, details, primaries, shares, ramped, ramped_until, index }
+    }
+
+    /// The same after what is believed of the servers has changed, or time has passed.
+    pub(crate) fn renewed(&self, now: Time) -> Self {
+        let wanted = self.members.iter().zip(&self.details).map(|(member, details)| Wanted {
+            server: Arc::clone(&details.server),
+            limit: details.limit,
+            weight: member.weight,
+            backup: member.backup,
+            state: details.state,
+        });
+        let rules = (Arc::clone(&self.policy), Arc::clone(&self.rules));
+        Self::new(self.generation + 1, rules, wanted.collect(), now)
+    }
+
+    /// Whether somebody warms up.
+    #[inline]
+    pub(crate) fn is_bounded(&self) -> bool {
+        !self.ramped.is_empty()
+    }
+
+    /// Whether somebody who warmed up has done so.
+    pub(crate) fn warmed_up(&self, now: Time) -> bool {
+        now >= self.ramped_until
     }
 
     /// Chooses a member and claims a slot on it, in one step. The caller owes the release.
     #[inline]
-    pub(crate) fn claim(&self, ask: &Ask, home: &Home) -> Result<&Arc<Server>, Refused> {
-        let view = View::new(self, ask.now);
+    pub(crate) fn claim(&self, ask: &Ask<'_>, home: &Home, bounds: Bounds) -> Result<&Arc<Server>, Refused> {
+        let view = View::new(self, ask, bounds);
         for _ in 0..CHOICES {
             let Some(choice) = self.policy.choose(&view, ask) else {
-                return self.claim_any(ask, home);
+                return self.claim_any(ask, home, &view);
             };
             let member = &self.members[choice.index()];
-            if member.live.slots.claim(choice.seen(), member.capacity) == Claim::Taken {
+            if view.takes_turn(choice.index())
+                && member.live.slots.claim(choice.seen(), member.capacity) == Claim::Taken
+            {
                 return Ok(self.claimed(choice.index(), ask, home));
             }
             // Whoever took the slot may not have got round to the index yet.
             self.repair(choice.index(), Reach::Root, ask.now);
         }
-        self.claim_any(ask, home)
+        self.claim_any(ask, home, &view)
     }
 
     /// The last resort, when no member was chosen or others were quicker each time. The index may have been
@@ -142,20 +226,19 @@ impl Snapshot {
     /// of times, before it is believed that nobody can. When there are slots but every claim came too late,
     /// the first slot found must do.
     #[cold]
-    fn claim_any(&self, ask: &Ask, home: &Home) -> Result<&Arc<Server>, Refused> {
-        let view = View::new(self, ask.now);
+    fn claim_any(&self, ask: &Ask<'_>, home: &Home, view: &View<'_>) -> Result<&Arc<Server>, Refused> {
         let mut found = None;
         for _ in 0..CHOICES {
-            found = self.policy.choose(&view, ask).map(Choice::index);
+            found = self.policy.choose(view, ask).map(Choice::index);
             let Some(i) = found.or_else(|| Some(self.index.as_ref()?.tree.best())) else {
                 break;
             };
-            if self.claim_slot(i) {
+            if view.eligible(i) && view.takes_turn(i) && self.claim_slot(i) {
                 return Ok(self.claimed(i, ask, home));
             }
             self.repair(i, Reach::Root, ask.now);
         }
-        let slot = found.and_then(|_| (0..self.members.len()).find(|&i| self.claim_slot(i)));
+        let slot = found.and_then(|_| (0..self.members.len()).find(|&i| view.eligible(i) && self.claim_slot(i)));
         slot.map(|i| self.claimed(i, ask, home)).ok_or_else(|| self.why_none())
     }
 
@@ -167,12 +250,12 @@ impl Snapshot {
 
     /// Books a slot that was just claimed.
     #[inline]
-    fn claimed(&self, i: usize, ask: &Ask, home: &Home) -> &Arc<Server> {
+    fn claimed(&self, i: usize, ask: &Ask<'_>, home: &Home) -> &Arc<Server> {
         let Member { live, weight, .. } = &self.members[i];
         live.turn.take(&home.clock, turn::stride(*weight));
         live.last_pick.store(ask.now.as_nanos(), Ordering::Relaxed);
         home.repair(live, Reach::Root, ask.now);
-        self.refresh_stalest(ask.now);
+        self.refresh_stalest(home, ask.now);
         &self.details[i].server
     }
 
@@ -207,13 +290,13 @@ impl Snapshot {
         Field { members: &self.members, ranking: index.ranking, now }
     }
 
-    /// Response times fade with time alone, which no claim or release tells the index. So each pick looks
-    /// at one more member in turn: a server shunned for long is met again after as many picks as the pool
+    /// Response times and charges fade with time alone, which no claim or release tells the index. So each pick
+    /// looks at one more member in turn: a server shunned for long is met again after as many picks as the pool
     /// has members, and the cost stays flat.
     #[inline]
-    fn refresh_stalest(&self, now: Time) {
-        let fading = self.index.as_ref().filter(|index| index.ranking == Ranking::ResponseTime);
-        if let Some(index) = fading {
+    fn refresh_stalest(&self, home: &Home, now: Time) {
+        let Some(index) = &self.index else { return };
+        if index.ranking == Ranking::ResponseTime || home.guard.charged_lately(now) {
             let next = index.stalest.fetch_add(1, Ordering::Relaxed) % self.members.len();
             index.tree.repair(next, Reach::Needed, &self.field(index, now));
         }
@@ -232,6 +315,25 @@ impl Snapshot {
     }
 }
 
+/// The ramps of the members of a tier: of those that came in from the cold of late, unless all did, since then nobody is
+/// there to carry what they do not.
+fn ramps(
+    tier: &[Wanted],
+    rules: &PoolRules,
+    admits: &impl Fn(&Wanted) -> bool,
+    now: Time,
+) -> Vec<Option<(Ramp, (u16, u64))>> {
+    let whole: u64 = tier.iter().filter(|wanted| admits(wanted)).map(|wanted| u64::from(wanted.weight)).sum();
+    let ramp = |wanted: &Wanted| {
+        let since = wanted.server.live.health(|health| health.warming_since())?;
+        let ramp = Ramp { rule: rules.warm_up?, since };
+        (admits(wanted) && ramp.ends() > now).then_some((ramp, (wanted.weight, whole)))
+    };
+    let ramps: Vec<_> = tier.iter().map(ramp).collect();
+    let warm = tier.iter().zip(&ramps).any(|(wanted, ramp)| admits(wanted) && ramp.is_none());
+    if warm { ramps } else { vec![None; tier.len()] }
+}
+
 /// The members as the index sees them at one time.
 struct Field<'a> {
     members: &'a [Member],
@@ -247,8 +349,9 @@ impl Contest for Field<'_> {
     fn rank(&self, i: usize) -> (bool, Rank) {
         let member = &self.members[i];
         let in_flight = member.live.slots.in_flight();
-        let behind = member.backup | !member.eligible(in_flight);
-        (behind, member.rank(self.ranking, in_flight, self.now))
+        // Those who warm up are looked at one by one.
+        let behind = member.backup | member.ramped | !member.eligible(in_flight);
+        (behind, member.rank(self.ranking, (in_flight, member.live.charge.at(self.now)), self.now))
     }
 
     #[inline]

@@ -1,7 +1,7 @@
 //! What servers and pools have done, as read by metrics, dashboards and tests. Reading writes nothing.
 
 use crate::histogram::Distribution;
-use crate::{AdminState, OutcomeKind, ServerId, Time};
+use crate::{AdminState, HealthReport, OutcomeKind, QueueStats, ServerId, Time};
 
 /// What one server carries and has done since it was first listed.
 ///
@@ -85,6 +85,12 @@ pub struct PoolStats {
     pub servers: Vec<MemberStats>,
     /// Picks that found no server.
     pub refused: u64,
+    /// Who waits for a server.
+    pub queue: QueueStats,
+    /// Retries that were allowed.
+    pub retries: u64,
+    /// Retries that were not, because the budget was used up.
+    pub retries_over_budget: u64,
 }
 
 impl PoolStats {
@@ -99,6 +105,10 @@ impl PoolStats {
 pub struct MemberStats {
     /// What it carries and has done.
     pub server: ServerStats,
+    /// What is believed of it.
+    pub health: HealthReport,
+    /// Whether its share of arrivals is bounded because it is new or recovered.
+    pub warming_up: bool,
     /// Its share relative to the others.
     pub weight: u16,
     /// The most it may have in flight.

@@ -1,38 +1,55 @@
 //! The totals of one server: one relaxed addition for each number.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use crate::OutcomeKind;
+use crate::health::Health;
 use crate::histogram::Times;
 
-/// What a server has done, but for its bytes. Successes have no counter: they are what the distribution of
+/// What a server has done, and what is believed of it. Successes have no counter: they are what the distribution of
 /// total times counts.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Tally {
     /// Whether the policy compares response times, so that learning them is worth it.
     pub(crate) measured: AtomicBool,
+    /// Whether its last request failed, so that a success is news.
+    pub(crate) troubled: AtomicBool,
+    /// What `health` says, to be read without waiting.
+    pub(crate) state: AtomicU8,
+    pub(crate) sent: AtomicU64,
+    pub(crate) received: AtomicU64,
     pub(crate) times: Times,
     pub(crate) rejected: AtomicU64,
     pub(crate) failed: AtomicU64,
     pub(crate) connect_failed: AtomicU64,
     pub(crate) timed_out: AtomicU64,
     pub(crate) aborted: AtomicU64,
+    /// Failures that count when it is decided whether to eject it.
+    pub(crate) blamed: AtomicU64,
     /// Releases without a claim.
     pub(crate) underflows: AtomicU64,
+    pub(crate) health: Mutex<Health>,
 }
 
 impl Tally {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(health: Health) -> Self {
         Self {
             measured: AtomicBool::new(false),
+            troubled: AtomicBool::new(false),
+            state: AtomicU8::new(health.state() as u8),
+            sent: AtomicU64::new(0),
+            received: AtomicU64::new(0),
             times: Times::new(),
             rejected: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             connect_failed: AtomicU64::new(0),
             timed_out: AtomicU64::new(0),
             aborted: AtomicU64::new(0),
+            blamed: AtomicU64::new(0),
             underflows: AtomicU64::new(0),
+            health: Mutex::new(health),
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::rank::{Load, Rank, Ranking};
 use crate::shares::Draws;
 use crate::snapshot::{Member, Snapshot};
-use crate::{Ask, Time};
+use crate::{Ask, Verdict};
 
 /// A pool as a policy sees it during one pick: lazily, so that a policy that looks at two servers never
 /// walks the others.
@@ -13,7 +13,26 @@ use crate::{Ask, Time};
 #[derive(Debug)]
 pub struct View<'a> {
     snapshot: &'a Snapshot,
-    now: Time,
+    ask: &'a Ask<'a>,
+    bounds: Bounds,
+    /// Something beside load and limit matters.
+    closely: bool,
+}
+
+/// What matters in a pick beside load and limit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Servers may be charged for fast failures.
+    pub(crate) charged: bool,
+    /// The number of this pick among the arrivals that warm-ups count; `None` lets who warms up have more than its share.
+    pub(crate) arrival: Option<u64>,
+    /// Servers already tried are left out.
+    pub(crate) tried: bool,
+}
+
+impl Bounds {
+    /// What matters while nobody fails or warms up, and to a first try.
+    pub(crate) const NONE: Self = Self { charged: false, arrival: None, tried: false };
 }
 
 /// A server chosen, and how busy it was when it was: the claim that follows is refused, and the policy
@@ -37,8 +56,11 @@ impl Choice {
 }
 
 impl<'a> View<'a> {
-    pub(crate) fn new(snapshot: &'a Snapshot, now: Time) -> Self {
-        Self { snapshot, now }
+    pub(crate) fn new(snapshot: &'a Snapshot, ask: &'a Ask<'a>, bounds: Bounds) -> Self {
+        let tried = bounds.tried && !ask.tried.is_empty();
+        let bounds = Bounds { tried, ..bounds };
+        let closely = bounds.charged || tried || snapshot.is_bounded();
+        Self { snapshot, ask, bounds, closely }
     }
 
     /// How many servers the pool has, eligible or not.
@@ -58,10 +80,11 @@ impl<'a> View<'a> {
         self.choice(i).is_some()
     }
 
-    /// How busy server `i` is: in flight / weight.
+    /// How busy server `i` is: in flight / weight, where a slot that is charged for a fast failure counts as in flight.
     pub fn load(&self, i: usize) -> Load {
         let member = self.member(i);
-        Ranking::Load.load(&member.live, (member.live.slots.in_flight(), member.weight), self.now)
+        let at_work = member.live.slots.in_flight() + self.charged(member);
+        Ranking::Load.load(&member.live, (at_work, member.weight), self.ask.now)
     }
 
     /// The weight of server `i`.
@@ -73,33 +96,67 @@ impl<'a> View<'a> {
     pub fn choice(&self, i: usize) -> Option<Choice> {
         let member = self.member(i);
         let seen = member.live.slots.in_flight();
-        member.eligible(seen).then_some(Choice { index: i as u32, seen })
+        (member.eligible(seen) && self.lets(i)).then_some(Choice { index: i as u32, seen })
+    }
+
+    /// Whether what matters beside load and limit lets server `i` take the request.
+    fn lets(&self, i: usize) -> bool {
+        !self.closely || self.passed_over(i).is_none()
+    }
+
+    /// What beside load and limit keeps the request from server `i`.
+    pub(crate) fn passed_over(&self, i: usize) -> Option<Verdict> {
+        let member = self.member(i);
+        if self.bounds.tried && self.ask.has_tried(&member.live) {
+            return Some(Verdict::Tried);
+        }
+        let arrival = self.bounds.arrival.filter(|_| member.ramped)?;
+        let due = member.live.admitted.due(arrival, self.interval(i)?);
+        (!due).then_some(Verdict::WarmingUp)
+    }
+
+    /// Takes the turn of a server that warms up; true for all others. False when another caller has just taken it.
+    pub(crate) fn takes_turn(&self, i: usize) -> bool {
+        let Some(arrival) = self.bounds.arrival.filter(|_| self.member(i).ramped) else { return true };
+        self.interval(i).is_none_or(|interval| self.member(i).live.admitted.take(arrival, interval))
+    }
+
+    /// How many arrivals lie between two picks of a server that warms up.
+    fn interval(&self, i: usize) -> Option<f64> {
+        self.snapshot.details[i].ramp.map(|(ramp, share)| ramp.interval(share, self.ask.now))
+    }
+
+    fn charged(&self, member: &Member) -> u32 {
+        if self.bounds.charged { member.live.charge.at(self.ask.now) } else { 0 }
     }
 
     /// The eligible server that comes first in `ranking`, and of equals the one whose turn is due first: a
     /// primary when any can take a request, else a backup, else `None`.
     #[inline]
     pub fn least(&self, ranking: Ranking) -> Option<Choice> {
+        if self.closely {
+            return self.least_closely(ranking);
+        }
         if let Some(best) = self.snapshot.indexed_best(ranking) {
             return self.choice(best);
         }
         match ranking {
-            Ranking::Load => self.scan(|member, n| member.rank(Ranking::Load, n, self.now)),
-            Ranking::ExpectedDelay => self.scan(|member, n| member.rank(Ranking::ExpectedDelay, n, self.now)),
-            Ranking::Turn => self.scan(|member, n| member.rank(Ranking::Turn, n, self.now)),
-            Ranking::ResponseTime => self.scan(|member, n| member.rank(Ranking::ResponseTime, n, self.now)),
+            Ranking::Load => self.scan(|member, n| member.rank(Ranking::Load, (n, 0), self.ask.now)),
+            Ranking::ExpectedDelay => self.scan(|member, n| member.rank(Ranking::ExpectedDelay, (n, 0), self.ask.now)),
+            Ranking::Turn => self.scan(|member, n| member.rank(Ranking::Turn, (n, 0), self.ask.now)),
+            Ranking::ResponseTime => self.scan(|member, n| member.rank(Ranking::ResponseTime, (n, 0), self.ask.now)),
         }
     }
 
     /// An eligible server drawn by weight, from the same tier as [`least`](View::least) would take.
-    pub fn draw(&self, ask: &Ask) -> Option<Choice> {
+    pub fn draw(&self, ask: &Ask<'_>) -> Option<Choice> {
         let mut draws = Draws::new(ask.random);
         self.drawn(&mut draws, None)
     }
 
     /// Two different eligible servers of one tier drawn by weight; the second is `None` when there is only
     /// one.
-    pub fn draw_two(&self, ask: &Ask) -> Option<(Choice, Option<Choice>)> {
+    pub fn draw_two(&self, ask: &Ask<'_>) -> Option<(Choice, Option<Choice>)> {
         let mut draws = Draws::new(ask.random);
         let first = self.drawn(&mut draws, None)?;
         let backup = self.member(first.index()).backup;
@@ -141,6 +198,35 @@ impl<'a> View<'a> {
             let backup = least_of(backups, &rank)?;
             Some(Choice { index: backup.index + primaries.len() as u32, ..backup })
         })
+    }
+
+    /// The least where more than load and limit matter. An index knows nothing of those who warm up, and nothing of
+    /// who was tried.
+    fn least_closely(&self, ranking: Ranking) -> Option<Choice> {
+        match self.snapshot.indexed_best(ranking) {
+            Some(best) if !self.bounds.tried => {
+                let ramped = self.snapshot.ramped.iter().map(|&i| i as usize);
+                self.least_among(ranking, std::iter::once(best).chain(ramped))
+            }
+            _ => self.least_among(ranking, 0..self.len()),
+        }
+    }
+
+    fn least_among(&self, ranking: Ranking, candidates: impl Iterator<Item = usize>) -> Option<Choice> {
+        let mut best: Option<(bool, Rank, Choice)> = None;
+        for choice in candidates.filter_map(|i| self.choice(i)) {
+            let member = self.member(choice.index());
+            let rank = member.rank(ranking, (choice.seen, self.charged(member)), self.ask.now);
+            let better = best.as_ref().is_none_or(
+                |(backup, other, _)| {
+                    if member.backup == *backup { rank.before(other) } else { *backup }
+                },
+            );
+            if better {
+                best = Some((member.backup, rank, choice));
+            }
+        }
+        best.map(|(_, _, choice)| choice)
     }
 
     fn member(&self, i: usize) -> &Member {

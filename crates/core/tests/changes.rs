@@ -93,7 +93,7 @@ fn outcomes_are_counted_by_kind() {
         let outcome = Outcome { first_byte: None, ..Outcome::of(kind, Duration::from_millis(4)) };
         take(&pool, 1).remove(0).finish(outcome.with_bytes(10, 20));
     }
-    let ask = Ask { now: Time::from_nanos(77), random: 0 };
+    let ask = Ask { now: Time::from_nanos(77), ..Ask::default() };
     pool.pick(&ask).unwrap().finish(Outcome::success(Duration::from_millis(2), Duration::from_millis(8)));
     drop(take(&pool, 1));
     let stats = pool.servers()[0].stats();
@@ -148,7 +148,7 @@ fn a_policy_may_change_and_counts_stay() {
         let pool = pool(&servers);
         let held = take(&pool, size * 2);
         for policy in PolicyKind::ALL {
-            pool.apply(PoolSpec { policy, servers: servers.clone() }, Time::ZERO);
+            pool.apply(PoolSpec { policy, servers: servers.clone(), ..PoolSpec::default() }, Time::ZERO);
             assert_eq!((pool.stats().policy, pool.stats().in_flight()), (policy.to_string(), size as u64 * 2));
         }
         drop(held);

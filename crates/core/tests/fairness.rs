@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use common::{Random, address};
 use plimsoll_core::{
-    AdminState, Ask, Choice, Outcome, OutcomeKind, Policy, PolicyKind, Pool, PoolSpec, ServerSpec, Time, View,
+    AdminState, Ask, Choice, Outcome, OutcomeKind, Policy, PolicyKind, Pool, PoolRules, PoolSpec, ServerSpec, Time,
+    View,
 };
 
 const ORDERED: [PolicyKind; 3] =
@@ -72,11 +73,12 @@ fn one_that_joins_or_returns_does_not_catch_up() {
     let mut servers = specs(&[1, 1, 1]);
     servers[2].state = AdminState::Drain;
     let policy = PolicyKind::RoundRobin;
-    let pool = Pool::new("p", PoolSpec { policy, servers: servers.clone() }, Time::ZERO);
+    let spec = PoolSpec { policy, servers: servers.clone(), rules: cold_starts() };
+    let pool = Pool::new("p", spec.clone(), Time::ZERO);
     count(&pool, 1000);
     servers[2].state = AdminState::Ready;
     servers.push(ServerSpec::new("s3", address(9)));
-    pool.apply(PoolSpec { policy, servers }, Time::ZERO);
+    pool.apply(PoolSpec { servers, ..spec }, Time::ZERO);
     let picks = count(&pool, 400);
     assert!(picks.values().all(|&picks| (99..=101).contains(&picks)), "{picks:?}");
 }
@@ -88,7 +90,7 @@ fn drawing_keeps_to_the_weights_of_those_who_can() {
         servers[3].state = AdminState::Down;
         servers[4].max_connections = NonZeroU32::new(1);
         servers[4].backup = true;
-        let pool = Pool::new("p", PoolSpec { policy, servers }, Time::ZERO);
+        let pool = Pool::new("p", PoolSpec { policy, servers, ..PoolSpec::default() }, Time::ZERO);
         let picks = count(&pool, 10_000);
         for (server, expected) in [("s0", 6000), ("s1", 3000), ("s2", 1000)] {
             let got = picks[server];
@@ -106,7 +108,7 @@ fn drawing_finds_the_only_one_left_and_then_the_backup() {
             spec.max_connections = NonZeroU32::new(1);
         }
         servers[77].backup = true;
-        let pool = Pool::new("p", PoolSpec { policy, servers }, Time::ZERO);
+        let pool = Pool::new("p", PoolSpec { policy, servers, ..PoolSpec::default() }, Time::ZERO);
         let held: Vec<_> = (0..300).map(|random| pool.pick(&Ask { random, ..Ask::default() }).unwrap()).collect();
         assert_eq!(held[299].server().id().name(), "s77", "{policy}: the backup is the last resort");
     }
@@ -130,7 +132,7 @@ fn least_response_time_prefers_the_quick_and_retries_the_slow() {
         let mut serve = |times: usize, its_time: Duration| {
             let mut got = 0;
             for _ in 0..times {
-                let permit = pool.pick(&Ask { now, random: 0 }).unwrap();
+                let permit = pool.pick(&Ask { now, ..Ask::default() }).unwrap();
                 let chosen = permit.server().id().name() == "s1";
                 let took = if chosen { its_time } else { Duration::from_millis(5) };
                 permit.finish(Outcome::success(took, took));
@@ -174,7 +176,7 @@ impl Policy for Last {
         "last"
     }
 
-    fn choose(&self, view: &View<'_>, _: &Ask) -> Option<Choice> {
+    fn choose(&self, view: &View<'_>, _: &Ask<'_>) -> Option<Choice> {
         (0..view.len()).rev().find_map(|i| view.choice(i))
     }
 }
@@ -183,8 +185,13 @@ impl Policy for Last {
 fn a_policy_of_your_own_stays_through_changes() {
     let pool = Pool::with_policy("p", Arc::new(Last), specs(&[1, 1, 0]), Time::ZERO);
     assert_eq!(pick(&pool), "s1");
-    pool.apply(PoolSpec { servers: specs(&[1, 1, 1]), ..PoolSpec::default() }, Time::ZERO);
+    pool.apply(PoolSpec { servers: specs(&[1, 1, 1]), rules: cold_starts(), ..PoolSpec::default() }, Time::ZERO);
     assert_eq!((pick(&pool).as_str(), pool.stats().policy.as_str()), ("s2", "last"));
+}
+
+/// Without warm-ups, so that who joins gets its share at once.
+fn cold_starts() -> PoolRules {
+    PoolRules { warm_up: None, ..PoolRules::default() }
 }
 
 fn specs(weights: &[u16]) -> Vec<ServerSpec> {
@@ -193,7 +200,7 @@ fn specs(weights: &[u16]) -> Vec<ServerSpec> {
 }
 
 fn pool(policy: PolicyKind, weights: &[u16]) -> Pool {
-    Pool::new("p", PoolSpec { policy, servers: specs(weights) }, Time::ZERO)
+    Pool::new("p", PoolSpec { policy, servers: specs(weights), ..PoolSpec::default() }, Time::ZERO)
 }
 
 /// Picks and lets go at once.
@@ -201,7 +208,7 @@ fn pick(pool: &Pool) -> String {
     pool.pick(&Ask::default()).unwrap().server().id().name().to_owned()
 }
 
-fn ask(random: &mut Random) -> Ask {
+fn ask(random: &mut Random) -> Ask<'static> {
     Ask { random: random.next(), ..Ask::default() }
 }
 

@@ -12,7 +12,9 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use common::{Random, address};
-use plimsoll_core::{AdminState, Ask, Outcome, Permit, PolicyKind, Pool, PoolSpec, Refused, ServerSpec, Time};
+use plimsoll_core::{
+    AdminState, Ask, Outcome, Permit, PolicyKind, Pool, PoolRules, PoolSpec, Refused, ServerSpec, Time,
+};
 
 #[test]
 fn least_connections_is_exact() {
@@ -85,7 +87,7 @@ impl History {
         // Sizes on both sides of where the index begins, and pools without primaries now and then.
         let size = [1, 3, 16, 64, 65, 150][random.below(6)];
         let specs: Vec<ServerSpec> = (0..size).map(|i| server(i, &mut random)).collect();
-        let spec = PoolSpec { policy, servers: specs.clone() };
+        let spec = PoolSpec { policy, servers: specs.clone(), rules: rules() };
         let pool = Pool::new("model", spec, Time::ZERO);
         let held = specs.iter().map(|_| Vec::new()).collect();
         Self { seed, random, policy, pool, now: Time::ZERO, specs, held, left: BTreeMap::new(), picks: 0 }
@@ -112,7 +114,7 @@ impl History {
     }
 
     fn pick(&mut self, step: u32, right: impl Fn(&Self, usize, &dyn Fn(usize) -> f64) -> bool) {
-        let ask = Ask { now: self.now, random: self.random.next() };
+        let ask = Ask { now: self.now, random: self.random.next(), tried: &[] };
         let told = self.pool.explain(&ask);
         let context = || format!("seed {}, step {step}, {told}", self.seed);
         let turn = |i: usize| {
@@ -179,7 +181,7 @@ impl History {
             }
         }
         (self.specs, self.held) = servers.into_iter().unzip();
-        self.pool.apply(PoolSpec { policy: self.policy, servers: self.specs.clone() }, self.now);
+        self.pool.apply(PoolSpec { policy: self.policy, servers: self.specs.clone(), rules: rules() }, self.now);
     }
 
     fn compare_counts(&self) {
@@ -221,4 +223,9 @@ fn server(i: usize, random: &mut Random) -> ServerSpec {
             [random.below(5)],
         ..spec
     }
+}
+
+/// Without warm-ups, which `tests/warm_up.rs` has a model of.
+fn rules() -> PoolRules {
+    PoolRules { warm_up: None, ..PoolRules::default() }
 }

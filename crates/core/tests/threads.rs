@@ -19,7 +19,8 @@ const SIZES: [u32; 2] = [8, 100];
 fn a_limit_is_never_exceeded_and_all_end_at_zero() {
     for (policy, size) in PolicyKind::ALL.into_iter().flat_map(|policy| SIZES.map(|size| (policy, size))) {
         let limit = |i: u32| i % 3 + 1;
-        let pool = Pool::new("p", PoolSpec { policy, servers: servers(size, limit) }, Time::ZERO);
+        let pool =
+            Pool::new("p", PoolSpec { policy, servers: servers(size, limit), ..PoolSpec::default() }, Time::ZERO);
         let picks = AtomicU64::new(0);
         thread::scope(|scope| {
             for seed in 0..THREADS {
@@ -51,7 +52,8 @@ fn a_limit_is_never_exceeded_and_all_end_at_zero() {
 #[test]
 fn every_slot_is_given_out_exactly_once() {
     for (policy, size) in PolicyKind::ALL.into_iter().flat_map(|policy| SIZES.map(|size| (policy, size))) {
-        let pool = Pool::new("p", PoolSpec { policy, servers: servers(size, |_| 20) }, Time::ZERO);
+        let pool =
+            Pool::new("p", PoolSpec { policy, servers: servers(size, |_| 20), ..PoolSpec::default() }, Time::ZERO);
         let pool = &pool;
         let held: usize = thread::scope(|scope| {
             let callers: Vec<_> =
@@ -73,7 +75,7 @@ fn take_all(pool: &Pool, random: &mut Random) -> Vec<Permit> {
 #[test]
 fn counts_hold_while_the_pool_changes() {
     for policy in PolicyKind::ALL {
-        let pool = Pool::new("p", PoolSpec { policy, servers: servers(100, |_| 5) }, Time::ZERO);
+        let pool = Pool::new("p", PoolSpec { policy, servers: servers(100, |_| 5), ..PoolSpec::default() }, Time::ZERO);
         let (picks, running) = (AtomicU64::new(0), AtomicBool::new(true));
         thread::scope(|scope| {
             let callers: Vec<_> = (0..THREADS)
@@ -98,7 +100,7 @@ fn counts_hold_while_the_pool_changes() {
             }
             running.store(false, Ordering::Relaxed);
         });
-        pool.apply(PoolSpec { policy, servers: servers(100, |_| 5) }, Time::ZERO);
+        pool.apply(PoolSpec { policy, servers: servers(100, |_| 5), ..PoolSpec::default() }, Time::ZERO);
         assert_eq!(pool.stats().in_flight(), 0, "{policy}");
         assert!(picks.into_inner() > 0);
         exact_again(&pool);
@@ -115,7 +117,7 @@ fn churn(pool: &Pool, policy: PolicyKind, running: &AtomicBool) {
             spec.state = [AdminState::Ready, AdminState::Ready, AdminState::Drain][random.below(3)];
             spec.backup = random.below(4) == 0;
         }
-        pool.apply(PoolSpec { policy, servers: wanted }, Time::ZERO);
+        pool.apply(PoolSpec { policy, servers: wanted, ..PoolSpec::default() }, Time::ZERO);
     }
 }
 
@@ -172,8 +174,8 @@ fn servers(count: u32, limit: impl Fn(u32) -> u32) -> Vec<ServerSpec> {
     (0..count).map(server).collect()
 }
 
-fn ask(random: &mut Random) -> Ask {
-    Ask { now: Time::from_nanos(random.next() % 1_000_000_000), random: random.next() }
+fn ask(random: &mut Random) -> Ask<'static> {
+    Ask { now: Time::from_nanos(random.next() % 1_000_000_000), random: random.next(), tried: &[] }
 }
 
 fn end(permit: Permit, random: &mut Random) {

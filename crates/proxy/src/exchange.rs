@@ -418,7 +418,8 @@ impl<'a> Exchange<'a> {
         let total = self.since_pick(now);
         let Some(permit) = self.permit.take() else { return };
         let first_byte = (self.phase == Phase::Body).then_some(self.first_byte);
-        permit.finish(Outcome { kind, first_byte, total, sent: self.sending.written, received: self.received });
+        let (sent, received) = (self.sending.written, self.received);
+        permit.finish(Outcome { kind, first_byte, total, sent, received, excused: false });
     }
 
     fn since_pick(&self, now: Time) -> Duration {

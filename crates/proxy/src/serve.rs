@@ -265,7 +265,7 @@ impl<'a> Busy<'a> {
             return Next::Answer { reject, unread: true };
         }
         let now = worker.now();
-        let permit = match service.pool.pick(&Ask { now, random: worker.random() }) {
+        let permit = match service.pool.pick(&Ask { now, random: worker.random(), tried: &[] }) {
             Ok(permit) => permit,
             Err(refused) => return self.refuse(refused, desk, head_length),
         };

@@ -195,13 +195,13 @@ mod tests {
     fn connections_of_a_server_that_moved_or_left_are_not_used_and_age_out() {
         run(async {
             let (listener, pool) = pool();
-            let server = pool.pick(&Ask { now: at(0), random: 0 }).unwrap().server().clone();
+            let server = pool.pick(&Ask { now: at(0), ..Ask::default() }).unwrap().server().clone();
             let mut idle = IdleConns::default();
             let conn = connect(&server, Duration::from_secs(30)).await.unwrap();
             idle.put(&server, conn, at(0), &rule());
             let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
             list(&pool, &elsewhere);
-            let moved = pool.pick(&Ask { now: at(0), random: 0 }).unwrap().server().clone();
+            let moved = pool.pick(&Ask { now: at(0), ..Ask::default() }).unwrap().server().clone();
             assert_eq!(moved.id(), server.id());
             assert!(idle.take(&moved, at(0), false).is_none());
             idle.sweep(at(99));
@@ -216,7 +216,7 @@ mod tests {
     fn no_more_are_kept_than_may_be() {
         run(async {
             let (_listener, pool) = pool();
-            let server = pool.pick(&Ask { now: at(0), random: 0 }).unwrap().server().clone();
+            let server = pool.pick(&Ask { now: at(0), ..Ask::default() }).unwrap().server().clone();
             let mut idle = IdleConns::default();
             for _ in 0..5 {
                 let conn = connect(&server, Duration::from_secs(30)).await.unwrap();
@@ -231,7 +231,7 @@ mod tests {
     fn a_task_that_has_had_its_turn_still_sees_what_a_server_said_unasked() {
         run(async {
             let (listener, pool) = pool();
-            let server = pool.pick(&Ask { now: at(0), random: 0 }).unwrap().server().clone();
+            let server = pool.pick(&Ask { now: at(0), ..Ask::default() }).unwrap().server().clone();
             let conn = connect(&server, Duration::from_secs(30)).await.unwrap();
             assert!(is_quiet(&conn.stream));
             listener.accept().unwrap().0.write_all(b"unasked").unwrap();

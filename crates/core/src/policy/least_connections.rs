@@ -21,7 +21,7 @@ impl Policy for LeastConnections {
         PolicyKind::LeastConnections.name()
     }
 
-    fn choose(&self, view: &View<'_>, _: &Ask) -> Option<Choice> {
+    fn choose(&self, view: &View<'_>, _: &Ask<'_>) -> Option<Choice> {
         view.least(Ranking::Load)
     }
 

@@ -26,7 +26,7 @@ impl Policy for LeastResponseTime {
         PolicyKind::LeastResponseTime.name()
     }
 
-    fn choose(&self, view: &View<'_>, _: &Ask) -> Option<Choice> {
+    fn choose(&self, view: &View<'_>, _: &Ask<'_>) -> Option<Choice> {
         view.least(Ranking::ResponseTime)
     }
 

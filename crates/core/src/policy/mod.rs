@@ -21,7 +21,7 @@ pub trait Policy: fmt::Debug + Send + Sync {
     /// The server to take, or `None` when no server can. It is asked again, a few times, when others were
     /// quicker. It must not block, and two calls with the same view and ask should choose alike, since
     /// [`Pool::explain`](crate::Pool::explain) calls it too.
-    fn choose(&self, view: &View<'_>, ask: &Ask) -> Option<Choice>;
+    fn choose(&self, view: &View<'_>, ask: &Ask<'_>) -> Option<Choice>;
 
     /// The ranking it asks the view for the least of, so that a large pool keeps an index for it and
     /// explanations show its scores. A policy without one is explained by load.

@@ -16,7 +16,7 @@ impl Policy for Random {
         PolicyKind::Random.name()
     }
 
-    fn choose(&self, view: &View<'_>, ask: &Ask) -> Option<Choice> {
+    fn choose(&self, view: &View<'_>, ask: &Ask<'_>) -> Option<Choice> {
         view.draw(ask)
     }
 }

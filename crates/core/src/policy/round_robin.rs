@@ -20,7 +20,7 @@ impl Policy for RoundRobin {
         PolicyKind::RoundRobin.name()
     }
 
-    fn choose(&self, view: &View<'_>, _: &Ask) -> Option<Choice> {
+    fn choose(&self, view: &View<'_>, _: &Ask<'_>) -> Option<Choice> {
         view.least(Ranking::Turn)
     }
 

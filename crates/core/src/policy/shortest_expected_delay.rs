@@ -22,7 +22,7 @@ impl Policy for ShortestExpectedDelay {
         PolicyKind::ShortestExpectedDelay.name()
     }
 
-    fn choose(&self, view: &View<'_>, _: &Ask) -> Option<Choice> {
+    fn choose(&self, view: &View<'_>, _: &Ask<'_>) -> Option<Choice> {
         view.least(Ranking::ExpectedDelay)
     }
 

@@ -21,7 +21,7 @@ impl Policy for TwoChoices {
         PolicyKind::TwoChoices.name()
     }
 
-    fn choose(&self, view: &View<'_>, ask: &Ask) -> Option<Choice> {
+    fn choose(&self, view: &View<'_>, ask: &Ask<'_>) -> Option<Choice> {
         let (first, second) = view.draw_two(ask)?;
         let less = second.filter(|second| view.load(second.index()) < view.load(first.index()));
         Some(less.unwrap_or(first))

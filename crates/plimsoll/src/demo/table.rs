@@ -33,7 +33,7 @@ pub(super) struct Reading {
 impl Reading {
     /// Asks `pool` at the time `now`.
     pub(super) fn take(pool: &Pool, now: Time) -> Self {
-        let ask = Ask { now, random: 0 };
+        let ask = Ask { now, ..Ask::default() };
         Self { at: now, stats: pool.stats(), explanation: pool.explain(&ask) }
     }
 

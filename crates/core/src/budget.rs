@@ -1,0 +1,152 @@
+//! The retry budget: retries are a share of live traffic, so that an outage is never multiplied.
+//!
+//! Over the last [`WINDOW`] retries may be at most the share of the requests that came, and [`FLOOR`] more so that a
+//! quiet pool may retry at all. Requests are not counted on their way: they are the picks of all servers less the
+//! retries among them, read when a retry is asked for.
+//!
+//! Source: the retry budgets of Finagle and linkerd, over a window in place of their token bucket.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::{Percent, Time};
+
+/// Long enough for the retries of a server's death to be a small part of it.
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// The window moves on in steps of this.
+const STEP: Duration = Duration::from_secs(1);
+
+/// Picks are summed up at most this often, since that walks the pool.
+const SUMMED_EVERY: Duration = Duration::from_millis(100);
+
+/// Retries a pool may make in a window on account of nothing.
+const FLOOR: u64 = 3;
+
+/// The requests and retries of a pool of late.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    /// What had been, a step or more apart; the oldest first, and only that one may be from before the window.
+    marks: VecDeque<Mark>,
+    /// What had been when the picks were last summed up.
+    summed: Mark,
+    retries: u64,
+    /// Retries that were refused.
+    exhausted: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    at: Time,
+    picks: u64,
+    retries: u64,
+}
+
+impl Budget {
+    /// The budget of a pool that begins at `now`.
+    pub(crate) fn new(now: Time) -> Self {
+        let start = Mark { at: now, picks: 0, retries: 0 };
+        Self { marks: VecDeque::from([start]), summed: start, retries: 0, exhausted: 0 }
+    }
+
+    /// Takes one retry out of the budget; `picks` tells how many picks there were ever.
+    pub(crate) fn take(&mut self, share: Percent, now: Time, picks: impl FnOnce() -> u64) -> bool {
+        if now.saturating_since(self.summed.at) >= SUMMED_EVERY || self.summed.picks == 0 {
+            self.summed = Mark { at: now, picks: picks(), retries: self.retries };
+            self.advance(now);
+        }
+        let start = self.marks.front().copied().unwrap_or(self.summed);
+        // A server that was removed takes its picks with it, so the sum may fall.
+        let picks = self.summed.picks.saturating_sub(start.picks);
+        let requests = picks.saturating_sub(self.summed.retries - start.retries);
+        let allowed = self.retries - start.retries < share.of(requests) + FLOOR;
+        if allowed {
+            self.retries += 1;
+        } else {
+            self.exhausted += 1;
+        }
+        allowed
+    }
+
+    /// Retries made, and retries refused.
+    pub(crate) fn spent(&self) -> (u64, u64) {
+        (self.retries, self.exhausted)
+    }
+
+    /// Moves the window on.
+    fn advance(&mut self, now: Time) {
+        if self.marks.back().is_none_or(|last| now.saturating_since(last.at) >= STEP) {
+            self.marks.push_back(self.summed);
+        }
+        while self.marks.len() > 1 && now.saturating_since(self.marks[1].at) >= WINDOW {
+            self.marks.pop_front();
+        }
+        if let [oldest, next, ..] = self.marks.make_contiguous() {
+            let over = now.saturating_since(oldest.at).saturating_sub(WINDOW);
+            if over >= STEP {
+                // Requests are taken to have come evenly between the two; retries came within a step of a mark.
+                let span = next.at.saturating_since(oldest.at);
+                let came = u128::from(next.picks.saturating_sub(oldest.picks));
+                oldest.picks += (came * over.as_nanos() / span.as_nanos().max(1)) as u64;
+                oldest.retries = next.retries;
+                oldest.at = oldest.at + over;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIFTH: Percent = Percent::new(20);
+
+    fn at(millis: u64) -> Time {
+        Time::ZERO + Duration::from_millis(millis)
+    }
+
+    /// How many retries are allowed at `now` after so many requests.
+    fn allowed(budget: &mut Budget, now: Time, requests: u64) -> u64 {
+        let before = budget.spent().0;
+        // A retry is a pick too.
+        while budget.take(FIFTH, now, || requests + before) {}
+        budget.spent().0 - before
+    }
+
+    #[test]
+    fn retries_are_a_share_of_requests_and_a_few() {
+        let mut budget = Budget::new(at(0));
+        assert_eq!(allowed(&mut budget, at(500), 1000), 203);
+        assert_eq!(budget.spent(), (203, 1));
+        assert_eq!(allowed(&mut budget, at(600), 1000), 0, "spent is spent");
+    }
+
+    #[test]
+    fn a_quiet_pool_may_retry_a_little_again_and_again() {
+        let mut budget = Budget::new(at(0));
+        assert_eq!([0, 5_000, 12_000, 24_000].map(|now| allowed(&mut budget, at(now), 0)), [3, 0, 3, 3]);
+    }
+
+    #[test]
+    fn what_came_before_the_window_does_not_count() {
+        let mut budget = Budget::new(at(0));
+        // A hundred a second for a hundred seconds; a tenth of them in the window.
+        assert_eq!(allowed(&mut budget, at(100_000), 10_000), 203);
+    }
+
+    #[test]
+    fn a_full_outage_is_not_multiplied() {
+        let mut budget = Budget::new(at(0));
+        let (mut requests, mut retries) = (0, 0);
+        for millis in 0..60_000 {
+            requests += 1;
+            // Every try fails; each request would be tried twice more.
+            for _ in 0..2 {
+                let picks = requests + retries;
+                retries += u64::from(budget.take(FIFTH, at(millis), || picks));
+            }
+        }
+        let multiplied = (requests + retries) as f64 / requests as f64;
+        assert!((1.15..=1.25).contains(&multiplied), "{multiplied}");
+    }
+}

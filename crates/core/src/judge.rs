@@ -1,0 +1,190 @@
+//! From outcomes and probes to what is believed of a server, and from that to whom the pool picks.
+//!
+//! Only failures come here, the first success after one, trials and probes; a success among successes costs a pick
+//! nothing.
+
+use std::sync::atomic::Ordering;
+use std::sync::{PoisonError, TryLockError};
+use std::time::Duration;
+
+use crate::health::Health;
+use crate::home::Home;
+use crate::live::Live;
+use crate::snapshot::Snapshot;
+use crate::{Eject, HealthState, Outcome, OutcomeKind, Percent, ProbeResult, Reason, Server, Time};
+
+/// What servers had finished and failed when the window of failure shares began.
+#[derive(Debug)]
+pub(crate) struct Rates {
+    began: Time,
+    compared: Time,
+}
+
+/// Shares are compared at most this often, since that walks the pool.
+const COMPARED_EVERY: Duration = Duration::from_millis(100);
+
+/// What one server finished, and how much of it failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Record {
+    finished: u64,
+    failed: u64,
+}
+
+impl Rates {
+    pub(crate) fn new(now: Time) -> Self {
+        Self { began: now, compared: now }
+    }
+}
+
+impl Record {
+    /// All that a server did ever.
+    fn of(live: &Live) -> Self {
+        let (in_flight, picks) = live.slots.in_flight_and_picks();
+        let failed = live.tally.blamed.load(Ordering::Relaxed);
+        Self { finished: picks - u64::from(in_flight), failed }
+    }
+
+    fn since(self, start: Self) -> Self {
+        Self {
+            finished: self.finished.saturating_sub(start.finished),
+            failed: self.failed.saturating_sub(start.failed),
+        }
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self { finished: self.finished + other.finished, failed: self.failed + other.failed }
+    }
+
+    /// The share that failed, rounded down.
+    fn share(self) -> Percent {
+        Percent::new((self.failed * 100).checked_div(self.finished).unwrap_or(0).min(100) as u8)
+    }
+}
+
+impl Home {
+    /// Takes in the end of a request that failed, succeeded after a failure, or was a trial.
+    #[cold]
+    pub(crate) fn judge(&self, server: &Server, outcome: &Outcome, now: Time, trial: bool) {
+        let snapshot = self.current.load_full();
+        let live = &server.live;
+        let kind = if outcome.excused { OutcomeKind::Success } else { outcome.kind };
+        match (trial, &snapshot.rules.eject) {
+            (true, Some(rule)) => self.end_trial(server, kind, rule, now),
+            _ if kind == OutcomeKind::Aborted => {}
+            _ if kind == OutcomeKind::Success => {
+                live.health(Health::succeeded);
+                live.charge.clear();
+            }
+            (_, rule) => {
+                live.tally.blamed.fetch_add(1, Ordering::Relaxed);
+                let streak = live.health(Health::failed);
+                if snapshot.rules.black_hole_guard {
+                    self.guard.failed(&live.charge, (outcome.total, streak), &snapshot, now);
+                }
+                if let Some(rule) = rule.as_ref().filter(|_| live.state() == HealthState::Up) {
+                    self.consider_ejection(server, (kind, streak), (rule, &snapshot), now);
+                }
+            }
+        }
+    }
+
+    /// Takes in what a probe found.
+    pub(crate) fn probed(&self, server: &Server, result: ProbeResult, now: Time) {
+        let snapshot = self.current.load_full();
+        let Some(rule) = &snapshot.rules.probe else { return };
+        if let Some(transition) = server.live.health(|health| health.probed(result, rule, now)) {
+            server.live.charge.clear();
+            self.events.add(server.id(), transition, now);
+            self.refresh(now);
+            self.serve_queue(now);
+        }
+    }
+
+    fn end_trial(&self, server: &Server, kind: OutcomeKind, rule: &Eject, now: Time) {
+        let transition = server.live.health(|health| health.tried(kind, rule, now));
+        if let Some(transition) = transition {
+            server.live.charge.clear();
+            self.events.add(server.id(), transition, now);
+            // Whoever waits is served by the release that follows.
+            self.refresh(now);
+        }
+    }
+
+    fn consider_ejection(
+        &self,
+        server: &Server,
+        (kind, streak): (OutcomeKind, u32),
+        (rule, snapshot): (&Eject, &Snapshot),
+        now: Time,
+    ) {
+        // When it may not be ejected for the sake of the others, it is not asked at every failure.
+        if streak.is_multiple_of(rule.failures.get()) {
+            self.eject(server, Reason::FailuresInARow(streak, kind), rule, now);
+        } else if let Some(reason) = self.fails_more(server, rule, snapshot, now) {
+            self.eject(server, reason, rule, now);
+        }
+    }
+
+    /// Whether a server fails more than the others of its pool, in the window of now.
+    fn fails_more(&self, server: &Server, rule: &Eject, snapshot: &Snapshot, now: Time) -> Option<Reason> {
+        let mut rates = match self.rates.try_lock() {
+            Ok(rates) => rates,
+            Err(TryLockError::Poisoned(rates)) => rates.into_inner(),
+            // Another caller is comparing.
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        if now.saturating_since(rates.compared) < COMPARED_EVERY {
+            return None;
+        }
+        rates.compared = now;
+        let mut own = Record::default();
+        let mut others = Record::default();
+        let renew = now.saturating_since(rates.began) >= rule.interval;
+        for member in &snapshot.members {
+            let ever = Record::of(&member.live);
+            let lately = ever.since(member.live.health(|health| health.window));
+            if std::ptr::eq(&raw const *member.live, &raw const *server.live) {
+                own = lately;
+            } else {
+                others = others.plus(lately);
+            }
+            if renew {
+                member.live.health(|health| health.window = ever);
+            }
+        }
+        if renew {
+            rates.began = now;
+        }
+        let enough = u64::from(rule.min_requests.get());
+        let (own_share, others_share) = (own.share(), others.share());
+        let much_more = own_share.as_u8() >= others_share.as_u8().saturating_add(rule.rate.as_u8());
+        (own.finished >= enough && others.finished >= enough && much_more)
+            .then_some(Reason::FailsMore(own_share, others_share))
+    }
+
+    /// Leaves a server out for a while, if as many as may be are not out already.
+    fn eject(&self, server: &Server, reason: Reason, rule: &Eject, now: Time) {
+        let change = self.change.lock().unwrap_or_else(PoisonError::into_inner);
+        let snapshot = self.current.load();
+        let is_it = |live: &Live| std::ptr::eq(live, &raw const *server.live);
+        let Some(backup) = snapshot.members.iter().find(|member| is_it(&member.live)).map(|member| member.backup)
+        else {
+            return;
+        };
+        let tier = snapshot.members.iter().zip(&snapshot.details);
+        let tier = tier.filter(|(member, details)| member.backup == backup && details.wanted(member.weight));
+        let (mut all, mut out) = (0, 0);
+        for (member, _) in tier {
+            all += 1;
+            out += u64::from(member.live.state() != HealthState::Up);
+        }
+        if out + 1 > rule.max_share.of(all) {
+            return;
+        }
+        if let Some(transition) = server.live.health(|health| health.eject(reason, rule, now)) {
+            self.events.add(server.id(), transition, now);
+            self.refresh_locked(now);
+        }
+        drop(change);
+    }
+}

@@ -1,0 +1,251 @@
+//! The queue of a pool whose servers are all full: bounded, first come first served, woken by the release itself.
+//!
+//! Whoever waits holds a [`Ticket`]. A release that finds somebody waiting picks for the oldest ticket at once, on the
+//! releasing caller's thread, and hands the permit over; while anybody waits, newcomers must wait too, so nothing
+//! overtakes. A ticket that is dropped gives up its place, and the permit with it if it had one already.
+//!
+//! No slot is lost between the two: whoever joins first counts himself as waiting and then looks for a free slot once
+//! more; whoever releases first frees the slot and then looks whether anybody waits. Both steps of both are sequentially
+//! consistent, so at least one sees the other (see `Slots`).
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use crate::histogram::{Distribution, Times};
+use crate::home::Home;
+use crate::{Ask, Permit, QueueRule, Refused, Server, Time};
+
+/// A pool's queue.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    /// As many as there are places; read by every pick and release.
+    waiting: AtomicUsize,
+    places: Mutex<Places>,
+    full: AtomicU64,
+    late: AtomicU64,
+    left: AtomicU64,
+    waits: Times,
+}
+
+/// Those who wait, by the order in which they came.
+#[derive(Debug, Default)]
+struct Places {
+    next: u64,
+    by_number: BTreeMap<u64, Arc<Place>>,
+}
+
+/// What one who waits has left at the queue.
+#[derive(Debug)]
+struct Place {
+    random: u64,
+    tried: Box<[Arc<Server>]>,
+    hand: Mutex<Hand>,
+}
+
+#[derive(Debug, Default)]
+struct Hand {
+    permit: Option<Permit>,
+    waker: Option<Waker>,
+}
+
+/// What a queue has done and holds.
+#[derive(Clone, Debug)]
+pub struct QueueStats {
+    /// Who waits now.
+    pub waiting: usize,
+    /// Turned away because the queue was full.
+    pub full: u64,
+    /// Gave up because no server came free in time.
+    pub late: u64,
+    /// Left before their turn came.
+    pub left: u64,
+    /// How long those waited that got a server.
+    pub waits: Distribution,
+}
+
+impl Queue {
+    pub(crate) fn new() -> Self {
+        Self {
+            waiting: AtomicUsize::new(0),
+            places: Mutex::default(),
+            full: AtomicU64::new(0),
+            late: AtomicU64::new(0),
+            left: AtomicU64::new(0),
+            waits: Times::new(),
+        }
+    }
+
+    /// Whether anybody waits.
+    #[inline]
+    pub(crate) fn is_waited_in(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst) > 0
+    }
+
+    pub(crate) fn stats(&self) -> QueueStats {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        QueueStats {
+            waiting: self.waiting.load(Ordering::Relaxed),
+            full: read(&self.full),
+            late: read(&self.late),
+            left: read(&self.left),
+            waits: self.waits.total(),
+        }
+    }
+
+    /// Takes a place at the end.
+    fn join(&self, rule: &QueueRule, ask: &Ask<'_>) -> Result<(u64, Arc<Place>), Refused> {
+        let mut places = self.places();
+        if places.by_number.len() >= rule.limit.get() as usize {
+            self.full.fetch_add(1, Ordering::Relaxed);
+            return Err(Refused::QueueFull);
+        }
+        let place = Arc::new(Place { random: ask.random, tried: ask.tried.into(), hand: Mutex::default() });
+        let number = places.next;
+        places.next += 1;
+        places.by_number.insert(number, Arc::clone(&place));
+        self.waiting.store(places.by_number.len(), Ordering::SeqCst);
+        Ok((number, place))
+    }
+
+    /// Gives a place up; false when it was served already.
+    fn leave(&self, number: u64) -> bool {
+        let mut places = self.places();
+        let waited = places.by_number.remove(&number).is_some();
+        self.waiting.store(places.by_number.len(), Ordering::SeqCst);
+        waited
+    }
+
+    fn places(&self) -> MutexGuard<'_, Places> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Home {
+    /// Picks for those who wait, the oldest first, as long as there are slots.
+    #[cold]
+    pub(crate) fn serve_queue(&self, now: Time) {
+        loop {
+            let mut places = self.queue.places();
+            let Some((&number, place)) = places.by_number.first_key_value() else { return };
+            let ask = Ask { now, random: place.random, tried: &place.tried };
+            // The permit may be dropped by one who just left, but never under this lock: it is in the hand by then.
+            let Ok(permit) = self.pick(&ask) else { return };
+            let place = Arc::clone(place);
+            places.by_number.remove(&number);
+            self.queue.waiting.store(places.by_number.len(), Ordering::SeqCst);
+            let waker = {
+                let mut hand = place.hand();
+                hand.permit = Some(permit);
+                hand.waker.take()
+            };
+            drop(places);
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+    }
+
+    /// A place in the queue.
+    pub(crate) fn wait(self: &Arc<Self>, rule: &QueueRule, ask: &Ask<'_>) -> Result<Ticket, Refused> {
+        let (number, place) = self.queue.join(rule, ask)?;
+        let deadline = ask.now + rule.timeout;
+        let ticket = Ticket { home: Arc::clone(self), place, number, since: ask.now, deadline, over: false };
+        // A slot may have come free before we counted as waiting.
+        self.serve_queue(ask.now);
+        Ok(ticket)
+    }
+}
+
+impl Place {
+    fn hand(&self) -> MutexGuard<'_, Hand> {
+        self.hand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place in the queue of a pool, from [`Pool::wait`](crate::Pool::wait). Dropping it gives the place up.
+#[must_use = "the place is given up when the ticket is dropped"]
+#[derive(Debug)]
+pub struct Ticket {
+    home: Arc<Home>,
+    place: Arc<Place>,
+    number: u64,
+    since: Time,
+    deadline: Time,
+    /// Served, or out of time.
+    over: bool,
+}
+
+impl Ticket {
+    /// The permit, once this ticket's turn has come; the task of `cx` is woken when it does.
+    ///
+    /// It does not wake at the deadline: whoever waits keeps a timer of his own for that.
+    ///
+    /// # Errors
+    /// [`Refused::WaitedTooLong`] from the deadline on.
+    ///
+    /// # Panics
+    /// When it is polled again after it was ready.
+    pub fn poll(&mut self, now: Time, cx: &mut Context<'_>) -> Poll<Result<Permit, Refused>> {
+        assert!(!self.over, "a ticket is good for one answer");
+        if let Some(permit) = self.take_or(cx.waker()) {
+            return Poll::Ready(Ok(self.served(permit, now)));
+        }
+        if now < self.deadline {
+            return Poll::Pending;
+        }
+        self.over = true;
+        if self.home.queue.leave(self.number) {
+            self.home.queue.late.fetch_add(1, Ordering::Relaxed);
+            return Poll::Ready(Err(Refused::WaitedTooLong));
+        }
+        // Served between the two looks.
+        let permit = self.place.hand().permit.take();
+        Poll::Ready(permit.map(|permit| self.served(permit, now)).ok_or(Refused::WaitedTooLong))
+    }
+
+    /// Since when it waits.
+    pub fn since(&self) -> Time {
+        self.since
+    }
+
+    /// When it gives up.
+    pub fn deadline(&self) -> Time {
+        self.deadline
+    }
+
+    /// How many are served before it.
+    pub fn position(&self) -> usize {
+        self.home.queue.places().by_number.range(..self.number).count()
+    }
+
+    fn take_or(&self, waker: &Waker) -> Option<Permit> {
+        let mut hand = self.place.hand();
+        let permit = hand.permit.take();
+        if permit.is_none() && !hand.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            hand.waker = Some(waker.clone());
+        }
+        permit
+    }
+
+    fn served(&mut self, permit: Permit, now: Time) -> Permit {
+        self.over = true;
+        self.home.queue.waits.record(None, now.saturating_since(self.since));
+        permit
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if self.over {
+            return;
+        }
+        self.home.queue.left.fetch_add(1, Ordering::Relaxed);
+        if !self.home.queue.leave(self.number) {
+            // Outside of every lock, since the release may serve the next one.
+            let permit = self.place.hand().permit.take();
+            drop(permit);
+        }
+    }
+}
