@@ -4,23 +4,26 @@
 //! still flows, a client may leave while the server thinks, and whichever socket has something to say is
 //! heard first.
 
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use plimsoll_core::{Outcome, OutcomeKind, Permit, Time};
+use plimsoll_core::{Outcome, OutcomeKind, Permit, Server, Time};
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
 use crate::buffer::{Buffer, LARGE, Size};
 use crate::flow::Flow;
+use crate::http1::body::Body;
 use crate::http1::framing::BodyLength;
 use crate::http1::request::MethodKind;
 use crate::http1::scan::Scan;
 use crate::http1::{Reject, write};
-use crate::patience::{Lost, Patience, Waiting};
+use crate::patience::{Lost, Patience, Waiting, Watched};
 use crate::server_conn::ServerConn;
 use crate::service::Service;
 use crate::timers::Deadline;
+use crate::tries::Tries;
 use crate::worker::{Desk, Worker};
 
 /// Interim responses to one request; a server that sends more is not answering.
@@ -34,6 +37,7 @@ const MAX_RESPONSE_HEAD: usize = 64 * 1024;
 pub(crate) struct Parties<'a> {
     pub(crate) worker: &'a Worker,
     pub(crate) service: &'a Service,
+    pub(crate) tries: &'a mut Tries,
     pub(crate) deadline: &'a Deadline,
     pub(crate) client: &'a mut TcpStream,
     /// From the client, the head already taken out.
@@ -64,7 +68,11 @@ pub(crate) enum Trouble {
     ServerStale,
     ServerLost,
     ServerSlow,
+    /// It is down or ejected, and requests on such servers are not to go on.
+    ServerDown,
     ServerWrong(Reject),
+    /// Its answer is not passed on: another server is picked already.
+    AnotherTry,
 }
 
 impl Trouble {
@@ -73,7 +81,8 @@ impl Trouble {
         match self {
             Self::ClientLeft | Self::ClientSlow | Self::ClientWrong(_) => OutcomeKind::Aborted,
             Self::ServerSlow => OutcomeKind::TimedOut,
-            Self::ServerStale | Self::ServerLost | Self::ServerWrong(_) => OutcomeKind::Failed,
+            Self::ServerStale | Self::ServerLost | Self::ServerDown | Self::ServerWrong(_) => OutcomeKind::Failed,
+            Self::AnotherTry => OutcomeKind::Rejected,
         }
     }
 
@@ -85,6 +94,8 @@ impl Trouble {
             Self::ClientWrong(reject) => return Some(*reject),
             Self::ServerStale | Self::ServerLost => (502, "the server closed the connection without an answer"),
             Self::ServerSlow => (504, "the server did not answer in time"),
+            Self::ServerDown => (502, "the server was taken out of use before it answered"),
+            Self::AnotherTry => (502, "no other server took the request"),
             Self::ServerWrong(reject) => (502, reject.reason),
         };
         Some(Reject { status, reason })
@@ -116,10 +127,27 @@ pub(crate) struct Exchange<'a> {
     scan: Scan,
     receiving: Flow,
     interim: u8,
+    /// The client has been sent a response, interim or final, or part of one.
+    told: bool,
     keep_client: bool,
-    first_byte: Duration,
+    /// From the pick to the head of the response.
+    first_byte: Option<Duration>,
     received: u64,
     patience: Patience,
+}
+
+/// What an exchange leaves behind that did not end well.
+pub(crate) struct GivenUp {
+    /// Whose fault it may have been; `None` when it had done its part.
+    pub(crate) server: Option<Arc<Server>>,
+    /// What is still to be read of the request's body.
+    pub(crate) rest: Body,
+    /// The whole request has been read.
+    pub(crate) read: bool,
+    /// The client has been sent a response, interim or final, or part of one, so there is no other try.
+    pub(crate) told: bool,
+    /// A response has begun to reach the client; no other can be given now.
+    pub(crate) answering: bool,
 }
 
 /// What an exchange leaves behind that ended in a change of protocols.
@@ -136,9 +164,11 @@ pub(crate) struct Upgraded {
 }
 
 impl<'a> Exchange<'a> {
-    /// An exchange over `server`, for which `permit` was given.
-    pub(crate) fn new(parties: Parties<'a>, permit: Permit, server: ServerConn) -> Self {
+    /// An exchange over `server`, for which `permit` was given. `rest` is still to be read of the request's body; what
+    /// was read of it before stands behind the head on the desk.
+    pub(crate) fn new(parties: Parties<'a>, permit: Permit, server: ServerConn, rest: Body) -> Self {
         let body = parties.desk.request.body;
+        let body_received = parties.desk.replay.length();
         if matches!(body, BodyLength::Chunked) || matches!(body, BodyLength::Known(length) if length > LARGE as u64 / 4)
         {
             parties.input.grow();
@@ -149,16 +179,17 @@ impl<'a> Exchange<'a> {
             permit: Some(permit),
             server: Some(server),
             from_server,
-            sending: Flow::new(body, body),
+            sending: Flow::new(rest, body),
             sent: false,
             send_broken: false,
-            body_received: 0,
+            body_received,
             phase: Phase::Head,
             scan: Scan::default(),
             receiving: Flow::new(BodyLength::None, BodyLength::None),
             interim: 0,
+            told: false,
             keep_client: false,
-            first_byte: Duration::ZERO,
+            first_byte: None,
             received: 0,
             patience: Patience::new(),
         }
@@ -179,7 +210,7 @@ impl<'a> Exchange<'a> {
     }
 
     /// A response has begun to reach the client, interim or final; no other can be given now.
-    pub(crate) fn answering(&self) -> bool {
+    fn answering(&self) -> bool {
         self.phase != Phase::Head && self.receiving.written > 0
     }
 
@@ -190,17 +221,24 @@ impl<'a> Exchange<'a> {
     }
 
     /// Gives up: the permit ends so, and the server's connection is closed.
-    pub(crate) fn give_up(mut self, trouble: &Trouble) {
-        if !self.answering() {
+    pub(crate) fn give_up(mut self, trouble: &Trouble) -> GivenUp {
+        let answering = self.answering();
+        if !answering {
             self.reset_on_close(false);
         }
+        let read = self.request_read() && !matches!(trouble, Trouble::ClientWrong(_));
+        let server = self.permit.as_ref().map(|permit| Arc::clone(permit.server()));
         self.finish(trouble.outcome(), self.parties.worker.now());
+        // What was to be sent next is among what is kept for another try.
+        self.parties.input.consume(self.sending.staged_input());
+        GivenUp { server, rest: self.sending.into_body(), read, told: self.told, answering }
     }
 
     /// Hands over what a tunnel needs.
     pub(crate) fn into_tunnel(self) -> Option<Upgraded> {
         let received = self.received - self.from_server.filled().len() as u64;
-        let (from_server, first_byte, sent) = (self.from_server, self.first_byte, self.sending.written);
+        let (from_server, sent) = (self.from_server, self.sending.written);
+        let first_byte = self.first_byte.unwrap_or_default();
         Some(Upgraded { permit: self.permit?, server: self.server?, from_server, first_byte, sent, received })
     }
 
@@ -223,6 +261,7 @@ impl<'a> Exchange<'a> {
             }
             if self.sending.staged_input() == 0 {
                 let count = self.sending.stage(input).map_err(Trouble::ClientWrong)?;
+                desk.replay.keep(&input.filled()[..count], !self.sending.has_trailers());
                 self.sending.join_small(&mut desk.to_server, input);
                 self.body_received += count as u64;
                 if service.listener.max_body.is_some_and(|max| self.body_received > max) {
@@ -312,13 +351,36 @@ impl<'a> Exchange<'a> {
 
     fn take_head(&mut self, length: usize) -> Result<(), Trouble> {
         self.scan = Scan::default();
-        let desk = &self.parties.desk;
-        match desk.response.status {
-            101 if desk.request.upgrade => self.begin_response(length),
+        let Desk { request, response, .. } = &*self.parties.desk;
+        let (upgrade, status) = (request.upgrade, response.status);
+        match status {
+            101 if upgrade => self.begin_response(length),
             101 => Err(Trouble::ServerWrong(Reject::bad("the server switches protocols unasked"))),
             100..=199 => self.begin_interim(length),
+            _ if self.another_try(status) => Err(self.set_aside(length)),
             _ => self.begin_response(length),
         }
+    }
+
+    /// Whether the answer is one after which another server is to be tried, and there is one.
+    fn another_try(&mut self, status: u16) -> bool {
+        let Parties { tries, desk, worker, .. } = &mut self.parties;
+        let Some(permit) = self.permit.as_ref().filter(|_| !self.told) else { return false };
+        let request = (desk.request.method_kind, &desk.replay);
+        tries.another_for_status((permit.server(), status), request, worker)
+    }
+
+    /// Ends the server's part with an answer that the client does not get. One that is here whole leaves a connection that
+    /// is good for another request.
+    fn set_aside(&mut self, length: usize) -> Trouble {
+        let now = self.parties.worker.now();
+        self.first_byte = Some(self.since_pick(now));
+        self.from_server.consume(length);
+        self.receiving = Flow::new(self.parties.desk.response.body, BodyLength::None);
+        if self.receiving.stage(&mut self.from_server).is_ok() && self.receiving.source_ended() {
+            self.settle(now);
+        }
+        Trouble::AnotherTry
     }
 
     fn begin_interim(&mut self, length: usize) -> Result<(), Trouble> {
@@ -333,6 +395,7 @@ impl<'a> Exchange<'a> {
             let head = &self.from_server.filled()[..length];
             write::response(&mut desk.to_client, head, &desk.response, BodyLength::None, "");
             self.receiving = Flow::new(BodyLength::None, BodyLength::None);
+            self.told = true;
             self.phase = Phase::Interim;
         }
         self.from_server.consume(length);
@@ -341,7 +404,8 @@ impl<'a> Exchange<'a> {
 
     fn begin_response(&mut self, length: usize) -> Result<(), Trouble> {
         let now = self.parties.worker.now();
-        self.first_byte = self.since_pick(now);
+        self.first_byte = Some(self.since_pick(now));
+        self.told = true;
         let request_read = self.sent && self.request_read();
         let Parties { desk, worker, input, .. } = &mut self.parties;
         let Desk { request, response, response_framing, to_client, .. } = &mut **desk;
@@ -401,14 +465,14 @@ impl<'a> Exchange<'a> {
         let unasked = self.from_server.filled().len() > self.receiving.staged_input();
         let reusable =
             response.persistent && self.sent && !self.send_broken && !unasked && !self.parties.worker.stopping();
-        let outcome = if response.status >= 500 { OutcomeKind::Rejected } else { OutcomeKind::Success };
+        let outcome = self.parties.tries.served.judge(response.status);
         if unasked {
             self.keep_client = false;
         }
         self.sent = true;
         let (server, permit) = (self.server.take(), self.permit.as_ref());
         if let (true, Some(conn), Some(permit)) = (reusable, server, permit) {
-            let rule = &self.parties.service.pool_rules.keep_alive;
+            let rule = &self.parties.tries.served.rules.keep_alive;
             self.parties.worker.idle.borrow_mut().put(permit.server(), conn, now, rule);
         }
         self.finish(outcome, now);
@@ -417,9 +481,9 @@ impl<'a> Exchange<'a> {
     fn finish(&mut self, kind: OutcomeKind, now: Time) {
         let total = self.since_pick(now);
         let Some(permit) = self.permit.take() else { return };
-        let first_byte = (self.phase == Phase::Body).then_some(self.first_byte);
-        let (sent, received) = (self.sending.written, self.received);
-        permit.finish(Outcome { kind, first_byte, total, sent, received, excused: false });
+        let (sent, received, first_byte) = (self.sending.written, self.received, self.first_byte);
+        let excused = kind.is_error() && self.parties.tries.served.excuses(kind, self.parties.desk.response.status);
+        permit.finish(Outcome { kind, first_byte, total, sent, received, excused });
     }
 
     fn since_pick(&self, now: Time) -> Duration {
@@ -439,9 +503,12 @@ impl<'a> Exchange<'a> {
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Result<End, Trouble>> {
         let moved = self.sending.written + self.receiving.written + self.received + self.body_received;
         let seen = (self.waiting_for(), moved);
-        let Parties { worker, service, deadline, client, .. } = &self.parties;
-        let lost = ready!(self.patience.poll(seen, deadline, (*worker, *service, &**client), cx));
+        let Parties { worker, service, tries, deadline, client, .. } = &self.parties;
+        let listener = &service.listener;
+        let watched = Watched { worker, listener, served: &tries.served, client, permit: self.permit.as_ref() };
+        let lost = ready!(self.patience.poll(seen, deadline, &watched, cx));
         Poll::Ready(Err(match lost {
+            Lost::ServerDown => Trouble::ServerDown,
             Lost::ClientLeft => Trouble::ClientLeft,
             Lost::ClientSlow => Trouble::ClientSlow,
             Lost::ServerSlow => Trouble::ServerSlow,

@@ -55,7 +55,7 @@ struct Staged {
 
 impl Flow {
     /// A flow that begins with a head and goes on with a body that comes as `from` and leaves as `to`.
-    pub(crate) fn new(from: BodyLength, to: BodyLength) -> Self {
+    pub(crate) fn new(from: impl Into<Body>, to: BodyLength) -> Self {
         Self {
             body: from.into(),
             chunks: to == BodyLength::Chunked,
@@ -68,6 +68,16 @@ impl Flow {
     /// The receiver's connection will be closed right after the last byte, so that may wait for the close.
     pub(crate) fn close_after(&mut self) {
         self.closing = true;
+    }
+
+    /// What is still to come from the sender.
+    pub(crate) fn into_body(self) -> Body {
+        self.body
+    }
+
+    /// Trailers are staged.
+    pub(crate) fn has_trailers(&self) -> bool {
+        !self.staged.trailers.is_empty()
     }
 
     /// The sender's part is over: nothing more is to be read.

@@ -16,11 +16,14 @@ mod http1;
 mod listener;
 mod patience;
 mod proxy;
+mod replay;
+mod request;
 mod serve;
 mod server_conn;
 mod service;
 mod thread;
 mod timers;
+mod tries;
 mod tunnel;
 mod worker;
 

@@ -5,17 +5,18 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use plimsoll_core::Time;
+use plimsoll_config::{Listener, OnDown};
+use plimsoll_core::{HealthState, Permit, Time};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-use crate::service::Service;
+use crate::service::Served;
 use crate::timers::Deadline;
 use crate::worker::Worker;
 
 /// How often a client is looked at while nothing is read from it, because what it sent before has nowhere to go: one
 /// that has left is noticed this late. A server that does not read keeps a place busy for no longer.
-const LOOK: Duration = Duration::from_secs(1);
+pub(crate) const LOOK: Duration = Duration::from_secs(1);
 
 /// What the next event is expected from, and so which timeout runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,10 +27,10 @@ pub(crate) enum Waiting {
 }
 
 impl Waiting {
-    fn timeout(self, service: &Service) -> Duration {
-        let timeouts = &service.pool_rules.timeouts;
+    fn timeout(self, watched: &Watched<'_>) -> Duration {
+        let timeouts = &watched.served.rules.timeouts;
         match self {
-            Self::Client => service.listener.timeouts.body,
+            Self::Client => watched.listener.timeouts.body,
             Self::FirstByte => timeouts.first_byte,
             Self::Server => timeouts.idle,
         }
@@ -42,6 +43,18 @@ pub(crate) enum Lost {
     ClientLeft,
     ClientSlow,
     ServerSlow,
+    /// It is down or ejected, and requests on such servers are not to go on.
+    ServerDown,
+}
+
+/// Who waits, for whom, and by what rules.
+pub(crate) struct Watched<'a> {
+    pub(crate) worker: &'a Worker,
+    pub(crate) listener: &'a Listener,
+    pub(crate) served: &'a Served,
+    pub(crate) client: &'a TcpStream,
+    /// `None` once the server has done its part.
+    pub(crate) permit: Option<&'a Permit>,
 }
 
 /// The wait of one exchange.
@@ -62,21 +75,25 @@ impl Patience {
         &mut self,
         seen: (Waiting, u64),
         deadline: &Deadline,
-        (worker, service, client): (&Worker, &Service, &TcpStream),
+        watched: &Watched<'_>,
         cx: &mut Context<'_>,
     ) -> Poll<Lost> {
+        let worker = watched.worker;
         if self.seen != Some(seen) {
             // The first wait begins where the pick was or the connection stood: reading the clock again would tell
             // nothing new.
             let now = if self.seen.is_none() { worker.recently() } else { worker.now() };
             self.seen = Some(seen);
-            self.until = now + seen.0.timeout(service);
+            self.until = now + seen.0.timeout(watched);
             deadline.set(self.until.min(now + LOOK));
         }
         loop {
             ready!(deadline.poll(cx));
-            if has_closed(client) {
+            if has_closed(watched.client) {
                 return Poll::Ready(Lost::ClientLeft);
+            }
+            if watched.permit.is_some_and(|permit| is_cut_off(watched.served, permit)) {
+                return Poll::Ready(Lost::ServerDown);
             }
             let now = worker.now();
             if now >= self.until {
@@ -85,6 +102,14 @@ impl Patience {
             deadline.set(self.until.min(now + LOOK));
         }
     }
+}
+
+/// Whether a request is to be ended because its server went down or was ejected since it was picked.
+pub(crate) fn is_cut_off(served: &Served, permit: &Permit) -> bool {
+    let server = permit.server();
+    served.rules.on_down == OnDown::Close
+        && matches!(server.health(), HealthState::Down | HealthState::Ejected)
+        && server.health_report().since > permit.picked_at()
 }
 
 /// Whether the other side has said that it sends no more, or is gone, though bytes of it are still unread. The runtime

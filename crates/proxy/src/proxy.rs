@@ -94,7 +94,7 @@ impl Proxy {
         let mut bound: Vec<Vec<Bound>> = (0..workers).map(|_| Vec::new()).collect();
         for listener in &config.listeners {
             let service = Service::new(config, listener, pools)
-                .ok_or_else(|| StartError::NoPool { listener: listener.name.clone(), pool: listener.pool.clone() })?;
+                .map_err(|pool| StartError::NoPool { listener: listener.name.clone(), pool })?;
             let service = Arc::new(service);
             for &address in &listener.binds {
                 let failed = |source| StartError::Bind { listener: listener.name.clone(), address, source };

@@ -8,28 +8,23 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use plimsoll_config::BareLf;
-use plimsoll_core::{Ask, Outcome, OutcomeKind, Permit, Refused, Time};
+use plimsoll_core::{Refused, Time};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::buffer::{Buffer, Size};
-use crate::exchange::{End, Exchange, Parties, Trouble, Upgraded, client_left};
 use crate::http1::Reject;
 use crate::http1::answer::Answer;
 use crate::http1::forwarding::ClientFacts;
-use crate::http1::framing::BodyLength;
 use crate::http1::request::{HeadRules, MethodKind};
 use crate::http1::scan::Scan;
-use crate::http1::write::{self, RequestRules};
-use crate::server_conn::{self, ConnectError, ServerConn};
-use crate::service::Service;
+use crate::service::{Served, Service};
 use crate::timers::Deadline;
-use crate::tunnel;
 use crate::worker::{ClientCount, Desk, Worker};
 
 /// How long a quiet connection keeps its state: a client in a loop never waits for it to be built anew, and an
@@ -112,10 +107,11 @@ impl Connection {
 }
 
 /// A connection with requests on it.
-struct Busy<'a> {
-    connection: &'a mut Connection,
-    input: Buffer,
-    client: ClientFacts,
+pub(crate) struct Busy<'a> {
+    pub(crate) connection: &'a mut Connection,
+    /// From the client, as far as it has not been used up.
+    pub(crate) input: Buffer,
+    pub(crate) client: ClientFacts,
 }
 
 /// What reading a head came to.
@@ -130,7 +126,7 @@ enum HeadRead {
 }
 
 /// What is to be done after a request, or what was taken for one.
-enum Next {
+pub(crate) enum Next {
     /// The connection is good for another request.
     Request,
     Close,
@@ -139,6 +135,8 @@ enum Next {
     /// The client gets an answer of our own.
     Answer {
         reject: Reject,
+        /// Why no server took the request, where that is the reason, and the pool that was asked last.
+        refused: Option<(Refused, Arc<Served>)>,
         /// Some of the request is still to come, or it is not known where it ends.
         unread: bool,
     },
@@ -157,11 +155,11 @@ impl<'a> Busy<'a> {
                 HeadRead::Head(mut desk, length) => (self.handle(&mut desk, length).await, Some(desk)),
                 HeadRead::Quiet => return After::Park { until: idle_until },
                 HeadRead::Closed => return After::Close,
-                HeadRead::Wrong(reject) => (Next::Answer { reject, unread: true }, None),
+                HeadRead::Wrong(reject) => (Next::Answer { reject, refused: None, unread: true }, None),
             };
             // What is rare is boxed, so that the memory for it is not held by every busy connection.
-            if let Next::Answer { reject, unread } = next {
-                next = Box::pin(self.answer(reject, desk.as_deref(), unread)).await;
+            if let Next::Answer { reject, refused, unread } = next {
+                next = Box::pin(self.answer((reject, refused), desk.as_deref(), unread)).await;
             }
             if let Some(desk) = desk {
                 self.connection.worker.clear_desk(desk);
@@ -254,145 +252,31 @@ impl<'a> Busy<'a> {
         })
     }
 
-    /// Balances and forwards the request whose head is on the desk.
-    async fn handle(&mut self, desk: &mut Desk, head_length: usize) -> Next {
-        let Connection { worker, service, .. } = &*self.connection;
-        let (worker, service) = (Rc::clone(worker), Arc::clone(service));
-        if let BodyLength::Known(length) = desk.request.body
-            && service.listener.max_body.is_some_and(|max| length > max)
-        {
-            let reject = Reject { status: 413, reason: "the request body is too large" };
-            return Next::Answer { reject, unread: true };
-        }
-        let now = worker.now();
-        let permit = match service.pool.pick(&Ask { now, random: worker.random(), tried: &[] }) {
-            Ok(permit) => permit,
-            Err(refused) => return self.refuse(refused, desk, head_length),
-        };
-        let server = service.host_for(permit.server(), desk.request.host.is_some());
-        let rules = RequestRules { forward: &service.listener.forward, client: &self.client, server };
-        desk.to_server.clear();
-        write::request(&mut desk.to_server, &self.input.filled()[..head_length], &desk.request, &rules);
-        self.input.consume(head_length);
-        let certain = !desk.request.method_kind.idempotent();
-        let idle = worker.idle.borrow_mut().take(permit.server(), now, certain);
-        self.exchange(desk, permit, idle, &service, &worker).await
-    }
-
-    async fn exchange(
-        &mut self,
-        desk: &mut Desk,
-        mut permit: Permit,
-        mut idle: Option<ServerConn>,
-        service: &Service,
-        worker: &Worker,
-    ) -> Next {
-        loop {
-            let server = match idle.take() {
-                Some(server) => server,
-                None => match Box::pin(self.connect(&permit, service)).await {
-                    Ok(server) => server,
-                    Err(failure) => return self.connect_failed(failure.as_ref(), permit, desk),
-                },
-            };
-            let Connection { stream, deadline, .. } = &mut *self.connection;
-            let parties = Parties { worker, service, deadline, client: stream, input: &mut self.input, desk };
-            let mut exchange = Exchange::new(parties, permit, server);
-            match poll_fn(|cx| exchange.poll(cx)).await {
-                Ok(End::Done { keep: true }) => return Next::Request,
-                Ok(End::Done { keep: false }) => {
-                    let read = exchange.request_read();
-                    drop(exchange);
-                    return if read && self.all_read() { Next::Close } else { Next::Linger };
-                }
-                Ok(End::Upgraded) => {
-                    if let Some(upgraded) = exchange.into_tunnel() {
-                        Box::pin(self.tunnel(upgraded, service)).await;
-                    }
-                    return Next::Close;
-                }
-                Err(Trouble::ServerStale) => match exchange.into_permit() {
-                    Some(taken_back) => permit = taken_back,
-                    None => return Next::Close,
-                },
-                Err(trouble) => {
-                    let answered = exchange.answering();
-                    let read = exchange.request_read() && !matches!(trouble, Trouble::ClientWrong(_));
-                    exchange.give_up(&trouble);
-                    return match trouble.answer() {
-                        Some(reject) if !answered => Next::Answer { reject, unread: !read },
-                        _ => Next::Close,
-                    };
-                }
-            }
-        }
-    }
-
     /// The client has sent nothing that is not read: closing will not reset the connection and so cut off what is
     /// still on its way to the client.
-    fn all_read(&self) -> bool {
+    pub(crate) fn all_read(&self) -> bool {
         // Not `poll_read_ready`: to a task that has used up its turn that says "pending" whatever was heard.
         let more = self.connection.stream.try_read(&mut [0]);
         self.input.is_empty() && more.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// Opens a connection to the server of `permit`; `None` in the error when the client has left meanwhile.
-    async fn connect(&mut self, permit: &Permit, service: &Service) -> Result<ServerConn, Option<ConnectError>> {
-        let connecting = server_conn::connect(permit.server(), service.pool_rules.timeouts.connect);
-        tokio::pin!(connecting);
-        poll_fn(|cx: &mut Context<'_>| {
-            if let Poll::Ready(result) = connecting.as_mut().poll(cx) {
-                // What is waited for now begins now, however long this took.
-                self.connection.worker.now();
-                return Poll::Ready(result.map_err(Some));
-            }
-            if client_left(&mut self.connection.stream, &mut self.input, cx) {
-                return Poll::Ready(Err(None));
-            }
-            Poll::Pending
-        })
-        .await
-    }
-
-    fn connect_failed(&self, failure: Option<&ConnectError>, permit: Permit, desk: &Desk) -> Next {
-        let total = self.connection.worker.now().saturating_since(permit.picked_at());
-        let (kind, status, reason) = match failure {
-            None => {
-                permit.finish(Outcome::of(OutcomeKind::Aborted, total));
-                return Next::Close;
-            }
-            Some(ConnectError::TimedOut) => (OutcomeKind::ConnectFailed, 504, "connecting to the server took too long"),
-            Some(ConnectError::Failed) => (OutcomeKind::ConnectFailed, 502, "the server could not be connected to"),
-        };
-        permit.finish(Outcome::of(kind, total));
-        let unread = desk.request.body != BodyLength::None;
-        Next::Answer { reject: Reject { status, reason }, unread }
-    }
-
-    fn refuse(&mut self, refused: Refused, desk: &Desk, head_length: usize) -> Next {
-        let reason = match refused {
-            Refused::NoServer => "no server is configured",
-            Refused::AllFull => "all servers are at their limit",
-            _ => "no server is available",
-        };
-        self.input.consume(head_length);
-        let unread = desk.request.body != BodyLength::None;
-        Next::Answer { reject: Reject { status: 503, reason }, unread }
-    }
-
     /// Gives an answer of our own to the request on `desk`, or to whatever it was that could not be parsed.
-    async fn answer(&mut self, reject: Reject, desk: Option<&Desk>, unread: bool) -> Next {
+    async fn answer(
+        &mut self,
+        (reject, refused): (Reject, Option<(Refused, Arc<Served>)>),
+        desk: Option<&Desk>,
+        unread: bool,
+    ) -> Next {
         let Self { connection, input, .. } = self;
         let Connection { stream, worker, service, .. } = &mut **connection;
         let persistent = desk.is_some_and(|desk| desk.request.persistent && desk.request.minor_version >= 1);
         let close = unread || !persistent || (worker.stopping() && !input.holds_earlier());
-        let answer = Answer {
-            status: reject.status,
-            reason: reject.reason,
-            retry_after: (reject.status == 503).then_some(service.pool_rules.unavailable.retry_after),
-            close,
-            bodiless: desk.is_some_and(|desk| desk.request.method_kind == MethodKind::Head),
+        let bodiless = desk.is_some_and(|desk| desk.request.method_kind == MethodKind::Head);
+        let answer = match &refused {
+            Some((refused, served)) => Answer::unavailable(&served.rules.unavailable, *refused, reject.reason),
+            None => Answer::plain(reject.status, reject.reason),
         };
+        let answer = Answer { close, bodiless, ..answer };
         let mut bytes = Vec::new();
         answer.write(&mut bytes);
         let patience = service.listener.timeouts.body;
@@ -401,18 +285,6 @@ impl<'a> Busy<'a> {
             Ok(Ok(())) => Next::Request,
             _ => Next::Close,
         }
-    }
-
-    async fn tunnel(&mut self, upgraded: Upgraded, service: &Service) {
-        let Upgraded { permit, mut server, mut from_server, first_byte, sent, received } = upgraded;
-        let Connection { stream, deadline, worker, .. } = &mut *self.connection;
-        let idle = service.pool_rules.timeouts.tunnel;
-        let ends = tunnel::Ends { stream, from: &mut self.input };
-        let server_ends = tunnel::Ends { stream: &mut server.stream, from: &mut from_server };
-        let moved = tunnel::Tunnel::new(ends, server_ends).run(deadline, worker, idle).await;
-        let total = worker.now().saturating_since(permit.picked_at());
-        permit
-            .finish(Outcome::success(first_byte, total).with_bytes(sent + moved.to_server, received + moved.to_client));
     }
 
     /// Tells the client that no more comes, and reads on for a while so that it gets to see the answer.

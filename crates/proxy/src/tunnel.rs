@@ -6,12 +6,15 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
+use plimsoll_config::OnDown;
+use plimsoll_core::Permit;
 use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 
 use crate::buffer::Buffer;
+use crate::patience::{LOOK, is_cut_off};
+use crate::service::Served;
 use crate::timers::Deadline;
 use crate::worker::Worker;
 
@@ -57,8 +60,17 @@ impl<'a> Tunnel<'a> {
         Self { client, server, to_server: Direction::default(), to_client: Direction::default() }
     }
 
-    /// Runs until both ends have closed, one has failed, or nothing has moved for `idle`.
-    pub(crate) async fn run(mut self, deadline: &Deadline, worker: &Worker, idle: Duration) -> Moved {
+    /// Runs until both ends have closed, one has failed, nothing has moved for the time the rules allow, or the server of
+    /// `permit` is lost and its requests are not to go on.
+    pub(crate) async fn run(
+        mut self,
+        deadline: &Deadline,
+        worker: &Worker,
+        (served, permit): (&Served, &Permit),
+    ) -> Moved {
+        let idle = served.rules.timeouts.tunnel;
+        let look = if served.rules.on_down == OnDown::Close { LOOK } else { idle };
+        let mut until = worker.recently() + idle;
         let mut moved_before = None;
         poll_fn(|cx| {
             let forth = self.to_server.poll(&mut self.client, self.server.stream, cx);
@@ -71,9 +83,17 @@ impl<'a> Tunnel<'a> {
             }
             let moved = self.moved();
             if moved_before.replace(moved) != Some(moved) {
-                deadline.set(worker.recently() + idle);
+                until = worker.recently() + idle;
+                deadline.set(until.min(worker.recently() + look));
             }
-            deadline.poll(cx)
+            while deadline.poll(cx).is_ready() {
+                let now = worker.now();
+                if now >= until || is_cut_off(served, permit) {
+                    return Poll::Ready(());
+                }
+                deadline.set(until.min(now + look));
+            }
+            Poll::Pending
         })
         .await;
         self.moved()

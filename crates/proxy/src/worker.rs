@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::http1::framing::BodyLength;
 use crate::http1::request::RequestHead;
 use crate::http1::response::ResponseHead;
+use crate::replay::Replay;
 use crate::server_conn::IdleConns;
 use crate::timers::Timers;
 
@@ -42,7 +43,13 @@ pub(crate) struct Worker {
 #[derive(Debug, Default)]
 pub(crate) struct Desk {
     pub(crate) request: RequestHead,
+    /// The head as it was read, where another server would get another one.
+    pub(crate) head: Vec<u8>,
+    /// What has been read of the body, for another try.
+    pub(crate) replay: Replay,
     pub(crate) to_server: Vec<u8>,
+    /// How much of `to_server` is the head.
+    pub(crate) to_server_head: usize,
     pub(crate) response: ResponseHead,
     /// How the client's copy of the response is framed.
     pub(crate) response_framing: BodyLength,
@@ -94,7 +101,8 @@ impl Worker {
 
     /// Takes a desk back.
     pub(crate) fn clear_desk(&self, desk: Box<Desk>) {
-        let small = desk.to_server.capacity().max(desk.to_client.capacity()) <= DESK_KEPT_BYTES;
+        let heads = desk.to_server.capacity().max(desk.to_client.capacity()).max(desk.head.capacity());
+        let small = heads.max(desk.replay.capacity()) <= DESK_KEPT_BYTES;
         let mut desks = self.desks.borrow_mut();
         if small && desks.len() < DESKS_KEPT {
             desks.push(desk);

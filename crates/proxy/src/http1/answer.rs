@@ -3,31 +3,57 @@
 use std::io::Write as _;
 use std::time::{Duration, SystemTime};
 
+use plimsoll_config::{Page, Unavailable};
+use plimsoll_core::Refused;
+
 /// One such answer.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) reason: &'static str,
-    /// When to come back, for 503.
-    pub(crate) retry_after: Option<Duration>,
+pub(crate) struct Answer<'a> {
+    status: u16,
+    reason: &'static str,
+    /// When to come back.
+    retry_after: Option<Duration>,
+    /// A page of the user's own.
+    page: Option<&'a Page>,
+    /// Why no server took the request, to be told in a field.
+    refused: Option<Refused>,
     /// The connection ends with this answer.
     pub(crate) close: bool,
     /// The request was HEAD.
     pub(crate) bodiless: bool,
 }
 
-impl Answer {
+impl<'a> Answer<'a> {
+    /// A line of text.
+    pub(crate) fn plain(status: u16, reason: &'static str) -> Self {
+        Self { status, reason, retry_after: None, page: None, refused: None, close: false, bodiless: false }
+    }
+
+    /// What a client gets when no server took its request.
+    pub(crate) fn unavailable(rules: &'a Unavailable, refused: Refused, reason: &'static str) -> Self {
+        Self {
+            retry_after: Some(rules.retry_after),
+            page: rules.page.as_ref(),
+            refused: rules.reason_header.then_some(refused),
+            ..Self::plain(rules.status, reason)
+        }
+    }
+
     /// Writes the whole answer to `out`.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         let Self { status, reason, .. } = self;
         let phrase = phrase(*status);
         let date = httpdate::fmt_http_date(SystemTime::now());
-        let body = format!("{status} {phrase}: {reason}.\n");
+        let text = format!("{status} {phrase}: {reason}.\n");
+        let (content_type, body) = match self.page {
+            Some(page) => (page.content_type, &*page.content),
+            None => ("text/plain; charset=utf-8", text.as_bytes()),
+        };
         let length = body.len();
         // Writing to a Vec cannot fail, here and below.
         let _ = write!(
             out,
-            "HTTP/1.1 {status} {phrase}\r\nDate: {date}\r\nContent-Type: text/plain; charset=utf-8\r\n\
+            "HTTP/1.1 {status} {phrase}\r\nDate: {date}\r\nContent-Type: {content_type}\r\n\
              Cache-Control: no-store\r\nContent-Length: {length}\r\n"
         );
         if let Some(after) = self.retry_after {
@@ -35,12 +61,15 @@ impl Answer {
             let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
             let _ = write!(out, "Retry-After: {seconds}\r\n");
         }
+        if let Some(refused) = self.refused {
+            let _ = write!(out, "Plimsoll-Reason: {}\r\n", refused.name());
+        }
         if *status == 405 {
             let _ = write!(out, "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n");
         }
         let _ = write!(out, "{}\r\n", if self.close { "Connection: close\r\n" } else { "" });
         if !self.bodiless {
-            out.extend_from_slice(body.as_bytes());
+            out.extend_from_slice(body);
         }
     }
 }
@@ -58,6 +87,8 @@ fn phrase(status: u16) -> &'static str {
         503 => "Service Unavailable",
         504 => "Gateway Timeout",
         505 => "HTTP Version Not Supported",
+        429 => "Too Many Requests",
+        500 => "Internal Server Error",
         _ => "Error",
     }
 }
@@ -70,13 +101,8 @@ mod tests {
     fn the_length_is_that_of_the_body() {
         for (status, bodiless) in [(400, false), (503, false), (505, true)] {
             let mut out = Vec::new();
-            let answer = Answer {
-                status,
-                reason: "so it is",
-                retry_after: Some(Duration::from_millis(1500)),
-                close: true,
-                bodiless,
-            };
+            let retry_after = Some(Duration::from_millis(1500));
+            let answer = Answer { retry_after, close: true, bodiless, ..Answer::plain(status, "so it is") };
             answer.write(&mut out);
             let text = String::from_utf8(out).unwrap();
             let (head, body) = text.split_once("\r\n\r\n").unwrap();

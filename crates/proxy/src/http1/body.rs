@@ -6,9 +6,10 @@ use super::framing::BodyLength;
 use super::trailers;
 
 /// What is left of a body.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) enum Body {
     /// Nothing.
+    #[default]
     Ended,
     /// This many bytes, at least one.
     Known(u64),

@@ -1,0 +1,304 @@
+//! One request whose head has been read: a server is picked for it, or waited for, and tried; another when that fails
+//! and may be repeated; and what the client gets when nobody serves it.
+
+use std::future::{Future, poll_fn};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use plimsoll_core::{Outcome, OutcomeKind, Permit, Refused, Ticket};
+
+use crate::exchange::{End, Exchange, GivenUp, Parties, Trouble, Upgraded, client_left};
+use crate::http1::Reject;
+use crate::http1::body::Body;
+use crate::http1::framing::BodyLength;
+use crate::http1::request::RequestHead;
+use crate::http1::write::{self, RequestRules};
+use crate::serve::{Busy, Connection, Next};
+use crate::server_conn::{self, ConnectError, ServerConn};
+use crate::service::{Served, Service};
+use crate::tries::{Failure, Tries};
+use crate::tunnel::{self, Tunnel};
+use crate::worker::{Desk, Worker};
+
+/// Why a request got no permit.
+enum Unserved {
+    Refused(Refused),
+    ClientLeft,
+}
+
+/// What the tries of a request work with.
+struct Work<'a> {
+    worker: &'a Worker,
+    service: &'a Service,
+    tries: &'a mut Tries,
+    desk: &'a mut Desk,
+    /// What is still to be read of the request's body.
+    body: Body,
+}
+
+/// What follows a try.
+enum After {
+    Next(Next),
+    /// Another try, for which this permit was given.
+    Try(Permit),
+}
+
+impl Busy<'_> {
+    /// Balances and forwards the request whose head is on the desk, and is the first `head_length` bytes read.
+    pub(crate) async fn handle(&mut self, desk: &mut Desk, head_length: usize) -> Next {
+        let Connection { worker, service, .. } = &*self.connection;
+        let (worker, service) = (Rc::clone(worker), Arc::clone(service));
+        if let BodyLength::Known(length) = desk.request.body
+            && service.listener.max_body.is_some_and(|max| length > max)
+        {
+            let reject = Reject { status: 413, reason: "the request body is too large" };
+            return Next::Answer { reject, refused: None, unread: true };
+        }
+        let now = worker.now();
+        let mut tries = Tries::new(&service.served, now);
+        let permit = match tries.pick(&worker, now) {
+            Ok(permit) => permit,
+            // Waiting is rare, so the memory for it is not held by those who need not.
+            Err(refused) => match Box::pin(self.wait(refused, &mut tries)).await {
+                Ok(permit) => permit,
+                Err(Unserved::ClientLeft) => return Next::Close,
+                Err(Unserved::Refused(refused)) => return self.refuse((refused, tries.served), desk, head_length),
+            },
+        };
+        let limit = if tries.keeps_bodies(desk.request.method_kind) { tries.served.rules.retry.buffer } else { 0 };
+        desk.replay.begin(desk.request.body, limit);
+        let Desk { request, to_server, to_server_head, head, .. } = &mut *desk;
+        let bytes = &self.input.filled()[..head_length];
+        *to_server_head = self.write_head((to_server, bytes, request), (&service, &tries), &permit);
+        head.clear();
+        if service.tells_host(request.host.is_some()) {
+            head.extend_from_slice(bytes);
+        }
+        self.input.consume(head_length);
+        let body = Body::from(desk.request.body);
+        let work = Work { worker: &worker, service: &service, tries: &mut tries, desk, body };
+        self.run_tries(work, permit).await
+    }
+
+    /// Writes the head for the server of `permit` from the `bytes` that were read, and tells how long it is.
+    fn write_head(
+        &self,
+        (out, bytes, request): (&mut Vec<u8>, &[u8], &RequestHead),
+        (service, tries): (&Service, &Tries),
+        permit: &Permit,
+    ) -> usize {
+        let server = service.host_for(&tries.served, permit.server(), request.host.is_some());
+        let rules = RequestRules { forward: &service.listener.forward, client: &self.client, server };
+        out.clear();
+        write::request(out, bytes, request, &rules);
+        out.len()
+    }
+
+    /// Tries until a try is the last.
+    async fn run_tries(&mut self, mut work: Work<'_>, mut permit: Permit) -> Next {
+        loop {
+            match self.try_server(&mut work, permit).await {
+                After::Next(next) => return next,
+                After::Try(next) => permit = next,
+            }
+            self.prepare_again(&mut work, &permit);
+        }
+    }
+
+    /// One try on the server of `permit`.
+    async fn try_server(&mut self, work: &mut Work<'_>, mut permit: Permit) -> After {
+        let certain = !work.desk.request.method_kind.idempotent();
+        let mut idle = work.worker.idle.borrow_mut().take(permit.server(), work.worker.recently(), certain);
+        loop {
+            let server = match idle.take() {
+                Some(server) => server,
+                None => match Box::pin(self.connect(&permit, work.tries)).await {
+                    Ok(server) => server,
+                    Err(failure) => return self.connect_failed(failure.as_ref(), permit, work).await,
+                },
+            };
+            let Connection { stream, deadline, .. } = &mut *self.connection;
+            let Work { worker, service, tries, desk, body } = &mut *work;
+            let parties = Parties { worker, service, tries, deadline, client: stream, input: &mut self.input, desk };
+            let mut exchange = Exchange::new(parties, permit, server, std::mem::take(body));
+            match poll_fn(|cx| exchange.poll(cx)).await {
+                Ok(End::Done { keep: true }) => return After::Next(Next::Request),
+                Ok(End::Done { keep: false }) => {
+                    let read = exchange.request_read();
+                    drop(exchange);
+                    return After::Next(if read && self.all_read() { Next::Close } else { Next::Linger });
+                }
+                Ok(End::Upgraded) => {
+                    if let Some(upgraded) = exchange.into_tunnel() {
+                        Box::pin(self.tunnel(upgraded, work.tries)).await;
+                    }
+                    return After::Next(Next::Close);
+                }
+                // What is sent on a connection that the server had left was no try; such a request has no body.
+                Err(Trouble::ServerStale) => match exchange.into_permit() {
+                    Some(taken_back) => permit = taken_back,
+                    None => return After::Next(Next::Close),
+                },
+                Err(trouble) => {
+                    let given_up = exchange.give_up(&trouble);
+                    return self.failed(&trouble, given_up, work).await;
+                }
+            }
+        }
+    }
+
+    /// What follows an exchange that did not end well.
+    async fn failed(&mut self, trouble: &Trouble, given_up: GivenUp, work: &mut Work<'_>) -> After {
+        work.body = given_up.rest;
+        let request = (work.desk.request.method_kind, &work.desk.replay);
+        let again = match (trouble, given_up.server) {
+            (Trouble::AnotherTry, _) => true,
+            (_, Some(server)) if !given_up.told => {
+                work.tries.another(&server, &Failure::Exchange(trouble), request, work.worker.recently())
+            }
+            _ => false,
+        };
+        if again && let Some(permit) = Box::pin(self.pick_again(work.tries)).await {
+            return After::Try(permit);
+        }
+        After::Next(match trouble.answer() {
+            Some(reject) if !given_up.answering => Next::Answer { reject, refused: None, unread: !given_up.read },
+            _ => Next::Close,
+        })
+    }
+
+    /// Lays out what the next server gets at once: the head, and what has been read of the body.
+    fn prepare_again(&self, work: &mut Work<'_>, permit: &Permit) {
+        let Desk { request, replay, to_server, to_server_head, head, .. } = &mut *work.desk;
+        to_server.truncate(*to_server_head);
+        if !head.is_empty() {
+            *to_server_head = self.write_head((to_server, head, request), (work.service, work.tries), permit);
+        }
+        replay.write(to_server, request.body, work.body.ended());
+    }
+
+    /// A permit for another try; `None` when nobody can take it, or the client has left.
+    async fn pick_again(&mut self, tries: &mut Tries) -> Option<Permit> {
+        let worker = Rc::clone(&self.connection.worker);
+        match tries.pick(&worker, worker.now()) {
+            Ok(permit) => Some(permit),
+            Err(refused) => self.wait(refused, tries).await.ok(),
+        }
+    }
+
+    /// After a pick was refused: waits in the pool's queue if it has one, and turns to its fallback.
+    async fn wait(&mut self, mut refused: Refused, tries: &mut Tries) -> Result<Permit, Unserved> {
+        let worker = Rc::clone(&self.connection.worker);
+        loop {
+            if refused == Refused::AllFull {
+                match tries.served.pool.wait(&tries.ask(&worker, worker.recently())) {
+                    Ok(ticket) => match self.queue(ticket).await {
+                        Err(Unserved::Refused(late)) => refused = late,
+                        served => return served,
+                    },
+                    Err(full) => refused = full,
+                }
+            }
+            if !tries.fall_back() {
+                return Err(Unserved::Refused(refused));
+            }
+            match tries.pick(&worker, worker.now()) {
+                Ok(permit) => return Ok(permit),
+                Err(another) => refused = another,
+            }
+        }
+    }
+
+    /// Waits for a ticket's turn. A client that leaves gives its place up.
+    async fn queue(&mut self, mut ticket: Ticket) -> Result<Permit, Unserved> {
+        let Connection { stream, deadline, worker, .. } = &mut *self.connection;
+        let input = &mut self.input;
+        deadline.set(ticket.deadline());
+        poll_fn(|cx| {
+            loop {
+                if let Poll::Ready(answer) = ticket.poll(worker.now(), cx) {
+                    return Poll::Ready(answer.map_err(Unserved::Refused));
+                }
+                if client_left(stream, input, cx) {
+                    return Poll::Ready(Err(Unserved::ClientLeft));
+                }
+                if deadline.poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+            }
+        })
+        .await
+    }
+
+    /// Opens a connection to the server of `permit`; `None` in the error when the client has left meanwhile.
+    async fn connect(&mut self, permit: &Permit, tries: &Tries) -> Result<ServerConn, Option<ConnectError>> {
+        let connecting = server_conn::connect(permit.server(), tries.served.rules.timeouts.connect);
+        tokio::pin!(connecting);
+        poll_fn(|cx: &mut Context<'_>| {
+            if let Poll::Ready(result) = connecting.as_mut().poll(cx) {
+                // What is waited for now begins now, however long this took.
+                self.connection.worker.now();
+                return Poll::Ready(result.map_err(Some));
+            }
+            if client_left(&mut self.connection.stream, &mut self.input, cx) {
+                return Poll::Ready(Err(None));
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    async fn connect_failed(
+        &mut self,
+        failure: Option<&ConnectError>,
+        permit: Permit,
+        work: &mut Work<'_>,
+    ) -> After {
+        let now = work.worker.now();
+        let total = now.saturating_since(permit.picked_at());
+        let (failure, status, reason) = match failure {
+            None => {
+                permit.finish(Outcome::of(OutcomeKind::Aborted, total));
+                return After::Next(Next::Close);
+            }
+            Some(late @ ConnectError::TimedOut) => (late, 504, "connecting to the server took too long"),
+            Some(failed @ ConnectError::Failed) => (failed, 502, "the server could not be connected to"),
+        };
+        let excused = work.tries.served.excuses(OutcomeKind::ConnectFailed, 0);
+        let server = Arc::clone(permit.server());
+        permit.finish(Outcome { excused, ..Outcome::of(OutcomeKind::ConnectFailed, total) });
+        let request = (work.desk.request.method_kind, &work.desk.replay);
+        if work.tries.another(&server, &Failure::Connect(failure), request, now)
+            && let Some(permit) = Box::pin(self.pick_again(work.tries)).await
+        {
+            return After::Try(permit);
+        }
+        let unread = work.desk.request.body != BodyLength::None;
+        After::Next(Next::Answer { reject: Reject { status, reason }, refused: None, unread })
+    }
+
+    fn refuse(&mut self, refused: (Refused, Arc<Served>), desk: &Desk, head_length: usize) -> Next {
+        let reason = match refused.0 {
+            Refused::NoServer => "no server is configured",
+            Refused::AllFull => "all servers are at their limit",
+            Refused::QueueFull => "all servers are at their limit, and too many requests wait already",
+            Refused::WaitedTooLong => "all servers are at their limit, and none came free in time",
+            _ => "no server is available",
+        };
+        self.input.consume(head_length);
+        let unread = desk.request.body != BodyLength::None;
+        Next::Answer { reject: Reject { status: 503, reason }, refused: Some(refused), unread }
+    }
+
+    async fn tunnel(&mut self, upgraded: Upgraded, tries: &Tries) {
+        let Upgraded { permit, mut server, mut from_server, first_byte, sent, received } = upgraded;
+        let Connection { stream, deadline, worker, .. } = &mut *self.connection;
+        let ends = tunnel::Ends { stream, from: &mut self.input };
+        let server_ends = tunnel::Ends { stream: &mut server.stream, from: &mut from_server };
+        let moved = Tunnel::new(ends, server_ends).run(deadline, worker, (&tries.served, &permit)).await;
+        let total = worker.now().saturating_since(permit.picked_at());
+        permit
+            .finish(Outcome::success(first_byte, total).with_bytes(sent + moved.to_server, received + moved.to_client));
+    }
+}

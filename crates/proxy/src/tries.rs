@@ -1,0 +1,128 @@
+//! The tries of one request: whether another is made, and on which server.
+
+use std::sync::Arc;
+
+use plimsoll_core::{Ask, Permit, Refused, Server, Time};
+
+use crate::exchange::Trouble;
+use crate::http1::request::MethodKind;
+use crate::replay::Replay;
+use crate::server_conn::ConnectError;
+use crate::service::Served;
+use crate::worker::Worker;
+
+/// What a request has tried so far.
+pub(crate) struct Tries {
+    pub(crate) served: Arc<Served>,
+    begun: Time,
+    made: u32,
+    /// Filled only once a try has failed, so a request that goes well allocates nothing.
+    tried: Vec<Arc<Server>>,
+    /// Picked already for the next try.
+    next: Option<Permit>,
+}
+
+/// How a try ended, as far as it matters for another.
+pub(crate) enum Failure<'a> {
+    /// The request never reached a server.
+    Connect(&'a ConnectError),
+    /// It may have.
+    Exchange(&'a Trouble),
+    /// The server answered with this status, and the client knows nothing of it yet.
+    Status(u16),
+}
+
+impl Tries {
+    pub(crate) fn new(served: &Arc<Served>, begun: Time) -> Self {
+        Self { served: Arc::clone(served), begun, made: 0, tried: Vec::new(), next: None }
+    }
+
+    /// Whether a body must be kept for another try.
+    pub(crate) fn keeps_bodies(&self, method: MethodKind) -> bool {
+        self.served.rules.retry.tries > 1 && self.may_repeat(method)
+    }
+
+    /// Picks a server for the first try, or the next.
+    pub(crate) fn pick(&mut self, worker: &Worker, now: Time) -> Result<Permit, Refused> {
+        if let Some(permit) = self.next.take() {
+            return Ok(permit);
+        }
+        self.served.pool.pick(&self.ask(worker, now))
+    }
+
+    /// What a pick for this request is given.
+    pub(crate) fn ask(&self, worker: &Worker, now: Time) -> Ask<'_> {
+        Ask { now, random: worker.random(), tried: &self.tried }
+    }
+
+    /// The pool cannot take the request: the one that serves instead takes over, if there is one.
+    pub(crate) fn fall_back(&mut self) -> bool {
+        let fallback = self.served.fallback.clone();
+        if let Some(served) = &fallback {
+            self.served = Arc::clone(served);
+        }
+        fallback.is_some()
+    }
+
+    /// Notes that a try on `server` failed, and tells whether another may be made, which is then taken out of the pool's
+    /// budget.
+    pub(crate) fn another(
+        &mut self,
+        server: &Arc<Server>,
+        failure: &Failure<'_>,
+        (method, replay): (MethodKind, &Replay),
+        now: Time,
+    ) -> bool {
+        self.made += 1;
+        let rule = &self.served.rules.retry;
+        let repeats = matches!(failure, Failure::Connect(_));
+        let allowed = self.made < rule.tries
+            && now.saturating_since(self.begun) < rule.within
+            && self.answers(failure)
+            && (repeats || self.may_repeat(method))
+            && replay.complete()
+            && self.served.pool.may_retry(now);
+        if allowed {
+            self.tried.push(Arc::clone(server));
+        }
+        allowed
+    }
+
+    /// The same for an answer that the client has not seen. It is only thrown away once another server is picked.
+    pub(crate) fn another_for_status(
+        &mut self,
+        (server, status): (&Arc<Server>, u16),
+        request: (MethodKind, &Replay),
+        worker: &Worker,
+    ) -> bool {
+        if !self.served.rules.retry.on.statuses.contains(status) {
+            return false;
+        }
+        let now = worker.now();
+        if !self.another(server, &Failure::Status(status), request, now) {
+            return false;
+        }
+        self.next = self.served.pool.pick(&self.ask(worker, now)).ok();
+        self.next.is_some()
+    }
+
+    /// Whether a request that a server may have acted on can be sent again.
+    fn may_repeat(&self, method: MethodKind) -> bool {
+        method.idempotent() || self.served.rules.retry.non_idempotent
+    }
+
+    /// Whether the rule names this failure.
+    fn answers(&self, failure: &Failure<'_>) -> bool {
+        let on = &self.served.rules.retry.on;
+        match failure {
+            Failure::Connect(ConnectError::TimedOut) => on.connect || on.timeout,
+            Failure::Connect(ConnectError::Failed) => on.connect,
+            Failure::Status(status) => on.statuses.contains(*status),
+            Failure::Exchange(trouble) => match trouble {
+                Trouble::ServerSlow => on.timeout,
+                Trouble::ServerStale | Trouble::ServerLost | Trouble::ServerDown | Trouble::ServerWrong(_) => on.reset,
+                Trouble::ClientLeft | Trouble::ClientSlow | Trouble::ClientWrong(_) | Trouble::AnotherTry => false,
+            },
+        }
+    }
+}
