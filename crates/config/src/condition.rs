@@ -96,10 +96,12 @@ fn statuses(item: &Item<'_>, least: u16) -> Result<(u16, u16), String> {
     if first > last {
         return Err(format!("write the smaller one first: \"{last}-{first}\""));
     }
-    if first < least || last > LAST {
-        return Err(String::new());
+    match (first, last) {
+        (100.., ..=LAST) if first >= least => Ok((first, last)),
+        (100.., ..=LAST) if least == FIRST_FAILURE => Err("an answer below 400 tells of no failure".to_owned()),
+        (100.., ..=LAST) => Err("a status below 200 is never the last of an answer".to_owned()),
+        _ => Err(String::new()),
     }
-    Ok((first, last))
 }
 
 /// The first and the last of the statuses in `text`, "5xx" or "500-504", or what to write instead.

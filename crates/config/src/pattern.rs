@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::probe::Pattern;
 use crate::reader::Reader;
 use crate::setting::{Item, Place, Setting, Shape};
-use crate::wording::visible;
+use crate::wording::visible_line;
 
 /// A regular expression that compiles, and matches not just everything.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,11 +52,13 @@ fn fault(error: &regex::Error) -> (String, &'static str) {
             // Syntax errors come as a drawing of several lines, of which the last says what is wrong.
             let drawing = error.to_string();
             let last = drawing.lines().last().unwrap_or_default();
-            let what = visible(last.strip_prefix("error: ").unwrap_or(last));
-            (
-                format!("is no regular expression: {what}"),
-                "put a backslash before a character that is meant as it stands, and the whole in single quotes",
-            )
+            let what = last.strip_prefix("error: ").unwrap_or(last);
+            let help = if what.ends_with("not supported") {
+                "write it without, if need be as several words in a row: `a.*b`"
+            } else {
+                "put a backslash before a character that is meant as it stands, and the whole in single quotes"
+            };
+            (format!("is no regular expression: {}", visible_line(what)), help)
         }
     }
 }

@@ -219,8 +219,7 @@ impl<T: Setting> Setting for OrOff<T> {
             DeValue::Table(_) => T::read(item, place, reader).map(|table| Self(Some(table))),
             DeValue::String(word) if word == OFF => Some(Self(None)),
             _ => {
-                let help = || format!("write `{0} = {{ … }}` or `{0} = \"{OFF}\"`", place.key);
-                let help = off_help(item, place).unwrap_or_else(help);
+                let help = off_help(item, place).unwrap_or_else(|| table_help::<T>(place));
                 reader.unfit(item, place, help)
             }
         }
@@ -234,6 +233,12 @@ impl<T: Setting> Setting for OrOff<T> {
             table: table.table,
         }
     }
+}
+
+/// How a table is written that may also be "off".
+fn table_help<T: Setting>(place: &Place) -> String {
+    let first = T::shape().table.and_then(|table| Some(table.rows.first()?.key)).unwrap_or_default();
+    format!("write `{0} = {{ {first} = … }}` or `{0} = \"{OFF}\"`", place.key)
 }
 
 /// What to write in place of a value that was meant to say "off".

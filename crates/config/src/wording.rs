@@ -25,8 +25,9 @@ const MOST_CANDIDATES: usize = 1000;
 /// The longest piece of the file that a message repeats, in characters.
 const LONGEST_QUOTE: usize = 60;
 
-/// The longest path that a message repeats, in characters: longer than those that people have.
-const LONGEST_PATH: usize = 400;
+/// The longest path and the longest words of another that a message repeats, in characters: longer than any that
+/// people meet.
+const LONGEST_LINE: usize = 400;
 
 /// The beginning of `text`: what a message repeats of it, and what is compared with known words.
 fn shortened(text: &str, longest: usize) -> String {
@@ -61,7 +62,12 @@ pub(crate) fn quoted(text: &str) -> String {
 
 /// A path in backquotes, cut only where nobody has one so long.
 pub(crate) fn quoted_path(path: &Path) -> String {
-    format!("`{}`", escaped(&shortened(&path.display().to_string(), LONGEST_PATH)))
+    format!("`{}`", visible_line(&path.display().to_string()))
+}
+
+/// What another than the file says, such as a library: control characters visible, cut only where it is very long.
+pub(crate) fn visible_line(text: &str) -> String {
+    escaped(&shortened(text, LONGEST_LINE))
 }
 
 /// A documentation comment as one line.

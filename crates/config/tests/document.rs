@@ -1,5 +1,7 @@
 //! The schema and the reference tell the same as the reader does.
 
+use std::path::Path;
+
 use plimsoll_config::{parse, reference, schema};
 use regex_lite::Regex;
 use serde_json::{Value, json};
@@ -54,17 +56,16 @@ const EVERYTHING: &str = include_str!("everything.toml");
 
 #[test]
 fn the_schema_takes_what_the_reader_takes() {
-    let examples = [
-        include_str!("../../../examples/three-servers.toml"),
-        include_str!("../../../examples/weights.toml"),
-        include_str!("../../../examples/probes.toml"),
-        include_str!("../../../examples/slow-servers.toml"),
-        EVERYTHING,
-    ];
-    for text in examples {
-        parse("plimsoll.toml", text).expect("the example is right");
-        assert!(holds(&schema(), &as_json(text)), "{text}");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let examples = std::fs::read_dir(folder.join("../../examples")).expect("the examples are there");
+    let examples = examples.map(|entry| entry.expect("the folder can be read").path());
+    for path in examples.chain([folder.join("tests/everything.toml")]) {
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            let text = std::fs::read_to_string(&path).expect("the example can be read");
+            assert!(holds(&schema(), &as_json(&text)), "{path:?}");
+        }
     }
+    parse("everything.toml", EVERYTHING).expect("the file is right");
 }
 
 #[test]

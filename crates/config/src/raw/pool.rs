@@ -109,7 +109,7 @@ settings! {
         /// A file that is sent as the body, from the folder of this file where its path does not begin with a slash;
         /// 1 MiB at most. The end of its name tells what it is, ".html" for instance. It is read with the configuration.
         page: PagePath, optional "a line of text";
-        /// A pool that serves the request instead, if it can.
+        /// A pool that the request goes to instead. If that cannot serve it either, its own `unavailable` answers.
         fallback: Name, optional "none";
         /// Whether the field `Plimsoll-Reason` of the answer tells why.
         reason_header: bool, default false;

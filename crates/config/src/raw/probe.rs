@@ -22,10 +22,10 @@ settings! {
     /// tells what is asked.
     struct Probe, called Place::nested {
         /// Sends an HTTP/1.1 request for this path.
-        http: Target, optional "no HTTP";
+        http: Target, optional "none";
         /// `true` only connects.
-        tcp: bool, optional "more than that";
-        /// Connects and sends this text. TOML's escapes tell what cannot be typed, such as "\r\n".
+        tcp: bool, optional "no";
+        /// Connects and sends this text, in UTF-8. TOML's escapes tell what cannot be typed, such as "\r\n".
         send: Text, optional "nothing is sent";
         /// A regular expression that must match what comes back, read up to `body_limit`.
         expect: Regex, optional "nothing is expected";
@@ -33,7 +33,7 @@ settings! {
         method: Method, default "GET";
         /// `Host` of the request.
         host: HostText, optional "the server's host and port";
-        /// Further fields of the request.
+        /// Further fields of the request, but for those that tell its host, its length and what becomes of its connection.
         headers: ByField<FieldValue>, optional "none";
         /// The statuses that pass: one or a list, each as a number, as "2xx" or as "200-399".
         status: OneOrMore<Statuses<200>>, default ["200-399"];
