@@ -2,7 +2,7 @@
 //!
 //! A [`Config`] comes out of [`parse`](crate::parse), [`load`](crate::load) or [`Config::quick`] and needs no
 //! second look: each listener names a pool that is there, no two listeners want the same address, each pool has a
-//! server that is not a backup. What is left for the program is what needs the machine: looking host names up and
+//! server that is not a backup, fallbacks come to an end, pages have been read. What is left for the program is what needs the machine: looking host names up and
 //! binding sockets.
 
 use std::fmt;
@@ -24,7 +24,8 @@ pub struct Config {
     pub shutdown_timeout: Duration,
     /// Where clients connect, in the order of the file. Never empty.
     pub listeners: Vec<Listener>,
-    /// The pools, in the order of the file. Never empty, names differ, each is used by a listener.
+    /// The pools, in the order of the file. Never empty, names differ, each is used by a listener or as a
+    /// fallback.
     pub pools: Vec<Pool>,
 }
 
@@ -134,7 +135,7 @@ pub struct Pool {
     pub rules: PoolRules,
     /// How servers are probed; `None` when they are not. `rules.probe` is there when this is.
     pub probe: Option<Probe>,
-    /// What counts as a failure of a server when it is to be ejected.
+    /// What counts as a failure of a server. Never empty; where `rules.eject` is `None` it is the default.
     pub eject_on: Conditions,
     /// What becomes of requests in flight on a server that goes down or is ejected.
     pub on_down: OnDown,
@@ -228,8 +229,8 @@ pub struct Unavailable {
     pub retry_after: Duration,
     /// The body; `None` is a line of text.
     pub page: Option<Page>,
-    /// The name of a pool that serves instead, as long as it can; it is among [`Config::pools`], and following
-    /// fallbacks never leads back here.
+    /// The name of a pool that the request goes to instead, and whose `unavailable` answers if it cannot serve it
+    /// either; it is among [`Config::pools`], and following fallbacks never leads back here.
     pub fallback: Option<String>,
     /// Whether the field `Plimsoll-Reason` of the answer tells why.
     pub reason_header: bool,

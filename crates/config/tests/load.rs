@@ -56,6 +56,79 @@ fn a_file_that_is_too_large_is_not_read_to_its_end() {
     assert_eq!(refused(&file.0).message(), "is larger than 16 MiB");
 }
 
+/// The diagnostic of a configuration that names the page at `path`, itself in the folder for scratch files.
+fn refused_page(name: &str, path: &str) -> Diagnostic {
+    let text = format!("{SERVED}unavailable = {{ page = \"{path}\" }}\n");
+    let problem = refused(&Scratch::new(name, text.as_bytes()).0);
+    assert_eq!((problem.line(), problem.column()), (Some(6), Some(24)), "{problem}");
+    problem
+}
+
+const SERVED: &str = "[listen.web]\nbind = \"8080\"\npool = \"app\"\n[pool.app]\nservers = [\"a:1\"]\n";
+
+/// The name of a scratch file, by which another in the same folder may name it.
+fn file_name(file: &Scratch) -> &str {
+    file.0.file_name().and_then(|name| name.to_str()).expect("the name is text")
+}
+
+#[test]
+fn a_page_is_looked_for_beside_the_file_that_names_it() {
+    let page = Scratch::new("beside.JSON", b"{}");
+    let text = format!("{SERVED}unavailable = {{ page = \"{}\" }}\n", file_name(&page));
+    let config = load(&Scratch::new("beside.toml", text.as_bytes()).0).expect("the file is right");
+    let page = config.pools[0].unavailable.page.as_ref().expect("a page");
+    assert_eq!((page.content_type, &page.content[..]), ("application/json", &b"{}"[..]));
+}
+
+#[test]
+fn a_page_of_many_pools_is_kept_once() {
+    let page = Scratch::new("shared.png", b"\x89PNG");
+    let told = format!("unavailable = {{ page = \"{}\"", file_name(&page));
+    let text = format!("{SERVED}{told}, fallback = \"b\" }}\n[pool.b]\nservers = [\"b:1\"]\n{told} }}\n");
+    let config = load(&Scratch::new("shared.toml", text.as_bytes()).0).expect("the file is right");
+    let pages: Vec<_> = config.pools.iter().filter_map(|pool| pool.unavailable.page.as_ref()).collect();
+    let [one, other] = pages[..] else { panic!("two pages") };
+    assert!(std::sync::Arc::ptr_eq(&one.content, &other.content));
+}
+
+#[test]
+fn a_page_that_is_too_large_is_refused_and_the_largest_is_not() {
+    const LARGEST: usize = 1 << 20;
+    let page = Scratch::new("large.png", &vec![0; LARGEST + 1]);
+    let problem = refused_page("large-page.toml", file_name(&page));
+    assert_eq!(problem.message(), "`page` cannot be used: this is larger than 1 MiB");
+    let page = Scratch::new("fits.png", &vec![0; LARGEST]);
+    let text = format!("{SERVED}unavailable = {{ page = \"{}\" }}\n", file_name(&page));
+    load(&Scratch::new("fits.toml", text.as_bytes()).0).expect("a page may be as large as this");
+}
+
+#[test]
+fn a_page_of_text_that_is_not_utf_8_is_refused() {
+    let page = Scratch::new("latin1.html", b"caf\xe9");
+    let problem = refused_page("latin1-page.toml", file_name(&page));
+    assert_eq!(problem.message(), "`page` cannot be used: this is not saved as UTF-8");
+}
+
+#[test]
+fn a_folder_is_no_page() {
+    let folder = std::env::temp_dir().join(format!("plimsoll-{}-folder.html", std::process::id()));
+    std::fs::create_dir(&folder).expect("the folder can be made");
+    let problem = refused_page("folder.toml", folder.to_str().expect("the path is text"));
+    std::fs::remove_dir(&folder).expect("the folder can be removed");
+    assert_eq!(problem.message(), "`page` cannot be used: this is a folder, not a file");
+    assert_eq!(problem.help(), Some(format!("it was looked for at `{}`", folder.display()).as_str()));
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_regular_file_is_never_waited_for() {
+    let link = std::env::temp_dir().join(format!("plimsoll-{}-endless.html", std::process::id()));
+    std::os::unix::fs::symlink("/dev/zero", &link).expect("the link can be made");
+    let problem = refused_page("endless.toml", link.to_str().expect("the path is text"));
+    std::fs::remove_file(&link).expect("the link can be removed");
+    assert_eq!(problem.message(), "`page` cannot be used: this is no regular file");
+}
+
 #[test]
 fn a_byte_order_mark_is_no_part_of_the_first_line() {
     let file = Scratch::new("mark.toml", "\u{feff}workers = 0\nlisten = 1\npool = 1".as_bytes());
