@@ -13,6 +13,7 @@ use crate::judge::Rates;
 use crate::live::Live;
 use crate::queue::Queue;
 use crate::rank::Ranking;
+use crate::refused::Refusals;
 use crate::slots::Claim;
 use crate::snapshot::Snapshot;
 use crate::tournament::Reach;
@@ -32,6 +33,7 @@ pub(crate) struct Home {
     /// Picks that came while somebody warmed up.
     pub(crate) arrivals: AtomicU64,
     pub(crate) queue: Queue,
+    pub(crate) refusals: Refusals,
     pub(crate) budget: Mutex<Budget>,
     pub(crate) rates: Mutex<Rates>,
     pub(crate) events: Events,
@@ -55,6 +57,7 @@ impl Home {
             trial_due: AtomicU64::new(u64::MAX),
             arrivals: AtomicU64::new(0),
             queue: Queue::new(),
+            refusals: Refusals::default(),
             budget: Mutex::new(Budget::new(now)),
             rates: Mutex::new(Rates::new(now)),
             events: Events::default(),

@@ -1,7 +1,7 @@
 //! A pool: servers, and the rule by which one is picked.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use crate::health::Health;
@@ -40,7 +40,6 @@ pub struct Pool {
     home: Arc<Home>,
     /// A policy of the user's own, which changes do not replace.
     own_policy: Option<Arc<dyn Policy>>,
-    refused: AtomicU64,
 }
 
 impl Pool {
@@ -61,7 +60,7 @@ impl Pool {
 
     fn empty(name: &str, policy: Arc<dyn Policy>, own_policy: Option<Arc<dyn Policy>>, now: Time) -> Self {
         let home = Arc::new(Home::new(Snapshot::empty(policy), now));
-        Self { name: name.into(), home, own_policy, refused: AtomicU64::new(0) }
+        Self { name: name.into(), home, own_policy }
     }
 
     /// The pool's name.
@@ -73,14 +72,29 @@ impl Pool {
     ///
     /// # Errors
     /// [`Refused`] when no server can take the request. After [`Refused::AllFull`] it may be worth to
-    /// [`wait`](Pool::wait).
+    /// [`wait`](Pool::wait), so that is counted as a refusal only in a pool without a queue.
     #[inline]
     pub fn pick(&self, ask: &Ask<'_>) -> Result<Permit, Refused> {
         let picked = if self.home.queue.is_waited_in() { Err(Refused::AllFull) } else { self.home.pick(ask) };
-        if picked.is_err() {
-            self.refused.fetch_add(1, Ordering::Relaxed);
+        if let Err(refused) = picked {
+            self.count(refused);
         }
         picked
+    }
+
+    #[cold]
+    fn count(&self, refused: Refused) {
+        if refused != Refused::AllFull || self.home.current.load().rules.queue.is_none() {
+            self.home.refusals.add(refused);
+        }
+    }
+
+    /// Does what time alone brings about for those who wait: otherwise a trial or the end of a warm-up is met by the next
+    /// pick. To be called every tenth of a second or so by who uses the queue.
+    pub fn tick(&self, now: Time) {
+        if self.home.queue.is_waited_in() {
+            self.home.serve_queue(now);
+        }
     }
 
     /// Takes a place in the pool's queue, for a request that could not be picked for at once.
@@ -171,11 +185,16 @@ impl Pool {
             name: self.name.to_string(),
             policy: snapshot.policy.name().to_owned(),
             servers: listed.chain(gone).collect(),
-            refused: self.refused.load(Ordering::Relaxed),
+            refused: self.home.refusals.read(),
             queue: self.home.queue.stats(),
             retries,
             retries_over_budget,
         }
+    }
+
+    /// How many requests found no server, by reason, as [`stats`](Pool::stats) tells.
+    pub fn refused(&self) -> Vec<(Refused, u64)> {
+        self.home.refusals.read()
     }
 
     /// Why a pick with this ask would go where it goes, without picking.

@@ -23,8 +23,6 @@ pub(crate) struct Queue {
     /// As many as there are places; read by every pick and release.
     waiting: AtomicUsize,
     places: Mutex<Places>,
-    full: AtomicU64,
-    late: AtomicU64,
     left: AtomicU64,
     waits: Times,
 }
@@ -55,10 +53,6 @@ struct Hand {
 pub struct QueueStats {
     /// Who waits now.
     pub waiting: usize,
-    /// Turned away because the queue was full.
-    pub full: u64,
-    /// Gave up because no server came free in time.
-    pub late: u64,
     /// Left before their turn came.
     pub left: u64,
     /// How long those waited that got a server.
@@ -67,14 +61,7 @@ pub struct QueueStats {
 
 impl Queue {
     pub(crate) fn new() -> Self {
-        Self {
-            waiting: AtomicUsize::new(0),
-            places: Mutex::default(),
-            full: AtomicU64::new(0),
-            late: AtomicU64::new(0),
-            left: AtomicU64::new(0),
-            waits: Times::new(),
-        }
+        Self { waiting: AtomicUsize::new(0), places: Mutex::default(), left: AtomicU64::new(0), waits: Times::new() }
     }
 
     /// Whether anybody waits.
@@ -84,12 +71,9 @@ impl Queue {
     }
 
     pub(crate) fn stats(&self) -> QueueStats {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         QueueStats {
             waiting: self.waiting.load(Ordering::Relaxed),
-            full: read(&self.full),
-            late: read(&self.late),
-            left: read(&self.left),
+            left: self.left.load(Ordering::Relaxed),
             waits: self.waits.total(),
         }
     }
@@ -98,7 +82,6 @@ impl Queue {
     fn join(&self, rule: &QueueRule, ask: &Ask<'_>) -> Result<(u64, Arc<Place>), Refused> {
         let mut places = self.places();
         if places.by_number.len() >= rule.limit.get() as usize {
-            self.full.fetch_add(1, Ordering::Relaxed);
             return Err(Refused::QueueFull);
         }
         let place = Arc::new(Place { random: ask.random, tried: ask.tried.into(), hand: Mutex::default() });
@@ -149,7 +132,7 @@ impl Home {
 
     /// A place in the queue.
     pub(crate) fn wait(self: &Arc<Self>, rule: &QueueRule, ask: &Ask<'_>) -> Result<Ticket, Refused> {
-        let (number, place) = self.queue.join(rule, ask)?;
+        let (number, place) = self.queue.join(rule, ask).inspect_err(|refused| self.refusals.add(*refused))?;
         let deadline = ask.now + rule.timeout;
         let ticket = Ticket { home: Arc::clone(self), place, number, since: ask.now, deadline, over: false };
         // A slot may have come free before we counted as waiting.
@@ -197,7 +180,7 @@ impl Ticket {
         }
         self.over = true;
         if self.home.queue.leave(self.number) {
-            self.home.queue.late.fetch_add(1, Ordering::Relaxed);
+            self.home.refusals.add(Refused::WaitedTooLong);
             return Poll::Ready(Err(Refused::WaitedTooLong));
         }
         // Served between the two looks.

@@ -1,6 +1,7 @@
 //! Why there is no permit.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Why a pick gave no permit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,6 +20,9 @@ pub enum Refused {
 }
 
 impl Refused {
+    /// Every reason, each at the place of its number.
+    pub const ALL: [Self; 5] = [Self::NoServer, Self::AllDown, Self::AllFull, Self::QueueFull, Self::WaitedTooLong];
+
     /// A word for it in logs, fields and metrics.
     pub const fn name(self) -> &'static str {
         match self {
@@ -44,3 +48,17 @@ impl fmt::Display for Refused {
 }
 
 impl std::error::Error for Refused {}
+
+/// How often there was no permit, by reason.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals([AtomicU64; Refused::ALL.len()]);
+
+impl Refusals {
+    pub(crate) fn add(&self, refused: Refused) {
+        self.0[refused as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn read(&self) -> Vec<(Refused, u64)> {
+        Refused::ALL.into_iter().map(|refused| (refused, self.0[refused as usize].load(Ordering::Relaxed))).collect()
+    }
+}

@@ -1,7 +1,7 @@
 //! What servers and pools have done, as read by metrics, dashboards and tests. Reading writes nothing.
 
 use crate::histogram::Distribution;
-use crate::{AdminState, HealthReport, OutcomeKind, QueueStats, ServerId, Time};
+use crate::{AdminState, HealthReport, OutcomeKind, QueueStats, Refused, ServerId, Time};
 
 /// What one server carries and has done since it was first listed.
 ///
@@ -83,8 +83,8 @@ pub struct PoolStats {
     pub policy: String,
     /// Its servers as listed, followed by those no longer listed that still have requests in flight.
     pub servers: Vec<MemberStats>,
-    /// Picks that found no server.
-    pub refused: u64,
+    /// Requests that found no server, by reason. One that another pool took instead counts too.
+    pub refused: Vec<(Refused, u64)>,
     /// Who waits for a server.
     pub queue: QueueStats,
     /// Retries that were allowed.
@@ -94,6 +94,11 @@ pub struct PoolStats {
 }
 
 impl PoolStats {
+    /// Requests that found no server for this reason.
+    pub fn refused(&self, reason: Refused) -> u64 {
+        self.refused.iter().find(|(refused, _)| *refused == reason).map_or(0, |(_, count)| *count)
+    }
+
     /// Permits alive on all servers.
     pub fn in_flight(&self) -> u64 {
         self.servers.iter().map(|member| u64::from(member.server.in_flight)).sum()

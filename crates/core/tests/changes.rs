@@ -61,7 +61,7 @@ fn a_refusal_tells_why() {
     let pool = pool(&[limited("a", 1), server("b").with_state(AdminState::Down)]);
     let _held = take(&pool, 1);
     assert_eq!(pool.pick(&Ask::default()).unwrap_err(), Refused::AllFull);
-    assert_eq!(pool.stats().refused, 1);
+    assert_eq!(pool.stats().refused(Refused::AllFull), 1);
 }
 
 #[test]

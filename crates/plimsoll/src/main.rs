@@ -2,8 +2,8 @@
 //!
 //! `arguments` says what can be typed. `serve`, `check` and `demo` are the commands; `schema` and `reference` only
 //! print what the configuration crate knows. `source` finds the configuration, `names` looks its hosts up, `limits`
-//! makes room for its sockets, and `plane` wires it all to the data plane. `signals` tells when to stop, `failure`
-//! what the program exits with, and `console` writes to people.
+//! makes room for its sockets, and `plane` wires it all to the data plane. `watch` tells what happens to the pools,
+//! `signals` when to stop, `failure` what the program exits with, and `console` writes to people.
 
 mod arguments;
 mod check;
@@ -16,6 +16,7 @@ mod plane;
 mod serve;
 mod signals;
 mod source;
+mod watch;
 
 use std::process::ExitCode;
 

@@ -24,6 +24,7 @@ use crate::server_conn::ServerConn;
 use crate::service::Service;
 use crate::timers::Deadline;
 use crate::tries::Tries;
+use crate::trouble::{GivenUp, Trouble};
 use crate::worker::{Desk, Worker};
 
 /// Interim responses to one request; a server that sends more is not answering.
@@ -58,50 +59,6 @@ pub(crate) enum End {
     Upgraded,
 }
 
-/// What went wrong, and so whose fault it was.
-#[derive(Debug)]
-pub(crate) enum Trouble {
-    ClientLeft,
-    ClientSlow,
-    ClientWrong(Reject),
-    /// A reused connection was closed before the server can have seen the request: send it again on a new one.
-    ServerStale,
-    ServerLost,
-    ServerSlow,
-    /// It is down or ejected, and requests on such servers are not to go on.
-    ServerDown,
-    ServerWrong(Reject),
-    /// Its answer is not passed on: another server is picked already.
-    AnotherTry,
-}
-
-impl Trouble {
-    /// How the permit ends.
-    pub(crate) fn outcome(&self) -> OutcomeKind {
-        match self {
-            Self::ClientLeft | Self::ClientSlow | Self::ClientWrong(_) => OutcomeKind::Aborted,
-            Self::ServerSlow => OutcomeKind::TimedOut,
-            Self::ServerStale | Self::ServerLost | Self::ServerDown | Self::ServerWrong(_) => OutcomeKind::Failed,
-            Self::AnotherTry => OutcomeKind::Rejected,
-        }
-    }
-
-    /// What to tell the client, if it is there to listen.
-    pub(crate) fn answer(&self) -> Option<Reject> {
-        let (status, reason) = match self {
-            Self::ClientLeft => return None,
-            Self::ClientSlow => (408, "the request body did not arrive in time"),
-            Self::ClientWrong(reject) => return Some(*reject),
-            Self::ServerStale | Self::ServerLost => (502, "the server closed the connection without an answer"),
-            Self::ServerSlow => (504, "the server did not answer in time"),
-            Self::ServerDown => (502, "the server was taken out of use before it answered"),
-            Self::AnotherTry => (502, "no other server took the request"),
-            Self::ServerWrong(reject) => (502, reject.reason),
-        };
-        Some(Reject { status, reason })
-    }
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// The head of the response is awaited.
@@ -127,27 +84,11 @@ pub(crate) struct Exchange<'a> {
     scan: Scan,
     receiving: Flow,
     interim: u8,
-    /// The client has been sent a response, interim or final, or part of one.
-    told: bool,
     keep_client: bool,
     /// From the pick to the head of the response.
     first_byte: Option<Duration>,
     received: u64,
     patience: Patience,
-}
-
-/// What an exchange leaves behind that did not end well.
-pub(crate) struct GivenUp {
-    /// Whose fault it may have been; `None` when it had done its part.
-    pub(crate) server: Option<Arc<Server>>,
-    /// What is still to be read of the request's body.
-    pub(crate) rest: Body,
-    /// The whole request has been read.
-    pub(crate) read: bool,
-    /// The client has been sent a response, interim or final, or part of one, so there is no other try.
-    pub(crate) told: bool,
-    /// A response has begun to reach the client; no other can be given now.
-    pub(crate) answering: bool,
 }
 
 /// What an exchange leaves behind that ended in a change of protocols.
@@ -187,7 +128,6 @@ impl<'a> Exchange<'a> {
             scan: Scan::default(),
             receiving: Flow::new(BodyLength::None, BodyLength::None),
             interim: 0,
-            told: false,
             keep_client: false,
             first_byte: None,
             received: 0,
@@ -214,6 +154,12 @@ impl<'a> Exchange<'a> {
         self.phase != Phase::Head && self.receiving.written > 0
     }
 
+    /// The client has been sent a response, interim or final, or part of one. (HTTP/1.0 clients get no interim ones; the
+    /// server has begun to act all the same.)
+    fn told(&self) -> bool {
+        self.interim > 0 || self.phase != Phase::Head
+    }
+
     /// All of the request has been read from the client, and none of it is left in the buffer to be taken for the
     /// next one.
     pub(crate) fn request_read(&self) -> bool {
@@ -222,7 +168,7 @@ impl<'a> Exchange<'a> {
 
     /// Gives up: the permit ends so, and the server's connection is closed.
     pub(crate) fn give_up(mut self, trouble: &Trouble) -> GivenUp {
-        let answering = self.answering();
+        let (told, answering) = (self.told(), self.answering());
         if !answering {
             self.reset_on_close(false);
         }
@@ -231,7 +177,7 @@ impl<'a> Exchange<'a> {
         self.finish(trouble.outcome(), self.parties.worker.now());
         // What was to be sent next is among what is kept for another try.
         self.parties.input.consume(self.sending.staged_input());
-        GivenUp { server, rest: self.sending.into_body(), read, told: self.told, answering }
+        GivenUp { server, rest: self.sending.into_body(), read, told, answering }
     }
 
     /// Hands over what a tunnel needs.
@@ -364,8 +310,9 @@ impl<'a> Exchange<'a> {
 
     /// Whether the answer is one after which another server is to be tried, and there is one.
     fn another_try(&mut self, status: u16) -> bool {
+        let told = self.told();
         let Parties { tries, desk, worker, .. } = &mut self.parties;
-        let Some(permit) = self.permit.as_ref().filter(|_| !self.told) else { return false };
+        let Some(permit) = self.permit.as_ref().filter(|_| !told) else { return false };
         let request = (desk.request.method_kind, &desk.replay);
         tries.another_for_status((permit.server(), status), request, worker)
     }
@@ -395,7 +342,6 @@ impl<'a> Exchange<'a> {
             let head = &self.from_server.filled()[..length];
             write::response(&mut desk.to_client, head, &desk.response, BodyLength::None, "");
             self.receiving = Flow::new(BodyLength::None, BodyLength::None);
-            self.told = true;
             self.phase = Phase::Interim;
         }
         self.from_server.consume(length);
@@ -405,7 +351,6 @@ impl<'a> Exchange<'a> {
     fn begin_response(&mut self, length: usize) -> Result<(), Trouble> {
         let now = self.parties.worker.now();
         self.first_byte = Some(self.since_pick(now));
-        self.told = true;
         let request_read = self.sent && self.request_read();
         let Parties { desk, worker, input, .. } = &mut self.parties;
         let Desk { request, response, response_framing, to_client, .. } = &mut **desk;

@@ -4,9 +4,10 @@
 //! [`Pools`](plimsoll_core::Pools), one thread for each worker, until it is stopped. A worker has its own sockets,
 //! buffers, timers and connections to servers; the pools are all that workers share.
 //!
-//! A request goes through these rooms: `listener` accepts its connection, `serve` reads its head and picks a
-//! server, `server_conn` finds a connection to it, `exchange` forwards it and brings the response back through a
-//! `flow` for each direction, `tunnel` takes over when it was an upgrade. `http1` knows the wire and never waits.
+//! A request goes through these rooms: `listener` accepts its connection, `serve` reads its head, `request` picks a server
+//! or waits for one, `server_conn` finds a connection to it, `exchange` forwards it and brings the response back through
+//! a `flow` for each direction, `tries` says whether another server is tried when that fails, `tunnel` takes over when it
+//! was an upgrade. `http1` knows the wire and never waits.
 
 mod buffer;
 mod clock;
@@ -24,6 +25,7 @@ mod service;
 mod thread;
 mod timers;
 mod tries;
+mod trouble;
 mod tunnel;
 mod worker;
 

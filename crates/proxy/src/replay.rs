@@ -17,14 +17,15 @@ impl Replay {
     /// Begins with a new request whose body is `body` long, of which up to `limit` bytes are kept.
     pub(crate) fn begin(&mut self, body: BodyLength, limit: usize) {
         self.bytes.clear();
-        self.limit = limit;
+        self.lost = false;
         // Not a byte of one that is too long is copied in vain.
-        self.lost = matches!(body, BodyLength::Known(length) if length > limit as u64);
+        let too_long = matches!(body, BodyLength::Known(length) if length > limit as u64);
+        self.limit = if too_long { 0 } else { limit };
     }
 
     /// Keeps what was read next; `whole` says that nothing was left out.
     pub(crate) fn keep(&mut self, read: &[u8], whole: bool) {
-        if self.lost {
+        if self.lost || (whole && read.is_empty()) {
             return;
         }
         if !whole || read.len() > self.limit - self.bytes.len() {
@@ -93,6 +94,8 @@ mod tests {
     fn a_body_past_the_limit_is_not_kept_at_all() {
         let mut replay = Replay::default();
         replay.begin(BodyLength::Known(11), 10);
+        assert!(replay.complete(), "nothing of it has been read");
+        replay.keep(b"h", true);
         assert!(!replay.complete());
         replay.begin(BodyLength::Chunked, 10);
         replay.keep(b"hello ", true);

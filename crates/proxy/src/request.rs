@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use plimsoll_core::{Outcome, OutcomeKind, Permit, Refused, Ticket};
 
-use crate::exchange::{End, Exchange, GivenUp, Parties, Trouble, Upgraded, client_left};
+use crate::exchange::{End, Exchange, Parties, Upgraded, client_left};
 use crate::http1::Reject;
 use crate::http1::body::Body;
 use crate::http1::framing::BodyLength;
@@ -18,6 +18,7 @@ use crate::serve::{Busy, Connection, Next};
 use crate::server_conn::{self, ConnectError, ServerConn};
 use crate::service::{Served, Service};
 use crate::tries::{Failure, Tries};
+use crate::trouble::{GivenUp, Trouble};
 use crate::tunnel::{self, Tunnel};
 use crate::worker::{Desk, Worker};
 
@@ -249,12 +250,7 @@ impl Busy<'_> {
         .await
     }
 
-    async fn connect_failed(
-        &mut self,
-        failure: Option<&ConnectError>,
-        permit: Permit,
-        work: &mut Work<'_>,
-    ) -> After {
+    async fn connect_failed(&mut self, failure: Option<&ConnectError>, permit: Permit, work: &mut Work<'_>) -> After {
         let now = work.worker.now();
         let total = now.saturating_since(permit.picked_at());
         let (failure, status, reason) = match failure {

@@ -276,7 +276,7 @@ impl<'a> Busy<'a> {
             Some((refused, served)) => Answer::unavailable(&served.rules.unavailable, *refused, reject.reason),
             None => Answer::plain(reject.status, reject.reason),
         };
-        let answer = Answer { close, bodiless, ..answer };
+        let answer = answer.framed(close, bodiless);
         let mut bytes = Vec::new();
         answer.write(&mut bytes);
         let patience = service.listener.timeouts.body;

@@ -13,6 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::clock::Clock;
 use crate::listener::{self, Bound};
+use crate::service::Served;
 use crate::timers::TICK;
 use crate::worker::Worker;
 
@@ -32,7 +33,8 @@ pub(crate) fn run(bound: Vec<Bound>, mut control: Control, started: &Sender<io::
     runtime.block_on(async move {
         let head_bytes = bound.iter().map(|bound| bound.service.listener.max_head).max().unwrap_or_default();
         let worker = Worker::new(control.clock, head_bytes);
-        tokio::task::spawn_local(tick(Rc::clone(&worker)));
+        let served: Vec<_> = bound.iter().map(|bound| Arc::clone(&bound.service.served)).collect();
+        tokio::task::spawn_local(tick(Rc::clone(&worker), served));
         let mut accepting = Vec::new();
         for bound in bound {
             let accept = listener::accept(bound, Rc::clone(&worker), control.stop.clone())?;
@@ -56,12 +58,16 @@ pub(crate) fn run(bound: Vec<Bound>, mut control: Control, started: &Sender<io::
     })
 }
 
-async fn tick(worker: Rc<Worker>) {
+async fn tick(worker: Rc<Worker>, served: Vec<Arc<Served>>) {
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         worker.tick();
+        for first in &served {
+            std::iter::successors(Some(first), |served| served.fallback.as_ref())
+                .for_each(|served| served.pool.tick(worker.recently()));
+        }
     }
 }
 

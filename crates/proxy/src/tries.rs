@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use plimsoll_core::{Ask, Permit, Refused, Server, Time};
 
-use crate::exchange::Trouble;
 use crate::http1::request::MethodKind;
 use crate::replay::Replay;
 use crate::server_conn::ConnectError;
 use crate::service::Served;
+use crate::trouble::Trouble;
 use crate::worker::Worker;
 
 /// What a request has tried so far.

@@ -121,7 +121,7 @@ fn each_way_a_server_fails_has_its_outcome() {
         (OutcomeKind::TimedOut, answering("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")),
         (OutcomeKind::ConnectFailed, nobody),
     ];
-    let pool = "timeout = { first_byte = \"200ms\", idle = \"200ms\" }";
+    let pool = "timeout = { first_byte = \"200ms\", idle = \"200ms\" }\nretry = \"off\"";
     for (number, (kind, server)) in cases.into_iter().enumerate() {
         let plane = Plane::start(&[server], &Rules { pool, ..Rules::default() });
         for request in [GET, POST] {

@@ -18,9 +18,9 @@ pub(crate) struct Answer<'a> {
     /// Why no server took the request, to be told in a field.
     refused: Option<Refused>,
     /// The connection ends with this answer.
-    pub(crate) close: bool,
+    close: bool,
     /// The request was HEAD.
-    pub(crate) bodiless: bool,
+    bodiless: bool,
 }
 
 impl<'a> Answer<'a> {
@@ -37,6 +37,11 @@ impl<'a> Answer<'a> {
             refused: rules.reason_header.then_some(refused),
             ..Self::plain(rules.status, reason)
         }
+    }
+
+    /// The same for a connection that ends with it, and for HEAD.
+    pub(crate) fn framed(self, close: bool, bodiless: bool) -> Self {
+        Self { close, bodiless, ..self }
     }
 
     /// Writes the whole answer to `out`.

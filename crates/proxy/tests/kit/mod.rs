@@ -38,7 +38,13 @@ impl Plane {
             let Host::Ip(ip) = server.host else { panic!("{} is not an address", server.host) };
             ServerSpec::new(&server.name, SocketAddr::new(ip, server.port))
         });
-        pools.apply([(rules.name.clone(), PoolSpec { policy: rules.policy, servers: specs.collect() })], clock.now());
+        pools.apply(
+            [(
+                rules.name.clone(),
+                PoolSpec { policy: rules.policy, servers: specs.collect(), rules: rules.rules.clone() },
+            )],
+            clock.now(),
+        );
         let proxy = Proxy::start(&config, 1, &pools, clock).unwrap();
         let (pool, address) = (pools.pool(&rules.name).unwrap(), proxy.addresses()[0].1);
         Self { proxy, pool, address }

@@ -1,0 +1,66 @@
+//! What can go wrong with an exchange, whose fault it is, and what follows from it.
+
+use std::sync::Arc;
+
+use plimsoll_core::{OutcomeKind, Server};
+
+use crate::http1::Reject;
+use crate::http1::body::Body;
+
+/// What went wrong, and so whose fault it was.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    ClientLeft,
+    ClientSlow,
+    ClientWrong(Reject),
+    /// A reused connection was closed before the server can have seen the request: send it again on a new one.
+    ServerStale,
+    ServerLost,
+    ServerSlow,
+    /// It is down or ejected, and requests on such servers are not to go on.
+    ServerDown,
+    ServerWrong(Reject),
+    /// Its answer is not passed on: another server is picked already.
+    AnotherTry,
+}
+
+impl Trouble {
+    /// How the permit ends.
+    pub(crate) fn outcome(&self) -> OutcomeKind {
+        match self {
+            Self::ClientLeft | Self::ClientSlow | Self::ClientWrong(_) => OutcomeKind::Aborted,
+            Self::ServerSlow => OutcomeKind::TimedOut,
+            Self::ServerStale | Self::ServerLost | Self::ServerDown | Self::ServerWrong(_) => OutcomeKind::Failed,
+            Self::AnotherTry => OutcomeKind::Rejected,
+        }
+    }
+
+    /// What to tell the client, if it is there to listen.
+    pub(crate) fn answer(&self) -> Option<Reject> {
+        let (status, reason) = match self {
+            Self::ClientLeft => return None,
+            Self::ClientSlow => (408, "the request body did not arrive in time"),
+            Self::ClientWrong(reject) => return Some(*reject),
+            Self::ServerStale | Self::ServerLost => (502, "the server closed the connection without an answer"),
+            Self::ServerSlow => (504, "the server did not answer in time"),
+            Self::ServerDown => (502, "the server was taken out of use before it answered"),
+            Self::AnotherTry => (502, "no other server took the request"),
+            Self::ServerWrong(reject) => (502, reject.reason),
+        };
+        Some(Reject { status, reason })
+    }
+}
+
+/// What an exchange leaves behind that did not end well.
+pub(crate) struct GivenUp {
+    /// Whose fault it may have been; `None` when it had done its part.
+    pub(crate) server: Option<Arc<Server>>,
+    /// What is still to be read of the request's body.
+    pub(crate) rest: Body,
+    /// The whole request has been read.
+    pub(crate) read: bool,
+    /// The client has been sent a response, interim or final, or part of one, so there is no other try.
+    pub(crate) told: bool,
+    /// A response has begun to reach the client; no other can be given now.
+    pub(crate) answering: bool,
+}
