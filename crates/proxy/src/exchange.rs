@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use plimsoll_core::{Outcome, OutcomeKind, Permit, Server, Time};
+use plimsoll_core::{Outcome, OutcomeKind, Permit, Time};
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
