@@ -21,7 +21,7 @@ const STEP: Duration = Duration::from_secs(1);
 const SUMMED_EVERY: Duration = Duration::from_millis(100);
 
 /// Retries a pool may make in a window on account of nothing.
-const FLOOR: u64 = 3;
+const FLOOR: u64 = 5;
 
 /// The requests and retries of a pool of late.
 #[derive(Debug)]
@@ -116,22 +116,22 @@ mod tests {
     #[test]
     fn retries_are_a_share_of_requests_and_a_few() {
         let mut budget = Budget::new(at(0));
-        assert_eq!(allowed(&mut budget, at(500), 1000), 203);
-        assert_eq!(budget.spent(), (203, 1));
+        assert_eq!(allowed(&mut budget, at(500), 1000), 205);
+        assert_eq!(budget.spent(), (205, 1));
         assert_eq!(allowed(&mut budget, at(600), 1000), 0, "spent is spent");
     }
 
     #[test]
     fn a_quiet_pool_may_retry_a_little_again_and_again() {
         let mut budget = Budget::new(at(0));
-        assert_eq!([0, 5_000, 12_000, 24_000].map(|now| allowed(&mut budget, at(now), 0)), [3, 0, 3, 3]);
+        assert_eq!([0, 5_000, 12_000, 24_000].map(|now| allowed(&mut budget, at(now), 0)), [5, 0, 5, 5]);
     }
 
     #[test]
     fn what_came_before_the_window_does_not_count() {
         let mut budget = Budget::new(at(0));
         // A hundred a second for a hundred seconds; a tenth of them in the window.
-        assert_eq!(allowed(&mut budget, at(100_000), 10_000), 203);
+        assert_eq!(allowed(&mut budget, at(100_000), 10_000), 205);
     }
 
     #[test]
