@@ -38,27 +38,27 @@ pub(crate) struct Budget {
 #[derive(Clone, Copy, Debug)]
 struct Mark {
     at: Time,
-    picks: u64,
+    /// Picks that were no retries.
+    requests: u64,
     retries: u64,
 }
 
 impl Budget {
     /// The budget of a pool that begins at `now`.
     pub(crate) fn new(now: Time) -> Self {
-        let start = Mark { at: now, picks: 0, retries: 0 };
+        let start = Mark { at: now, requests: 0, retries: 0 };
         Self { marks: VecDeque::from([start]), summed: start, retries: 0, exhausted: 0 }
     }
 
     /// Takes one retry out of the budget; `picks` tells how many picks there were ever.
     pub(crate) fn take(&mut self, share: Percent, now: Time, picks: impl FnOnce() -> u64) -> bool {
-        if now.saturating_since(self.summed.at) >= SUMMED_EVERY || self.summed.picks == 0 {
-            self.summed = Mark { at: now, picks: picks(), retries: self.retries };
+        if now.saturating_since(self.summed.at) >= SUMMED_EVERY || self.summed.requests == 0 {
+            // A server that was removed takes its picks with it, so the sum may fall.
+            self.summed = Mark { at: now, requests: picks().saturating_sub(self.retries), retries: self.retries };
             self.advance(now);
         }
         let start = self.marks.front().copied().unwrap_or(self.summed);
-        // A server that was removed takes its picks with it, so the sum may fall.
-        let picks = self.summed.picks.saturating_sub(start.picks);
-        let requests = picks.saturating_sub(self.summed.retries - start.retries);
+        let requests = self.summed.requests.saturating_sub(start.requests);
         let allowed = self.retries - start.retries < share.of(requests) + FLOOR;
         if allowed {
             self.retries += 1;
@@ -86,8 +86,8 @@ impl Budget {
             if over >= STEP {
                 // Requests are taken to have come evenly between the two; retries came within a step of a mark.
                 let span = next.at.saturating_since(oldest.at);
-                let came = u128::from(next.picks.saturating_sub(oldest.picks));
-                oldest.picks += (came * over.as_nanos() / span.as_nanos().max(1)) as u64;
+                let came = u128::from(next.requests.saturating_sub(oldest.requests));
+                oldest.requests += (came * over.as_nanos() / span.as_nanos().max(1)) as u64;
                 oldest.retries = next.retries;
                 oldest.at = oldest.at + over;
             }
