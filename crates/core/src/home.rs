@@ -120,9 +120,9 @@ impl Home {
             }
             live.turn.take(&self.clock, stride(snapshot.members[i].weight));
             live.last_pick.store(ask.now.as_nanos(), Ordering::Relaxed);
-            if let Some(transition) = live.health(|health| health.try_again(ask.now)) {
-                self.events.add(details.server.id(), transition, ask.now);
-            }
+            // An index that names it knows its rank, when all are tried.
+            self.repair(live, Reach::Root, ask.now);
+            self.alter(&details.server, ask.now, |health| health.try_again(ask.now));
             Some(Permit::new(Arc::clone(&details.server), ask.now).on_trial())
         });
         self.schedule_trials(&snapshot, ask.now + TRIAL_DELAY);

@@ -281,16 +281,13 @@ impl Roster {
 fn follow(server: &Arc<Server>, spec: &ServerSpec, (home, rules): (&Home, &PoolRules), now: Time) -> Arc<Server> {
     let live = &server.live;
     let moved = *server.addresses() != *spec.addresses;
-    let transition = live.health(|health| {
+    home.alter(server, now, |health| {
         if !moved {
             return health.follow(rules.probe.as_ref(), rules.eject.as_ref(), now);
         }
         let before = std::mem::replace(health, Health::new(rules.probe, now));
         health.moved(&before, now)
     });
-    if let Some(transition) = transition {
-        home.events.add(server.id(), transition, now);
-    }
     if !moved {
         return Arc::clone(server);
     }
