@@ -76,7 +76,7 @@ impl Pool {
     /// [`wait`](Pool::wait).
     #[inline]
     pub fn pick(&self, ask: &Ask<'_>) -> Result<Permit, Refused> {
-        let picked = if self.home.queue.is_waited_in() { Err(Refused::AllFull) } else { self.home.pick(ask) };
+        let picked = if self.home.queue.is_waited_in() { self.home.pick_after_queue(ask) } else { self.home.pick(ask) };
         if picked.is_err() {
             self.refused.fetch_add(1, Ordering::Relaxed);
         }
@@ -193,10 +193,14 @@ impl Pool {
 }
 
 impl Drop for Pool {
-    /// Servers hold on to the home, and the home's snapshot to the servers.
+    /// Servers hold on to the home, and the home to the servers: those of its snapshot and those that left.
     fn drop(&mut self) {
+        let mut leaving = self.home.change.lock().unwrap_or_else(PoisonError::into_inner);
         let policy = Arc::clone(&self.home.current.load().policy);
         self.home.current.store(Arc::new(Snapshot::empty(policy)));
+        let gone = std::mem::take(&mut *leaving);
+        drop(leaving);
+        drop(gone);
     }
 }
 
