@@ -76,18 +76,25 @@ pub enum Verdict {
 
 impl Explanation {
     pub(crate) fn of(pool: &str, home: &Home, ask: &Ask<'_>) -> Self {
-        let snapshot = home.current.load();
-        let trial = home.trial_candidate(&snapshot, ask);
+        let current = home.current.load();
+        // As a pick would find it, which makes it anew when somebody has warmed up.
+        let renewed = current.warmed_up(ask.now).then(|| current.renewed(ask.now));
+        if let Some(renewed) = &renewed {
+            renewed.repair_all(ask.now);
+        }
+        let snapshot: &Snapshot = renewed.as_ref().unwrap_or(&current);
+        let trial = home.trial_candidate(snapshot, ask);
         let bounds = home.bounds(ask, home.arrivals.load(Ordering::Relaxed) + 1);
-        let views = bounds.map(|bounds| View::new(&snapshot, ask, bounds));
+        let views = bounds.map(|bounds| View::new(snapshot, ask, bounds));
         let choose = |view: &View<'_>| snapshot.policy.choose(view, ask).map(Choice::index);
         let choice = views.iter().find_map(|view| Some((choose(view)?, view)));
         let (picked, view) = choice.map_or((None, &views[0]), |(i, view)| (Some(i), view));
-        let picked = trial.or(picked);
+        // Who waits comes first.
+        let picked = trial.or(picked).filter(|_| !home.queue.is_waited_in());
         let primary_serves = (0..view.primaries()).any(|i| view.eligible(i));
         let consider = |i: usize| {
-            let verdict = if trial == Some(i) { Verdict::OnTrial } else { verdict(view, &snapshot, i, primary_serves) };
-            considered(home, &snapshot, i, (verdict, ask.now))
+            let verdict = if trial == Some(i) { Verdict::OnTrial } else { verdict(view, snapshot, i, primary_serves) };
+            considered(home, snapshot, i, (verdict, ask.now))
         };
         Self {
             pool: pool.to_owned(),

@@ -254,6 +254,11 @@ impl Health {
         }
     }
 
+    /// Whether a trial is going on, also when probes have taken the server down since it began.
+    pub(crate) fn is_on_trial(&self) -> bool {
+        self.standing == Standing::Trial
+    }
+
     /// Takes in how the trial ended.
     pub(crate) fn tried(&mut self, kind: OutcomeKind, rule: &Eject, now: Time) -> Option<Transition> {
         if self.standing != Standing::Trial {
@@ -280,9 +285,13 @@ impl Health {
     pub(crate) fn follow(&mut self, probe: Option<&ProbeRule>, eject: Option<&Eject>, now: Time) -> Option<Transition> {
         let from = self.state();
         let mut reason = Reason::Presumed;
-        if probe.is_none() && !self.probes_content {
-            self.probes_content = true;
-            reason = Reason::NotProbedAnyMore;
+        if probe.is_none() {
+            // Should it be probed again one day, that is no continuation of today's row.
+            (self.passes, self.falls) = (0, 0);
+            if !self.probes_content {
+                self.probes_content = true;
+                reason = Reason::NotProbedAnyMore;
+            }
         }
         if eject.is_none() && self.standing != Standing::In {
             self.standing = Standing::In;

@@ -69,8 +69,8 @@ impl Home {
     #[inline]
     pub(crate) fn pick(&self, ask: &Ask<'_>) -> Result<Permit, Refused> {
         let snapshot = self.current.load();
-        let trials = ask.now.as_nanos() >= self.trial_due.load(Ordering::Relaxed);
-        if trials || self.guard.charging(ask.now) || snapshot.is_bounded() || !ask.tried.is_empty() {
+        if self.is_trial_due(ask.now) || self.guard.charging(ask.now) || snapshot.is_bounded() || !ask.tried.is_empty()
+        {
             drop(snapshot);
             return self.pick_closely(ask);
         }
@@ -107,9 +107,15 @@ impl Home {
         [all, cold, Bounds { tried: false, ..cold }]
     }
 
+    /// Whether somebody may have served his time, so that a trial can begin.
+    #[inline]
+    pub(crate) fn is_trial_due(&self, now: Time) -> bool {
+        now.as_nanos() >= self.trial_due.load(Ordering::Relaxed)
+    }
+
     /// Picks a server whose time out is over for a trial, if there is one.
     fn begin_trial(&self, ask: &Ask<'_>) -> Option<Permit> {
-        if ask.now.as_nanos() < self.trial_due.load(Ordering::Relaxed) {
+        if !self.is_trial_due(ask.now) {
             return None;
         }
         // Whoever is changing the pool now will not be waited for.
@@ -123,9 +129,9 @@ impl Home {
             }
             live.turn.take(&self.clock, stride(snapshot.members[i].weight));
             live.last_pick.store(ask.now.as_nanos(), Ordering::Relaxed);
-            if let Some(transition) = live.health(|health| health.try_again(ask.now)) {
-                self.events.add(details.server.id(), transition, ask.now);
-            }
+            // An index that names it knows its rank, when all are tried.
+            self.repair(live, Reach::Root, ask.now);
+            self.alter(&details.server, ask.now, |health| health.try_again(ask.now));
             Some(Permit::new(Arc::clone(&details.server), ask.now).on_trial())
         });
         self.schedule_trials(&snapshot, ask.now + TRIAL_DELAY);
@@ -134,7 +140,7 @@ impl Home {
 
     /// Whom a pick with this ask would try again.
     pub(crate) fn trial_candidate(&self, snapshot: &Snapshot, ask: &Ask<'_>) -> Option<usize> {
-        if ask.now.as_nanos() < self.trial_due.load(Ordering::Relaxed) {
+        if !self.is_trial_due(ask.now) {
             return None;
         }
         let served = (0..snapshot.primaries).any(|i| snapshot.members[i].admits());

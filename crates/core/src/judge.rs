@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{PoisonError, TryLockError};
 use std::time::Duration;
 
-use crate::health::Health;
+use crate::health::{Health, Transition};
 use crate::home::Home;
 use crate::live::Live;
 use crate::snapshot::Snapshot;
@@ -68,6 +68,8 @@ impl Home {
         let snapshot = self.current.load_full();
         let live = &server.live;
         let kind = if outcome.excused { OutcomeKind::Success } else { outcome.kind };
+        // A trial may have been overtaken, by probes that brought the server back or by a change of its address.
+        let trial = trial && live.health(|health| health.is_on_trial());
         match (trial, &snapshot.rules.eject) {
             (true, Some(rule)) => self.end_trial(server, kind, rule, now),
             _ if kind == OutcomeKind::Aborted => {}
@@ -92,19 +94,34 @@ impl Home {
     pub(crate) fn probed(&self, server: &Server, result: ProbeResult, now: Time) {
         let snapshot = self.current.load_full();
         let Some(rule) = &snapshot.rules.probe else { return };
-        if let Some(transition) = server.live.health(|health| health.probed(result, rule, now)) {
+        if self.alter(server, now, |health| health.probed(result, rule, now)) {
             server.live.charge.clear();
-            self.events.add(server.id(), transition, now);
             self.refresh(now);
             self.serve_queue(now);
         }
     }
 
+    /// Changes what is believed of a server and tells of it, before anybody else can change it again: events stand in the
+    /// order of the changes. False when its state stays.
+    pub(crate) fn alter(
+        &self,
+        server: &Server,
+        now: Time,
+        change: impl FnOnce(&mut Health) -> Option<Transition>,
+    ) -> bool {
+        server.live.health(|health| {
+            let transition = change(health);
+            let changed = transition.is_some();
+            if let Some(transition) = transition {
+                self.events.add(server.id(), transition, now);
+            }
+            changed
+        })
+    }
+
     fn end_trial(&self, server: &Server, kind: OutcomeKind, rule: &Eject, now: Time) {
-        let transition = server.live.health(|health| health.tried(kind, rule, now));
-        if let Some(transition) = transition {
+        if self.alter(server, now, |health| health.tried(kind, rule, now)) {
             server.live.charge.clear();
-            self.events.add(server.id(), transition, now);
             // Whoever waits is served by the release that follows.
             self.refresh(now);
         }
@@ -181,8 +198,7 @@ impl Home {
         if out + 1 > rule.max_share.of(all) {
             return;
         }
-        if let Some(transition) = server.live.health(|health| health.eject(reason, rule, now)) {
-            self.events.add(server.id(), transition, now);
+        if self.alter(server, now, |health| health.eject(reason, rule, now)) {
             self.refresh_locked(now);
         }
         drop(change);

@@ -35,12 +35,19 @@ impl Permit {
         permit
     }
 
+    /// The same, for one who waited for it until `now`. Who freed the slot may have been unable to tell the time.
+    pub(crate) fn handed_over(self, now: Time) -> Self {
+        let mut permit = self;
+        permit.picked_at = permit.picked_at.max(now);
+        permit
+    }
+
     /// The server that was picked.
     pub fn server(&self) -> &Arc<Server> {
         &self.server
     }
 
-    /// When it was picked.
+    /// When it was picked; for one that was waited for, when it was handed over.
     pub fn picked_at(&self) -> Time {
         self.picked_at
     }

@@ -75,7 +75,7 @@ impl Pool {
     /// [`wait`](Pool::wait), so that is counted as a refusal only in a pool without a queue.
     #[inline]
     pub fn pick(&self, ask: &Ask<'_>) -> Result<Permit, Refused> {
-        let picked = if self.home.queue.is_waited_in() { Err(Refused::AllFull) } else { self.home.pick(ask) };
+        let picked = if self.home.queue.is_waited_in() { self.home.pick_after_queue(ask) } else { self.home.pick(ask) };
         if let Err(refused) = picked {
             self.count(refused);
         }
@@ -212,10 +212,14 @@ impl Pool {
 }
 
 impl Drop for Pool {
-    /// Servers hold on to the home, and the home's snapshot to the servers.
+    /// Servers hold on to the home, and the home to the servers: those of its snapshot and those that left.
     fn drop(&mut self) {
+        let mut leaving = self.home.change.lock().unwrap_or_else(PoisonError::into_inner);
         let policy = Arc::clone(&self.home.current.load().policy);
         self.home.current.store(Arc::new(Snapshot::empty(policy)));
+        let gone = std::mem::take(&mut *leaving);
+        drop(leaving);
+        drop(gone);
     }
 }
 
@@ -300,16 +304,13 @@ impl Roster {
 fn follow(server: &Arc<Server>, spec: &ServerSpec, (home, rules): (&Home, &PoolRules), now: Time) -> Arc<Server> {
     let live = &server.live;
     let moved = *server.addresses() != *spec.addresses;
-    let transition = live.health(|health| {
+    home.alter(server, now, |health| {
         if !moved {
             return health.follow(rules.probe.as_ref(), rules.eject.as_ref(), now);
         }
         let before = std::mem::replace(health, Health::new(rules.probe, now));
         health.moved(&before, now)
     });
-    if let Some(transition) = transition {
-        home.events.add(server.id(), transition, now);
-    }
     if !moved {
         return Arc::clone(server);
     }

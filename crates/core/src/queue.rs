@@ -53,7 +53,7 @@ struct Hand {
 pub struct QueueStats {
     /// Who waits now.
     pub waiting: usize,
-    /// Left before their turn came.
+    /// Left before they had their answer.
     pub left: u64,
     /// How long those waited that got a server.
     pub waits: Distribution,
@@ -128,6 +128,19 @@ impl Home {
                 waker.wake();
             }
         }
+    }
+
+    /// A pick while others wait: they come first.
+    #[cold]
+    pub(crate) fn pick_after_queue(&self, ask: &Ask<'_>) -> Result<Permit, Refused> {
+        // Time alone makes room when a trial falls due, and no release tells of it.
+        if self.is_trial_due(ask.now) {
+            self.serve_queue(ask.now);
+            if !self.queue.is_waited_in() {
+                return self.pick(ask);
+            }
+        }
+        Err(self.current.load().why_none())
     }
 
     /// A place in the queue.
@@ -206,16 +219,19 @@ impl Ticket {
     fn take_or(&self, waker: &Waker) -> Option<Permit> {
         let mut hand = self.place.hand();
         let permit = hand.permit.take();
-        if permit.is_none() && !hand.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
-            hand.waker = Some(waker.clone());
-        }
+        let known = hand.waker.as_ref().is_some_and(|known| known.will_wake(waker));
+        let before = if permit.is_none() && !known { hand.waker.replace(waker.clone()) } else { None };
+        drop(hand);
+        // Outside of the lock, since the end of a task may be the end of other tickets too.
+        drop(before);
         permit
     }
 
+    /// The slot is taken since it came free; the request begins now.
     fn served(&mut self, permit: Permit, now: Time) -> Permit {
         self.over = true;
         self.home.queue.waits.record(None, now.saturating_since(self.since));
-        permit
+        permit.handed_over(now)
     }
 }
 

@@ -142,6 +142,17 @@ fn a_pool_that_goes_lets_go_of_its_servers() {
 }
 
 #[test]
+fn a_pool_that_goes_lets_go_of_those_who_left_before() {
+    let pool = pool(&[server("a"), server("b")]);
+    let held = take(&pool, 2);
+    let watched: Vec<_> = held.iter().map(|permit| Arc::downgrade(permit.server())).collect();
+    pool.apply(spec(&[server("b")]), Time::ZERO);
+    drop(pool);
+    drop(held);
+    assert!(watched.iter().all(|server| server.strong_count() == 0));
+}
+
+#[test]
 fn a_policy_may_change_and_counts_stay() {
     for size in [3, 100] {
         let servers: Vec<ServerSpec> = (0..size).map(|i| server(&i.to_string())).collect();

@@ -3,6 +3,9 @@
 #![allow(dead_code, reason = "each test uses its part of it")]
 
 use std::net::SocketAddr;
+use std::time::Duration;
+
+use plimsoll_core::Time;
 
 /// Random numbers from a seed: xorshift64* (Vigna, 2016), unlike what the crate itself draws with.
 pub(crate) struct Random(u64);
@@ -28,4 +31,34 @@ impl Random {
 /// An address on the loopback that nothing is sent to.
 pub(crate) fn address(port: u16) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], port))
+}
+
+/// Runs one history for each seed from 1 to `count`, or for `PLIMSOLL_SEED` alone. A history that fails says its seed.
+/// True when all were run.
+#[allow(clippy::disallowed_methods, reason = "a test may read its environment")]
+pub(crate) fn histories(count: u64, history: impl Fn(u64)) -> bool {
+    let asked = std::env::var("PLIMSOLL_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seeds = asked.map_or(1..=count, |seed| seed..=seed);
+    for seed in seeds {
+        let replay = Replay(seed);
+        history(seed);
+        drop(replay);
+    }
+    asked.is_none()
+}
+
+/// Tells how to replay a history, should it fail.
+struct Replay(u64);
+
+impl Drop for Replay {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("replay with PLIMSOLL_SEED={}", self.0);
+        }
+    }
+}
+
+/// Whole milliseconds after the origin.
+pub(crate) fn at(millis: u64) -> Time {
+    Time::ZERO + Duration::from_millis(millis)
 }
