@@ -21,7 +21,6 @@ use crate::http1::scan::Scan;
 use crate::http1::{Reject, write};
 use crate::patience::{Lost, Patience, Waiting, Watched};
 use crate::server_conn::ServerConn;
-use crate::service::Service;
 use crate::timers::Deadline;
 use crate::tries::Tries;
 use crate::trouble::{GivenUp, Trouble};
@@ -37,7 +36,6 @@ const MAX_RESPONSE_HEAD: usize = 64 * 1024;
 /// What an exchange works with.
 pub(crate) struct Parties<'a> {
     pub(crate) worker: &'a Worker,
-    pub(crate) service: &'a Service,
     pub(crate) tries: &'a mut Tries,
     pub(crate) deadline: &'a Deadline,
     pub(crate) client: &'a mut TcpStream,
@@ -194,7 +192,7 @@ impl<'a> Exchange<'a> {
     }
 
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
-        let Parties { client, input, desk, service, .. } = &mut self.parties;
+        let Parties { client, input, desk, tries, .. } = &mut self.parties;
         let Some(server) = &mut self.server else {
             return Poll::Ready(Ok(()));
         };
@@ -210,7 +208,7 @@ impl<'a> Exchange<'a> {
                 desk.replay.keep(&input.filled()[..count], !self.sending.has_trailers());
                 self.sending.join_small(&mut desk.to_server, input);
                 self.body_received += count as u64;
-                if service.listener.max_body.is_some_and(|max| self.body_received > max) {
+                if tries.service.listener.max_body.is_some_and(|max| self.body_received > max) {
                     return Poll::Ready(Err(Trouble::ClientWrong(TOO_LARGE)));
                 }
             }
@@ -410,14 +408,14 @@ impl<'a> Exchange<'a> {
         let unasked = self.from_server.filled().len() > self.receiving.staged_input();
         let reusable =
             response.persistent && self.sent && !self.send_broken && !unasked && !self.parties.worker.stopping();
-        let outcome = self.parties.tries.served.judge(response.status);
+        let outcome = self.parties.tries.served().judge(response.status);
         if unasked {
             self.keep_client = false;
         }
         self.sent = true;
         let (server, permit) = (self.server.take(), self.permit.as_ref());
         if let (true, Some(conn), Some(permit)) = (reusable, server, permit) {
-            let rule = &self.parties.tries.served.rules.keep_alive;
+            let rule = &self.parties.tries.served().rules.keep_alive;
             self.parties.worker.idle.borrow_mut().put(permit.server(), conn, now, rule);
         }
         self.finish(outcome, now);
@@ -427,7 +425,7 @@ impl<'a> Exchange<'a> {
         let total = self.since_pick(now);
         let Some(permit) = self.permit.take() else { return };
         let (sent, received, first_byte) = (self.sending.written, self.received, self.first_byte);
-        let excused = kind.is_error() && self.parties.tries.served.excuses(kind, self.parties.desk.response.status);
+        let excused = kind.is_error() && self.parties.tries.served().excuses(kind, self.parties.desk.response.status);
         permit.finish(Outcome { kind, first_byte, total, sent, received, excused });
     }
 
@@ -448,9 +446,8 @@ impl<'a> Exchange<'a> {
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Result<End, Trouble>> {
         let moved = self.sending.written + self.receiving.written + self.received + self.body_received;
         let seen = (self.waiting_for(), moved);
-        let Parties { worker, service, tries, deadline, client, .. } = &self.parties;
-        let listener = &service.listener;
-        let watched = Watched { worker, listener, served: &tries.served, client, permit: self.permit.as_ref() };
+        let Parties { worker, tries, deadline, client, .. } = &self.parties;
+        let watched = Watched { worker, tries, client, permit: self.permit.as_ref() };
         let lost = ready!(self.patience.poll(seen, deadline, &watched, cx));
         Poll::Ready(Err(match lost {
             Lost::ServerDown => Trouble::ServerDown,

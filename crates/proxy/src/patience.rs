@@ -5,13 +5,14 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use plimsoll_config::{Listener, OnDown};
+use plimsoll_config::OnDown;
 use plimsoll_core::{HealthState, Permit, Time};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use crate::service::Served;
 use crate::timers::Deadline;
+use crate::tries::Tries;
 use crate::worker::Worker;
 
 /// How often a client is looked at while nothing is read from it, because what it sent before has nowhere to go: one
@@ -28,9 +29,9 @@ pub(crate) enum Waiting {
 
 impl Waiting {
     fn timeout(self, watched: &Watched<'_>) -> Duration {
-        let timeouts = &watched.served.rules.timeouts;
+        let timeouts = &watched.tries.served().rules.timeouts;
         match self {
-            Self::Client => watched.listener.timeouts.body,
+            Self::Client => watched.tries.service.listener.timeouts.body,
             Self::FirstByte => timeouts.first_byte,
             Self::Server => timeouts.idle,
         }
@@ -50,8 +51,7 @@ pub(crate) enum Lost {
 /// Who waits, for whom, and by what rules.
 pub(crate) struct Watched<'a> {
     pub(crate) worker: &'a Worker,
-    pub(crate) listener: &'a Listener,
-    pub(crate) served: &'a Served,
+    pub(crate) tries: &'a Tries,
     pub(crate) client: &'a TcpStream,
     /// `None` once the server has done its part.
     pub(crate) permit: Option<&'a Permit>,
@@ -92,7 +92,7 @@ impl Patience {
             if has_closed(watched.client) {
                 return Poll::Ready(Lost::ClientLeft);
             }
-            if watched.permit.is_some_and(|permit| is_cut_off(watched.served, permit)) {
+            if watched.permit.is_some_and(|permit| is_cut_off(watched.tries.served(), permit)) {
                 return Poll::Ready(Lost::ServerDown);
             }
             let now = worker.now();

@@ -16,7 +16,7 @@ use crate::http1::request::RequestHead;
 use crate::http1::write::{self, RequestRules};
 use crate::serve::{Busy, Connection, Next};
 use crate::server_conn::{self, ConnectError, ServerConn};
-use crate::service::{Served, Service};
+use crate::service::Served;
 use crate::tries::{Failure, Tries};
 use crate::trouble::{GivenUp, Trouble};
 use crate::tunnel::{self, Tunnel};
@@ -31,7 +31,6 @@ enum Unserved {
 /// What the tries of a request work with.
 struct Work<'a> {
     worker: &'a Worker,
-    service: &'a Service,
     tries: &'a mut Tries,
     desk: &'a mut Desk,
     /// What is still to be read of the request's body.
@@ -57,28 +56,30 @@ impl Busy<'_> {
             return Next::Answer { reject, refused: None, unread: true };
         }
         let now = worker.now();
-        let mut tries = Tries::new(&service.served, now);
+        let mut tries = Tries::new(service, now);
         let permit = match tries.pick(&worker, now) {
             Ok(permit) => permit,
             // Waiting is rare, so the memory for it is not held by those who need not.
             Err(refused) => match Box::pin(self.wait(refused, &mut tries)).await {
                 Ok(permit) => permit,
                 Err(Unserved::ClientLeft) => return Next::Close,
-                Err(Unserved::Refused(refused)) => return self.refuse((refused, tries.served), desk, head_length),
+                Err(Unserved::Refused(refused)) => {
+                    return self.refuse((refused, Arc::clone(tries.served())), desk, head_length);
+                }
             },
         };
-        let limit = if tries.keeps_bodies(desk.request.method_kind) { tries.served.rules.retry.buffer } else { 0 };
+        let limit = if tries.keeps_bodies(desk.request.method_kind) { tries.served().rules.retry.buffer } else { 0 };
         desk.replay.begin(desk.request.body, limit);
         let Desk { request, to_server, to_server_head, head, .. } = &mut *desk;
         let bytes = &self.input.filled()[..head_length];
-        *to_server_head = self.write_head((to_server, bytes, request), (&service, &tries), &permit);
+        *to_server_head = self.write_head((to_server, bytes, request), &tries, &permit);
         head.clear();
-        if service.tells_host(request.host.is_some()) {
+        if tries.service.tells_host(request.host.is_some()) {
             head.extend_from_slice(bytes);
         }
         self.input.consume(head_length);
         let body = Body::from(desk.request.body);
-        let work = Work { worker: &worker, service: &service, tries: &mut tries, desk, body };
+        let work = Work { worker: &worker, tries: &mut tries, desk, body };
         self.run_tries(work, permit).await
     }
 
@@ -86,11 +87,11 @@ impl Busy<'_> {
     fn write_head(
         &self,
         (out, bytes, request): (&mut Vec<u8>, &[u8], &RequestHead),
-        (service, tries): (&Service, &Tries),
+        tries: &Tries,
         permit: &Permit,
     ) -> usize {
-        let server = service.host_for(&tries.served, permit.server(), request.host.is_some());
-        let rules = RequestRules { forward: &service.listener.forward, client: &self.client, server };
+        let server = tries.service.host_for(tries.served(), permit.server(), request.host.is_some());
+        let rules = RequestRules { forward: &tries.service.listener.forward, client: &self.client, server };
         out.clear();
         write::request(out, bytes, request, &rules);
         out.len()
@@ -120,8 +121,8 @@ impl Busy<'_> {
                 },
             };
             let Connection { stream, deadline, .. } = &mut *self.connection;
-            let Work { worker, service, tries, desk, body } = &mut *work;
-            let parties = Parties { worker, service, tries, deadline, client: stream, input: &mut self.input, desk };
+            let Work { worker, tries, desk, body } = &mut *work;
+            let parties = Parties { worker, tries, deadline, client: stream, input: &mut self.input, desk };
             let mut exchange = Exchange::new(parties, permit, server, std::mem::take(body));
             match poll_fn(|cx| exchange.poll(cx)).await {
                 Ok(End::Done { keep: true }) => return After::Next(Next::Request),
@@ -174,7 +175,7 @@ impl Busy<'_> {
         let Desk { request, replay, to_server, to_server_head, head, .. } = &mut *work.desk;
         to_server.truncate(*to_server_head);
         if !head.is_empty() {
-            *to_server_head = self.write_head((to_server, head, request), (work.service, work.tries), permit);
+            *to_server_head = self.write_head((to_server, head, request), work.tries, permit);
         }
         replay.write(to_server, request.body, work.body.ended());
     }
@@ -193,7 +194,7 @@ impl Busy<'_> {
         let worker = Rc::clone(&self.connection.worker);
         loop {
             if refused == Refused::AllFull {
-                match tries.served.pool.wait(&tries.ask(&worker, worker.recently())) {
+                match tries.served().pool.wait(&tries.ask(&worker, worker.recently())) {
                     Ok(ticket) => match self.queue(ticket).await {
                         Err(Unserved::Refused(late)) => refused = late,
                         served => return served,
@@ -234,7 +235,7 @@ impl Busy<'_> {
 
     /// Opens a connection to the server of `permit`; `None` in the error when the client has left meanwhile.
     async fn connect(&mut self, permit: &Permit, tries: &Tries) -> Result<ServerConn, Option<ConnectError>> {
-        let connecting = server_conn::connect(permit.server(), tries.served.rules.timeouts.connect);
+        let connecting = server_conn::connect(permit.server(), tries.served().rules.timeouts.connect);
         tokio::pin!(connecting);
         poll_fn(|cx: &mut Context<'_>| {
             if let Poll::Ready(result) = connecting.as_mut().poll(cx) {
@@ -261,7 +262,7 @@ impl Busy<'_> {
             Some(late @ ConnectError::TimedOut) => (late, 504, "connecting to the server took too long"),
             Some(failed @ ConnectError::Failed) => (failed, 502, "the server could not be connected to"),
         };
-        let excused = work.tries.served.excuses(OutcomeKind::ConnectFailed, 0);
+        let excused = work.tries.served().excuses(OutcomeKind::ConnectFailed, 0);
         let server = Arc::clone(permit.server());
         permit.finish(Outcome { excused, ..Outcome::of(OutcomeKind::ConnectFailed, total) });
         let request = (work.desk.request.method_kind, &work.desk.replay);
@@ -292,7 +293,7 @@ impl Busy<'_> {
         let Connection { stream, deadline, worker, .. } = &mut *self.connection;
         let ends = tunnel::Ends { stream, from: &mut self.input };
         let server_ends = tunnel::Ends { stream: &mut server.stream, from: &mut from_server };
-        let moved = Tunnel::new(ends, server_ends).run(deadline, worker, (&tries.served, &permit)).await;
+        let moved = Tunnel::new(ends, server_ends).run(deadline, worker, (tries.served(), &permit)).await;
         let total = worker.now().saturating_since(permit.picked_at());
         permit
             .finish(Outcome::success(first_byte, total).with_bytes(sent + moved.to_server, received + moved.to_client));

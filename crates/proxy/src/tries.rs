@@ -7,13 +7,15 @@ use plimsoll_core::{Ask, Permit, Refused, Server, Time};
 use crate::http1::request::MethodKind;
 use crate::replay::Replay;
 use crate::server_conn::ConnectError;
-use crate::service::Served;
+use crate::service::{Served, Service};
 use crate::trouble::Trouble;
 use crate::worker::Worker;
 
 /// What a request has tried so far.
 pub(crate) struct Tries {
-    pub(crate) served: Arc<Served>,
+    pub(crate) service: Arc<Service>,
+    /// How many pools could not take it, so that the one behind them is asked.
+    fallbacks: usize,
     begun: Time,
     made: u32,
     /// Filled only once a try has failed, so a request that goes well allocates nothing.
@@ -33,13 +35,19 @@ pub(crate) enum Failure<'a> {
 }
 
 impl Tries {
-    pub(crate) fn new(served: &Arc<Served>, begun: Time) -> Self {
-        Self { served: Arc::clone(served), begun, made: 0, tried: Vec::new(), next: None }
+    pub(crate) fn new(service: Arc<Service>, begun: Time) -> Self {
+        Self { service, fallbacks: 0, begun, made: 0, tried: Vec::new(), next: None }
+    }
+
+    /// The pool that is asked now.
+    pub(crate) fn served(&self) -> &Arc<Served> {
+        let first = &self.service.served;
+        (0..self.fallbacks).fold(first, |served, _| served.fallback.as_ref().unwrap_or(served))
     }
 
     /// Whether a body must be kept for another try.
     pub(crate) fn keeps_bodies(&self, method: MethodKind) -> bool {
-        self.served.rules.retry.tries > 1 && self.may_repeat(method)
+        self.served().rules.retry.tries > 1 && self.may_repeat(method)
     }
 
     /// Picks a server for the first try, or the next.
@@ -47,7 +55,7 @@ impl Tries {
         if let Some(permit) = self.next.take() {
             return Ok(permit);
         }
-        self.served.pool.pick(&self.ask(worker, now))
+        self.served().pool.pick(&self.ask(worker, now))
     }
 
     /// What a pick for this request is given.
@@ -57,11 +65,9 @@ impl Tries {
 
     /// The pool cannot take the request: the one that serves instead takes over, if there is one.
     pub(crate) fn fall_back(&mut self) -> bool {
-        let fallback = self.served.fallback.clone();
-        if let Some(served) = &fallback {
-            self.served = Arc::clone(served);
-        }
-        fallback.is_some()
+        let has_one = self.served().fallback.is_some();
+        self.fallbacks += usize::from(has_one);
+        has_one
     }
 
     /// Notes that a try on `server` failed, and tells whether another may be made, which is then taken out of the pool's
@@ -74,14 +80,14 @@ impl Tries {
         now: Time,
     ) -> bool {
         self.made += 1;
-        let rule = &self.served.rules.retry;
+        let rule = &self.served().rules.retry;
         let repeats = matches!(failure, Failure::Connect(_));
         let allowed = self.made < rule.tries
             && now.saturating_since(self.begun) < rule.within
             && self.answers(failure)
             && (repeats || self.may_repeat(method))
             && replay.complete()
-            && self.served.pool.may_retry(now);
+            && self.served().pool.may_retry(now);
         if allowed {
             self.tried.push(Arc::clone(server));
         }
@@ -95,25 +101,25 @@ impl Tries {
         request: (MethodKind, &Replay),
         worker: &Worker,
     ) -> bool {
-        if !self.served.rules.retry.on.statuses.contains(status) {
+        if !self.served().rules.retry.on.statuses.contains(status) {
             return false;
         }
         let now = worker.now();
         if !self.another(server, &Failure::Status(status), request, now) {
             return false;
         }
-        self.next = self.served.pool.pick(&self.ask(worker, now)).ok();
+        self.next = self.served().pool.pick(&self.ask(worker, now)).ok();
         self.next.is_some()
     }
 
     /// Whether a request that a server may have acted on can be sent again.
     fn may_repeat(&self, method: MethodKind) -> bool {
-        method.idempotent() || self.served.rules.retry.non_idempotent
+        method.idempotent() || self.served().rules.retry.non_idempotent
     }
 
     /// Whether the rule names this failure.
     fn answers(&self, failure: &Failure<'_>) -> bool {
-        let on = &self.served.rules.retry.on;
+        let on = &self.served().rules.retry.on;
         match failure {
             Failure::Connect(ConnectError::TimedOut) => on.connect || on.timeout,
             Failure::Connect(ConnectError::Failed) => on.connect,
