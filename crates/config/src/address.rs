@@ -21,6 +21,10 @@ pub(crate) struct Address {
     pub(crate) port: u16,
 }
 
+/// A host with or without a port, as a Host field says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HostText(pub(crate) String);
+
 /// Why a text is no address, to follow the text, and what to write instead.
 #[derive(Debug, PartialEq, Eq)]
 struct Fault {
@@ -78,6 +82,36 @@ impl Setting for HostMode {
         Shape {
             expects: "`keep`, `server` or a host name".to_owned(),
             schema: json!({ "type": "string", "minLength": 1 }),
+            table: None,
+        }
+    }
+}
+
+impl Setting for HostText {
+    fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
+        match item.get_ref() {
+            DeValue::Integer(_) => reader.unfit(item, place, "write it in quotes"),
+            _ => read_text(item, place, reader, |text| host_text(text).map(Self)),
+        }
+    }
+
+    fn shape() -> Shape {
+        Shape { expects: "a host name".to_owned(), schema: json!({ "type": "string", "minLength": 1 }), table: None }
+    }
+}
+
+impl Setting for IpAddr {
+    fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
+        match item.get_ref() {
+            DeValue::String(_) => read_text(item, place, reader, ip),
+            _ => reader.unfit(item, place, "write \"127.0.0.1\""),
+        }
+    }
+
+    fn shape() -> Shape {
+        Shape {
+            expects: "an IP address".to_owned(),
+            schema: json!({ "type": "string", "pattern": "^[0-9A-Fa-f:.]+$" }),
             table: None,
         }
     }
@@ -185,6 +219,11 @@ fn host_mode(text: &str) -> Result<HostMode, Fault> {
             format!("write \"{near}\", or for a host of that name \"{text}:80\""),
         );
     }
+    host_text(text).map(HostMode::Set)
+}
+
+/// `text`, if it is a host with or without a port.
+fn host_text(text: &str) -> Result<String, Fault> {
     let host = if text.contains(':') {
         let (host, port_text) = split(text)?;
         port(port_text)?;
@@ -193,7 +232,23 @@ fn host_mode(text: &str) -> Result<HostMode, Fault> {
         text
     };
     parse_host(host)?;
-    Ok(HostMode::Set(text.to_owned()))
+    Ok(text.to_owned())
+}
+
+/// The IP address in `text`, one that can be connected to.
+fn ip(text: &str) -> Result<IpAddr, Fault> {
+    const HELP: &str = "write an IP address alone, such as \"192.168.1.10\" or \"::1\"";
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        let (ip, port) = (address.ip(), address.port());
+        return Fault::new("has a port", format!("write `address = \"{ip}\"` and `port = {port}`"));
+    }
+    match text.parse::<IpAddr>() {
+        Ok(ip) if ip.is_unspecified() || ip.is_multicast() => {
+            Fault::new("is no address that can be connected to", HELP)
+        }
+        Ok(ip) => Ok(ip),
+        Err(_) => Fault::new("is no IP address", HELP),
+    }
 }
 
 /// Splits `host:port`, and takes the brackets off an IPv6 address.

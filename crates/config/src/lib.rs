@@ -5,12 +5,17 @@
 //! each with its line and what to write instead. [`reference()`] and [`schema`] tell what can be written.
 //!
 //! Inside, `raw` declares each setting once; `setting` and `reader` are the machinery that a declaration becomes; `value`,
-//! `quantity` and `address` are the types a setting can have; `resolve` checks what no setting can know alone.
-//! Nothing here looks up a name, opens a socket or asks the time, and only [`load`] touches the disk.
+//! `quantity`, `address`, `condition`, `http`, `pattern` and `page` are the types a setting can have; `resolve` checks
+//! what no setting can know alone. Nothing here looks up a name, opens a socket or asks the time, and the disk is touched
+//! only by [`load`] and where a configuration names a page.
 
 mod address;
+mod condition;
 mod diagnostic;
 mod document;
+mod http;
+mod page;
+mod pattern;
 mod probe;
 mod quantity;
 mod quick;

@@ -12,7 +12,7 @@ pub struct Probe {
     pub interval: Duration,
     /// The same while the server is down.
     pub interval_down: Duration,
-    /// For the whole probe, connecting included.
+    /// For the whole probe, connecting included. May be longer than `interval`: a server has one probe at a time.
     pub timeout: Duration,
     /// The address to probe; `None` is the server's own.
     pub address: Option<IpAddr>,
@@ -29,9 +29,9 @@ pub enum Check {
     Exchange {
         /// Sent at once; may be empty.
         send: Vec<u8>,
-        /// Must be met within the first [`Http::body_limit`] bytes.
+        /// Must match what comes back.
         expect: Pattern,
-        /// How much is read at most.
+        /// How much is read at most, in bytes.
         limit: usize,
     },
     /// An HTTP/1.1 request is answered as wished.
@@ -47,7 +47,8 @@ pub struct Http {
     pub path: String,
     /// `Host`; `None` is the server's own host and port.
     pub host: Option<String>,
-    /// Further fields of the request, names and values valid.
+    /// Further fields of the request, names and values valid. None of them is Host, Content-Length, Transfer-Encoding
+    /// or Connection.
     pub headers: Vec<(String, String)>,
     /// The statuses that pass.
     pub status: StatusSet,

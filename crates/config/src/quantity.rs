@@ -1,8 +1,9 @@
-//! Durations and sizes: digits and a unit.
+//! Durations, sizes and shares: digits and a unit.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use plimsoll_core::Percent;
 use serde_json::json;
 use toml::de::DeValue;
 
@@ -18,12 +19,21 @@ pub(crate) struct Lasts<const MIN: u64, const MAX: u64>(pub(crate) Duration);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Bytes<const MIN: u64, const MAX: u64>(pub(crate) u64);
 
+/// A share within bounds, which are whole per cent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Share<const MIN: u8, const MAX: u8>(pub(crate) Percent);
+
+impl<const MIN: u64, const MAX: u64> Lasts<MIN, MAX> {
+    /// The duration that a value of the file says, or what to write instead, which is empty where the bounds say it
+    /// all.
+    pub(crate) fn parse(item: &Item<'_>) -> Result<Self, String> {
+        amount_in(item, MIN..=MAX, &DURATION).map(|milliseconds| Self(Duration::from_millis(milliseconds)))
+    }
+}
+
 impl<const MIN: u64, const MAX: u64> Setting for Lasts<MIN, MAX> {
     fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
-        match amount_in(item, MIN..=MAX, &DURATION) {
-            Ok(milliseconds) => Some(Self(Duration::from_millis(milliseconds))),
-            Err(help) => reader.unfit(item, place, help),
-        }
+        Self::parse(item).map_or_else(|help| reader.unfit(item, place, help), Some)
     }
 
     fn shape() -> Shape {
@@ -42,6 +52,53 @@ impl<const MIN: u64, const MAX: u64> Setting for Bytes<MIN, MAX> {
     fn shape() -> Shape {
         shape(MIN..=MAX, &SIZE)
     }
+}
+
+impl<const MIN: u8, const MAX: u8> Setting for Share<MIN, MAX> {
+    fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
+        match share(item) {
+            Ok(percent) if (MIN..=MAX).contains(&percent) => Some(Self(Percent::new(percent))),
+            Ok(_) => reader.unfit(item, place, ""),
+            Err(help) => reader.unfit(item, place, help),
+        }
+    }
+
+    fn shape() -> Shape {
+        Shape {
+            expects: format!("a share from \"{MIN}%\" to \"{MAX}%\""),
+            schema: json!({ "type": "string", "pattern": "^[0-9]+%$" }),
+            table: None,
+        }
+    }
+}
+
+/// The whole number of per cent that a value of the file says, or what to write instead. More than 8 bits hold counts
+/// as the most they hold, which is past every bound.
+fn share(item: &Item<'_>) -> Result<u8, String> {
+    const HELP: &str = "write a whole number and a per cent sign, such as \"20%\"";
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let in_percent = |text: &str| match text.trim().parse::<u8>() {
+        Ok(percent) if (1..=100).contains(&percent) => format!("write \"{percent}%\""),
+        _ => HELP.to_owned(),
+    };
+    match item.get_ref() {
+        DeValue::String(text) => match text.strip_suffix('%') {
+            Some(number) if digits(number) => Ok(number.parse().unwrap_or(u8::MAX)),
+            Some(number) => Err(in_percent(number)),
+            None => Err(in_percent(text)),
+        },
+        DeValue::Integer(number) => Err(in_percent(number.as_str())),
+        DeValue::Float(number) => match number.as_str().parse::<f64>() {
+            Ok(fraction) if (0.01..=1.0).contains(&fraction) => Err(format!("write \"{:.0}%\"", fraction * 100.0)),
+            _ => Err(HELP.to_owned()),
+        },
+        _ => Err(HELP.to_owned()),
+    }
+}
+
+/// A duration as the file would say it.
+pub(crate) fn show_duration(duration: Duration) -> String {
+    show(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX), &DURATION)
 }
 
 /// A number of bytes as the file would say it.

@@ -4,6 +4,7 @@
 //! same reader checks them and its diagnostics show them.
 
 use std::ops::Range;
+use std::path::Path;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -12,7 +13,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::raw::ServerTable;
 use crate::reader::Reader;
 use crate::resolved::Config;
-use crate::source::read;
+use crate::source::{read, settle};
 use crate::wording::quoted;
 
 /// What diagnostics call the arguments in place of a file.
@@ -46,7 +47,9 @@ impl Config {
             Spanned::new(span, DeValue::Table(table([(name, inner)])))
         };
         let document = table([("listen", inside("web", web, span.clone())), ("pool", inside("app", app, span))]);
-        read(COMMAND_LINE, &arguments.text, &document, arguments.reader)
+        // The arguments name no page, so it does not matter where pages would be.
+        let config = read(&document, Path::new(""), &mut arguments.reader);
+        settle(config, arguments.reader, COMMAND_LINE, &arguments.text)
     }
 }
 

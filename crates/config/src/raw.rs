@@ -1,17 +1,20 @@
 //! Every setting of the file: its type, bounds, default and meaning. The reader, the reference and the JSON schema
 //! all come from what is declared here.
 
-use plimsoll_core::{AdminState, PolicyKind};
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
-
-use crate::address::{Address, Bind};
+use crate::address::Bind;
 use crate::quantity::{Bytes, Lasts};
-use crate::reader::Reader;
 use crate::resolved::{BareLf, FieldMode, HostMode};
-use crate::setting::{Item, Place, Setting, Shape, settings};
-use crate::value::{Choice, List, Name, Named, OneOrMore, Whole, Word};
+use crate::setting::{Place, settings};
+use crate::value::{Choice, Name, Named, OneOrMore, Whole, Word};
 use crate::wording::quoted;
+
+mod failure;
+mod pool;
+mod probe;
+
+pub(crate) use failure::{Eject, Retry, WarmUp};
+pub(crate) use pool::{KeepAlive, Pool, Server, ServerTable, ServerTimeouts, Unavailable};
+pub(crate) use probe::Probe;
 
 // Bounds on durations, in milliseconds. None may be zero where that would refuse everyone, and none may outlast a
 // day: what waits longer is a mistake of units.
@@ -32,10 +35,6 @@ const LARGEST_BODY: u64 = 1 << 40;
 const MOST_WORKERS: u64 = 1024;
 /// Above what one machine can hold in sockets.
 const MOST_CLIENTS: u64 = 10_000_000;
-/// Idle connections are looked through one by one.
-const MOST_IDLE: u64 = 65_535;
-const LARGEST_U16: u64 = u16::MAX as u64;
-const LARGEST_U32: u64 = u32::MAX as u64;
 
 settings! {
     /// The whole file.
@@ -109,62 +108,6 @@ settings! {
         /// text is sent as it is.
         host: HostMode, default "keep";
     }
-
-    /// A set of servers, and the rule by which one is picked for each request.
-    struct Pool, called pool {
-        /// The rule of the pick.
-        policy: Word<PolicyKind>, default "least-connections";
-        /// The servers. One that needs no settings is its address alone: "192.168.1.10:8080".
-        servers: List<Server>, required "`servers = [\"127.0.0.1:9001\"]`";
-        /// How long to wait for a server.
-        timeout: ServerTimeouts, default {};
-        /// How idle connections to the servers are kept for reuse.
-        keep_alive: KeepAlive, default {};
-        /// What a client is told when no server can take its request (503).
-        unavailable: Unavailable, default {};
-    }
-
-    /// One server of a pool.
-    struct ServerTable, called server {
-        /// Its host and port. A name is looked up once, at the start.
-        address: Address, required "`address = \"127.0.0.1:9001\"`";
-        /// What it is called in logs and tables; no two in a pool may be called the same.
-        name: Name, optional "its address";
-        /// Its share of the load: twice the weight, twice the requests in flight. 0 takes nothing new.
-        weight: Whole<0, LARGEST_U16>, default 1;
-        /// The most requests it carries at once.
-        max_connections: Whole<1, LARGEST_U32>, optional "no limit";
-        /// Whether it is used only when no server that is not a backup can be.
-        backup: bool, default false;
-        /// "ready" takes requests, "drain" finishes what it has, "down" is not used.
-        state: Word<AdminState>, default "ready";
-    }
-
-    /// How long to wait for a server.
-    struct ServerTimeouts, called Place::nested {
-        /// For a connection to it.
-        connect: Lasts<MILLISECOND, DAY>, default "5s";
-        /// From the end of the request to the first byte of the response.
-        first_byte: Lasts<MILLISECOND, DAY>, default "60s";
-        /// The longest pause inside a response.
-        idle: Lasts<MILLISECOND, DAY>, default "60s";
-        /// The longest quiet of a connection that has switched to another protocol, such as a WebSocket.
-        tunnel: Lasts<MILLISECOND, DAY>, default "1h";
-    }
-
-    /// How idle connections to the servers are kept for reuse.
-    struct KeepAlive, called Place::nested {
-        /// How many, to each server by each worker. 0 keeps none.
-        connections: Whole<0, MOST_IDLE>, default 128;
-        /// How long an idle one is kept.
-        timeout: Lasts<MILLISECOND, DAY>, default "60s";
-    }
-
-    /// What a client is told when no server can take its request (503).
-    struct Unavailable, called Place::nested {
-        /// `Retry-After`, in whole seconds.
-        retry_after: Lasts<SECOND, DAY>, default "5s";
-    }
 }
 
 fn whole_file(_: &Place) -> String {
@@ -173,53 +116,6 @@ fn whole_file(_: &Place) -> String {
 
 fn listener(place: &Place) -> String {
     format!("listener {}", quoted(&place.key))
-}
-
-fn pool(place: &Place) -> String {
-    format!("pool {}", quoted(&place.key))
-}
-
-fn server(place: &Place) -> String {
-    format!("a server of {}", place.within)
-}
-
-/// One server of a pool: a table, or its address alone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Server(pub(crate) ServerTable);
-
-impl Setting for Server {
-    fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
-        match item.get_ref() {
-            DeValue::String(_) => {
-                let key = Spanned::new(item.span(), "address".into());
-                let entries = DeTable::from_iter([(key, item.clone())]);
-                ServerTable::read_entries(&entries, item.span(), place, reader).map(Self)
-            }
-            DeValue::Table(_) => ServerTable::read(item, place, reader).map(Self),
-            _ => reader.unfit(item, place, "write its address, such as \"127.0.0.1:9001\""),
-        }
-    }
-
-    fn shape() -> Shape {
-        let (address, table) = (Address::shape(), ServerTable::shape());
-        Shape {
-            expects: format!("{} or a table", address.expects),
-            schema: serde_json::json!({ "anyOf": [address.schema, table.schema] }),
-            table: table.table,
-        }
-    }
-}
-
-impl Choice for PolicyKind {
-    fn words() -> Vec<(&'static str, Self)> {
-        Self::ALL.map(|kind| (kind.name(), kind)).to_vec()
-    }
-}
-
-impl Choice for AdminState {
-    fn words() -> Vec<(&'static str, Self)> {
-        Self::ALL.map(|state| (state.name(), state)).to_vec()
-    }
 }
 
 impl Choice for BareLf {

@@ -45,6 +45,11 @@ impl Reader {
         self.problems.len() >= MOST_PROBLEMS
     }
 
+    /// How many problems were found so far.
+    pub(crate) fn reported(&self) -> usize {
+        self.problems.len()
+    }
+
     /// Whether anything was reported inside `span`.
     pub(crate) fn has_problem_in(&self, span: &Range<usize>) -> bool {
         let inside = |problem: &Problem| span.contains(&problem.span.start);

@@ -1,29 +1,31 @@
 //! From raw to resolved: what no setting can know alone.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroUsize;
 
-use plimsoll_core::PoolRules;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::probe::{Conditions, StatusSet};
+use crate::page::Pages;
 use crate::quantity::show_bytes;
 use crate::raw;
 use crate::reader::Reader;
-use crate::resolved::{
-    ClientTimeouts, Config, Forward, KeepAlive, Listener, OnDown, Pool, Retry, Server, ServerTimeouts, Unavailable,
-};
-use crate::setting::{Field, Place, Setting};
+use crate::resolved::{ClientTimeouts, Config, Forward, KeepAlive, Listener, ServerTimeouts};
+use crate::setting::{Place, Setting};
 use crate::value::Entry;
-use crate::wording::{listed, nearest, quoted};
+use crate::wording::quoted;
+
+mod failure;
+mod names;
+mod pool;
+mod probe;
 
 /// Turns what the file says into what holds, and reports what does not go together. What is given back is right
 /// only if nothing was reported, here or before.
-pub(crate) fn resolve(file: &raw::File, reader: &mut Reader) -> Config {
+pub(crate) fn resolve(file: &raw::File, pages: &mut Pages<'_>, reader: &mut Reader) -> Config {
     let (listen, pool) = (&file.listen.value.0, &file.pool.value.0);
-    check_pool_names(listen, pool, reader);
+    names::check(listen, pool, reader);
     check_binds(listen, reader);
     Config {
         workers: file.workers.as_ref().and_then(|workers| NonZeroUsize::new(workers.value.0 as usize)),
@@ -32,35 +34,10 @@ pub(crate) fn resolve(file: &raw::File, reader: &mut Reader) -> Config {
             .iter()
             .filter_map(|entry| Some(listener(&entry.name, entry.table.as_ref()?, reader)))
             .collect(),
-        pools: pool.iter().filter_map(|entry| Some(pool_of(entry, entry.table.as_ref()?, reader))).collect(),
-    }
-}
-
-/// Every pool a listener names must be there, and every pool must be named by one.
-fn check_pool_names(listen: &[Entry<raw::Listener>], pool: &[Entry<raw::Pool>], reader: &mut Reader) {
-    let names: Vec<_> = pool.iter().map(|pool| pool.name.as_str()).collect();
-    let known: HashSet<_> = names.iter().copied().collect();
-    let wanted: Vec<_> = listen.iter().filter_map(|entry| Some(&entry.table.as_ref()?.pool)).collect();
-    for wanted in &wanted {
-        let name = wanted.value.0.as_str();
-        if known.contains(name) || reader.is_full() {
-            continue;
-        }
-        let help = match nearest(name, names.iter().copied()) {
-            Some(near) => format!("did you mean \"{near}\"?"),
-            None => format!("the pools are: {}", listed(&names)),
-        };
-        reader.report(wanted.span.clone(), format!("there is no pool {}", quoted(name)), help);
-    }
-    let used: HashSet<_> = wanted.iter().map(|wanted| wanted.value.0.as_str()).collect();
-    // Where a listener could not be read, or names no pool there is, it may have meant any of them.
-    if wanted.len() < listen.len() || !used.is_subset(&known) {
-        return;
-    }
-    for pool in pool.iter().filter(|pool| !used.contains(pool.name.as_str())) {
-        let name = quoted(&pool.name);
-        let help = format!("name {name} as the `pool` of a listener, or remove it");
-        reader.report(pool.span.clone(), format!("no listener uses pool {name}"), help);
+        pools: pool
+            .iter()
+            .filter_map(|entry| Some(pool::resolve(entry, entry.table.as_ref()?, pages, reader)))
+            .collect(),
     }
 }
 
@@ -148,131 +125,6 @@ fn forward(raw: &raw::Forward) -> Forward {
     }
 }
 
-fn pool_of(entry: &Entry<raw::Pool>, raw: &raw::Pool, reader: &mut Reader) -> Pool {
-    check_keep_alive(&raw.keep_alive.value, reader);
-    let retry_after = &raw.unavailable.value.retry_after;
-    if retry_after.value.0.subsec_nanos() != 0 {
-        reader.report(
-            retry_after.span.clone(),
-            "`retry_after` must be whole seconds, as the field Retry-After counts in them".to_owned(),
-            format!("write \"{}s\"", retry_after.value.0.as_secs() + 1),
-        );
-    }
-    let mut names = HashSet::new();
-    let servers: Vec<_> = raw
-        .servers
-        .value
-        .0
-        .iter()
-        .map(|field| {
-            let server = server(&field.value.0);
-            check_server_name(&server, field, &mut names, reader);
-            server
-        })
-        .collect();
-    check_members(entry, raw, &servers, reader);
-    Pool {
-        name: entry.name.clone(),
-        policy: raw.policy.value.0,
-        servers,
-        timeouts: server_timeouts(&raw.timeout.value),
-        keep_alive: keep_alive(&raw.keep_alive.value),
-        rules: PoolRules::default(),
-        probe: None,
-        eject_on: Conditions {
-            connect: true,
-            reset: true,
-            timeout: true,
-            statuses: StatusSet::default().with(500, 500).with(502, 504),
-        },
-        on_down: OnDown::Keep,
-        retry: Retry {
-            on: Conditions { connect: true, ..Conditions::default() },
-            tries: 3,
-            within: std::time::Duration::from_secs(10),
-            non_idempotent: false,
-            buffer: 64 * 1024,
-        },
-        unavailable: Unavailable {
-            status: 503,
-            retry_after: retry_after.value.0,
-            page: None,
-            fallback: None,
-            reason_header: false,
-        },
-    }
-}
-
-/// A pool must have a server, and one that is not a backup.
-fn check_members(entry: &Entry<raw::Pool>, raw: &raw::Pool, servers: &[Server], reader: &mut Reader) {
-    let span = raw.servers.span.clone();
-    let name = quoted(&entry.name);
-    if raw.servers.value.0.is_empty() && !reader.has_problem_in(&span) {
-        let message = format!("pool {name} has no servers");
-        reader.report(span, message, "write at least one: `servers = [\"127.0.0.1:9001\"]`");
-    } else if !servers.is_empty() && servers.iter().all(|server| server.backup) {
-        let message = format!("pool {name} has only backup servers");
-        let help = "remove `backup = true` from those that are to serve first";
-        reader.report(span, message, help);
-    }
-}
-
-/// No two servers of a pool may be called the same, or nobody could tell them apart.
-fn check_server_name(server: &Server, field: &Field<raw::Server>, names: &mut HashSet<String>, reader: &mut Reader) {
-    let given = field.value.0.name.as_ref();
-    let span = given.map_or(&field.value.0.address.span, |name| &name.span);
-    if names.insert(server.name.clone()) {
-        return;
-    }
-    let message = format!("two servers of the pool are called {}", quoted(&server.name));
-    let help = match given {
-        Some(_) => "give each its own name",
-        None => "remove one, or give one a `name` of its own",
-    };
-    reader.report(span.clone(), message, help);
-}
-
-fn server(raw: &raw::ServerTable) -> Server {
-    let mut server = Server {
-        name: String::new(),
-        host: raw.address.value.host.clone(),
-        port: raw.address.value.port,
-        weight: raw.weight.value.0 as u16,
-        max_connections: raw.max_connections.as_ref().and_then(|max| NonZeroU32::new(max.value.0 as u32)),
-        backup: raw.backup.value,
-        state: raw.state.value.0,
-    };
-    server.name = match &raw.name {
-        Some(name) => name.value.0.clone(),
-        None => server.authority(),
-    };
-    server
-}
-
-fn server_timeouts(raw: &raw::ServerTimeouts) -> ServerTimeouts {
-    ServerTimeouts {
-        connect: raw.connect.value.0,
-        first_byte: raw.first_byte.value.0,
-        idle: raw.idle.value.0,
-        tunnel: raw.tunnel.value.0,
-    }
-}
-
-fn keep_alive(raw: &raw::KeepAlive) -> KeepAlive {
-    KeepAlive { connections: raw.connections.value.0 as usize, timeout: raw.timeout.value.0 }
-}
-
-/// A timeout of connections that are not kept would have no effect.
-fn check_keep_alive(raw: &raw::KeepAlive, reader: &mut Reader) {
-    if raw.connections.value.0 == 0 && raw.timeout.given {
-        reader.report(
-            raw.timeout.span.clone(),
-            "`timeout` has no effect, as `connections = 0` keeps none".to_owned(),
-            "remove `timeout`, or keep at least one connection",
-        );
-    }
-}
-
 /// A table in which the file sets nothing.
 fn untouched<T: Setting>() -> T {
     let item = Spanned::new(0..0, DeValue::Table(DeTable::new()));
@@ -294,12 +146,12 @@ impl Default for Forward {
 
 impl Default for ServerTimeouts {
     fn default() -> Self {
-        server_timeouts(&untouched())
+        pool::server_timeouts(&untouched())
     }
 }
 
 impl Default for KeepAlive {
     fn default() -> Self {
-        keep_alive(&untouched())
+        pool::keep_alive(&untouched())
     }
 }

@@ -24,7 +24,8 @@ pub struct Config {
     pub shutdown_timeout: Duration,
     /// Where clients connect, in the order of the file. Never empty.
     pub listeners: Vec<Listener>,
-    /// The pools, in the order of the file. Never empty, names differ, each is used by a listener.
+    /// The pools, in the order of the file. Never empty, names differ, each is used by a listener or as a
+    /// fallback.
     pub pools: Vec<Pool>,
 }
 
@@ -134,7 +135,7 @@ pub struct Pool {
     pub rules: PoolRules,
     /// How servers are probed; `None` when they are not. `rules.probe` is there when this is.
     pub probe: Option<Probe>,
-    /// What counts as a failure of a server when it is to be ejected.
+    /// What counts as a failure of a server. Never empty; where `rules.eject` is `None` it is the default.
     pub eject_on: Conditions,
     /// What becomes of requests in flight on a server that goes down or is ejected.
     pub on_down: OnDown,

@@ -84,6 +84,13 @@ pub(crate) struct Field<T> {
     pub(crate) given: bool,
 }
 
+impl<T> Field<T> {
+    /// Where the file gives it, if it does.
+    pub(crate) fn where_given(&self) -> Option<Range<usize>> {
+        self.given.then(|| self.span.clone())
+    }
+}
+
 /// What a value is called in messages: its key and the table it is in.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {

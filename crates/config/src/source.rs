@@ -9,6 +9,7 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::page::Pages;
 use crate::raw;
 use crate::reader::{Problem, Reader};
 use crate::resolve::resolve;
@@ -41,7 +42,7 @@ pub fn load(path: &Path) -> Result<Config, Diagnostics> {
         return Err(whole("is larger than 16 MiB".to_owned()).into());
     }
     match String::from_utf8(bytes) {
-        Ok(text) => parse(&name, &text),
+        Ok(text) => parse_in(path.parent().unwrap_or(Path::new("")), &name, &text),
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
             let text: Arc<str> = String::from_utf8_lossy(error.as_bytes()).into();
@@ -56,7 +57,7 @@ pub fn load(path: &Path) -> Result<Config, Diagnostics> {
 }
 
 /// Why a file could not be read.
-fn unreadable(error: &io::Error) -> String {
+pub(crate) fn unreadable(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "there is no such file".to_owned(),
         io::ErrorKind::IsADirectory => "this is a folder, not a file".to_owned(),
@@ -65,11 +66,17 @@ fn unreadable(error: &io::Error) -> String {
     }
 }
 
-/// Reads the configuration in `text`; `file_name` is what diagnostics call it.
+/// Reads the configuration in `text`; `file_name` is what diagnostics call it. Pages that it names by relative paths
+/// are read from the current folder.
 ///
 /// # Errors
 /// Everything that is wrong with it. Where the text is not TOML, only that.
 pub fn parse(file_name: &str, text: &str) -> Result<Config, Diagnostics> {
+    parse_in(Path::new(""), file_name, text)
+}
+
+/// The same, with pages in `folder`.
+fn parse_in(folder: &Path, file_name: &str, text: &str) -> Result<Config, Diagnostics> {
     // Some editors begin a file with a byte order mark, which is no part of its first line.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let (document, errors) = DeTable::parse_recoverable(text);
@@ -80,19 +87,25 @@ pub fn parse(file_name: &str, text: &str) -> Result<Config, Diagnostics> {
         let message = "no setting is in it, so there is nothing to serve".to_owned();
         return Err(Diagnostic::of_file(file_name, message, Some(SMALLEST.to_owned())).into());
     }
-    read(file_name, text, document.get_ref(), Reader::default())
+    let mut reader = Reader::default();
+    let config = read(document.get_ref(), folder, &mut reader);
+    settle(config, reader, file_name, text)
 }
 
-/// Reads the settings of `document`, whose spans are in `text`. `reader` has what was found wrong before.
-pub(crate) fn read(
+/// Reads the settings of `document`; pages are in `folder`. What is given back is right only if nothing was reported.
+pub(crate) fn read(document: &DeTable<'_>, folder: &Path, reader: &mut Reader) -> Option<Config> {
+    let place = Place { key: String::new(), within: String::new() };
+    let file = raw::File::read_entries(document, 0..0, &place, reader)?;
+    Some(resolve(&file, &mut Pages::in_folder(folder), reader))
+}
+
+/// `config`, unless `reader` found problems, which then point into `text`.
+pub(crate) fn settle(
+    config: Option<Config>,
+    reader: Reader,
     file_name: &str,
     text: &str,
-    document: &DeTable<'_>,
-    mut reader: Reader,
 ) -> Result<Config, Diagnostics> {
-    let place = Place { key: String::new(), within: String::new() };
-    let file = raw::File::read_entries(document, 0..0, &place, &mut reader);
-    let config = file.map(|file| resolve(&file, &mut reader));
     let problems = reader.into_problems();
     match config {
         Some(config) if problems.is_empty() => Ok(config),
@@ -132,8 +145,8 @@ fn syntax_message(message: &str) -> (String, Option<String>) {
         ("string values must be quoted", "a text must stand in quotes", "write `setting = \"text\"`"),
         ("duplicate key", "this is set a second time", "remove one of the two"),
         ("key with no value", "a setting without a value", "write `setting = value`"),
-        ("cannot recurse further", "this is nested too deep", "no setting lies deeper than three tables"),
-        ("recursion limit", "this is nested too deep", "no setting lies deeper than three tables"),
+        ("cannot recurse further", "this is nested too deep", "no setting lies deeper than four tables"),
+        ("recursion limit", "this is nested too deep", "no setting lies deeper than four tables"),
         ("unclosed table", "the bracket is not closed", "write `[name]`"),
     ];
     match known.into_iter().find(|(theirs, ..)| message.starts_with(theirs)) {

@@ -36,16 +36,25 @@ pub(crate) struct List<T>(pub(crate) Vec<Field<T>>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OneOrMore<T>(pub(crate) Vec<Field<T>>);
 
+/// A table of settings, or `None` where the file says "off".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OrOff<T>(pub(crate) Option<T>);
+
+/// The word that takes the place of a table for what shall not be done.
+pub(crate) const OFF: &str = "off";
+
 /// Tables by name, in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Named<T>(pub(crate) Vec<Entry<T>>);
 
-/// A table, its name and where the name stands. `table` is `None` where it could not be read, which was reported.
+/// A table, its name and where the name stands. `table` is `None` where it could not be read, and `sound` is false where
+/// anything in it could not; both were reported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry<T> {
     pub(crate) name: String,
     pub(crate) span: Range<usize>,
     pub(crate) table: Option<T>,
+    pub(crate) sound: bool,
 }
 
 impl<const MIN: u64, const MAX: u64> Setting for Whole<MIN, MAX> {
@@ -204,6 +213,38 @@ impl<T: Setting> Setting for OneOrMore<T> {
     }
 }
 
+impl<T: Setting> Setting for OrOff<T> {
+    fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
+        match item.get_ref() {
+            DeValue::Table(_) => T::read(item, place, reader).map(|table| Self(Some(table))),
+            DeValue::String(word) if word == OFF => Some(Self(None)),
+            _ => {
+                let help = || format!("write `{0} = {{ … }}` or `{0} = \"{OFF}\"`", place.key);
+                let help = off_help(item, place).unwrap_or_else(help);
+                reader.unfit(item, place, help)
+            }
+        }
+    }
+
+    fn shape() -> Shape {
+        let table = T::shape();
+        Shape {
+            expects: format!("{} or \"{OFF}\"", table.expects),
+            schema: json!({ "anyOf": [table.schema, { "enum": [OFF] }] }),
+            table: table.table,
+        }
+    }
+}
+
+/// What to write in place of a value that was meant to say "off".
+pub(crate) fn off_help(item: &Item<'_>, place: &Place) -> Option<String> {
+    match item.get_ref() {
+        DeValue::Boolean(false) => Some(format!("write `{} = \"{OFF}\"`", place.key)),
+        DeValue::String(word) => nearest(word, [OFF].into_iter()).map(|off| format!("did you mean \"{off}\"?")),
+        _ => None,
+    }
+}
+
 /// How to write tables by name.
 fn by_name_help(place: &Place) -> String {
     format!("write `[{}.NAME]`, with a name of your choice, and below it its settings", place.key)
@@ -227,6 +268,7 @@ impl<T: Setting> Setting for Named<T> {
                     reader.report(key.span(), message, NAME_HELP);
                 }
                 let place = Place { key: name.clone(), within: place.key.clone() };
+                let reported = reader.reported();
                 let table = if item.get_ref().is_table() {
                     T::read(item, &place, reader)
                 } else {
@@ -234,8 +276,8 @@ impl<T: Setting> Setting for Named<T> {
                     reader.report(key.span(), format!("{} {what}", quoted(&name)), &by_name);
                     None
                 };
-                let span = key.span();
-                Entry { name, span, table }
+                let (span, sound) = (key.span(), reader.reported() == reported);
+                Entry { name, span, table, sound }
             })
             .collect();
         read.sort_by_key(|entry| entry.span.start);

@@ -3,7 +3,7 @@
 //! A failing case is printed at its smallest and kept beside this file with its seed, from which the next run begins.
 //! `PROPTEST_RNG_SEED` sets the seed of a whole run, `PROPTEST_CASES` its length.
 
-use plimsoll_config::{Config, parse};
+use plimsoll_config::{Config, Pool, parse};
 use proptest::prelude::*;
 
 const EVERYTHING: &str = include_str!("everything.toml");
@@ -22,6 +22,26 @@ const PIECES: &[&str] = &[
     "host = ",
     "max_head = ",
     "policy = ",
+    "[pool.app.probe]\n",
+    "http = ",
+    "tcp = ",
+    "expect = ",
+    "status = ",
+    "header = ",
+    "warm_up = ",
+    "eject = ",
+    "retry = ",
+    "queue = ",
+    "unavailable = ",
+    "fallback = ",
+    "page = ",
+    "on = ",
+    "tries = ",
+    "max_share = ",
+    "\"off\"\n",
+    "\"5xx\"",
+    "\"50%\"\n",
+    "\"a(b\"\n",
     "\"",
     "'",
     "\"8080\"\n",
@@ -90,8 +110,23 @@ fn holds(config: &Config) -> Result<(), TestCaseError> {
         names.sort();
         names.dedup();
         prop_assert_eq!(names.len(), pool.servers.len());
+        prop_assert_eq!(pool.probe.is_some(), pool.rules.probe.is_some());
+        prop_assert!(pool.retry.tries >= 1);
+        prop_assert!(pool.rules.eject.is_none_or(|eject| eject.time <= eject.max_time));
+        prop_assert!(fallbacks_end(config, pool));
     }
     Ok(())
+}
+
+/// Whether following fallbacks from `pool` comes to an end, by pools that are there.
+fn fallbacks_end(config: &Config, pool: &Pool) -> bool {
+    let mut at = pool;
+    for _ in &config.pools {
+        let Some(next) = &at.unavailable.fallback else { return true };
+        let Some(pool) = config.pools.iter().find(|pool| pool.name == *next) else { return false };
+        at = pool;
+    }
+    false
 }
 
 proptest! {

@@ -57,6 +57,8 @@ fn the_schema_takes_what_the_reader_takes() {
     let examples = [
         include_str!("../../../examples/three-servers.toml"),
         include_str!("../../../examples/weights.toml"),
+        include_str!("../../../examples/probes.toml"),
+        include_str!("../../../examples/slow-servers.toml"),
         EVERYTHING,
     ];
     for text in examples {
@@ -82,6 +84,24 @@ fn the_schema_refuses_mistakes() {
         ("/pool/app/servers/1/weight", json!(65536)),
         ("/pool/app/servers/1/backup", json!("true")),
         ("/pool/app/servers/1/state", json!("off")),
+        ("/pool/app/when_none", json!("tryall")),
+        ("/pool/app/warm_up", json!("on")),
+        ("/pool/app/warm_up", json!({ "exponent": 11 })),
+        ("/pool/app/queue", json!(true)),
+        ("/pool/app/queue/limit", json!(0)),
+        ("/pool/app/eject/max_share", json!(50)),
+        ("/pool/app/eject/on", json!([])),
+        ("/pool/app/eject/on/1", json!(200)),
+        ("/pool/app/eject/on/1", json!("4x")),
+        ("/pool/app/retry/tries", json!(0)),
+        ("/pool/app/probe/http", json!("health")),
+        ("/pool/app/probe/status/1", json!("1xx")),
+        ("/pool/app/probe/method", json!("get")),
+        ("/pool/app/probe/address", json!("a.example")),
+        ("/pool/app/probe/headers/X-Empty", json!("a\nb")),
+        ("/pool/app/probe/header", json!({})),
+        ("/pool/app/unavailable/page", json!("sorry")),
+        ("/pool/app/unavailable/status", json!(200)),
         ("/pool", json!({})),
         ("/workers", json!("4")),
     ];
@@ -138,12 +158,13 @@ fn the_reference_tells_of_each_setting_with_its_default() {
     let text = reference();
     let mut found = Vec::new();
     settings(&schema(), &mut found);
-    assert!(found.len() > 35, "only {} settings found", found.len());
+    assert!(found.len() > 90, "only {} settings found", found.len());
     for (key, schema) in found {
         let default = match &schema["default"] {
             Value::Null => String::new(),
             Value::Object(_) => "as below".to_owned(),
-            value => format!("`{value}`"),
+            // Written in a file a list has spaces, which it has not in JSON as this library writes it.
+            value => format!("`{}`", value.to_string().replace(',', ", ")),
         };
         let told = text.lines().any(|line| line.starts_with(&format!("| `{key}` |")) && line.contains(&default));
         assert!(told, "{key} with default {default}");
@@ -153,12 +174,22 @@ fn the_reference_tells_of_each_setting_with_its_default() {
 
 #[test]
 fn what_is_written_as_default_is_the_default() {
-    let least = "listen = { web = { bind = \"8080\", pool = \"app\" } }\npool = { app = { servers = [\"a:1\"] } }\n";
+    // Of each kind of table there is one, and of settings only those without which another would have no effect.
+    let least = r#"
+[listen.web]
+bind = "8080"
+pool = "app"
+[pool.app]
+servers = [{ address = "a:1", max_connections = 9 }]
+warm_up = {}
+queue = {}
+probe = { http = "/", body = "ok" }
+"#;
     let mut spelled = as_json(least);
-    let server = json!({ "address": "a:1" });
-    spelled["pool"]["app"]["servers"] = json!([server]);
     fill(&schema(), &mut spelled);
     assert_eq!(spelled["pool"]["app"]["servers"][0]["weight"], 1);
+    assert_eq!(spelled["pool"]["app"]["probe"]["fall"], 3);
+    assert_eq!(spelled["pool"]["app"]["retry"]["tries"], 3);
     let spelled = parse("spelled.toml", &toml_of(&spelled)).expect("each default is right");
     assert_eq!(spelled, parse("least.toml", least).expect("the least is right"));
 }
@@ -172,7 +203,7 @@ fn fill(schema: &Value, value: &mut Value) {
         }
     }
     let table = schema["anyOf"].as_array().into_iter().flatten().find(|one| one["type"] == "object");
-    if let Some(table) = table {
+    if let Some(table) = table.filter(|_| value.is_object()) {
         fill(table, value);
     }
     match value {

@@ -4,9 +4,12 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use plimsoll_config::{
-    BareLf, ClientTimeouts, Config, FieldMode, Forward, Host, HostMode, KeepAlive, ServerTimeouts, parse,
+    BareLf, Check, ClientTimeouts, Conditions, Config, FieldMode, Forward, Host, HostMode, KeepAlive, OnDown, Pool,
+    Retry, ServerTimeouts, StatusSet, parse,
 };
-use plimsoll_core::{AdminState, PolicyKind};
+use plimsoll_core::{
+    AdminState, Eject, Initial, Percent, PolicyKind, PoolRules, ProbeRule, QueueRule, WarmUp, WhenNone,
+};
 
 fn everything() -> Config {
     parse("everything.toml", include_str!("everything.toml")).expect("the file is right")
@@ -55,7 +58,6 @@ fn each_setting_of_a_pool_reaches_its_field() {
     assert_eq!(pool.timeouts, timeouts);
     let keep_alive = KeepAlive { connections: 1, timeout: Duration::from_secs(4) };
     assert_eq!(pool.keep_alive, keep_alive);
-    assert_eq!(pool.unavailable.retry_after, Duration::from_secs(60));
     let [plain, big, spare] = &pool.servers[..] else { panic!("three servers") };
     assert_eq!((plain.name.as_str(), plain.weight, plain.backup), ("192.168.1.10:8080", 1, false));
     assert_eq!((plain.state, plain.max_connections), (AdminState::Ready, None));
@@ -118,6 +120,166 @@ fn every_ipv4_address_leaves_ipv6_to_others() {
 fn port_0_may_be_bound_as_often_as_one_likes() {
     let text = "[listen.web]\nbind = [\"0\", \"127.0.0.1:0\"]\npool = \"app\"\n[pool.app]\nservers = [\"a:1\"]";
     assert_eq!(parse("zero.toml", text).expect("the file is right").listeners[0].binds.len(), 2);
+}
+
+#[test]
+fn each_rule_of_a_pool_reaches_its_field() {
+    let config = everything();
+    let [app, spare, last] = &config.pools[..] else { panic!("three pools") };
+    let second = Duration::from_secs;
+    assert_eq!((app.on_down, spare.on_down), (OnDown::Close, OnDown::Keep));
+    let rules = PoolRules {
+        when_none: WhenNone::TryAll,
+        black_hole_guard: false,
+        warm_up: Some(WarmUp { time: second(7), exponent: count(2), floor: Percent::new(6) }),
+        eject: Some(Eject {
+            failures: count(17),
+            rate: Percent::new(18),
+            min_requests: count(19),
+            interval: second(20),
+            time: second(21),
+            max_time: second(22),
+            max_share: Percent::new(23),
+        }),
+        probe: Some(ProbeRule { fall: count(14), rise: count(15), initial: Initial::Down }),
+        queue: Some(QueueRule { limit: count(8), timeout: second(9) }),
+        retry_budget: Percent::new(25),
+    };
+    assert_eq!(app.rules, rules);
+    let on = Conditions { timeout: true, statuses: statuses(&[(500, 500), (502, 504)]), ..Conditions::default() };
+    assert_eq!(app.eject_on, on);
+    let on = Conditions { connect: true, reset: true, timeout: false, statuses: statuses(&[(500, 599), (429, 429)]) };
+    let retry = Retry { on, tries: 4, within: second(24), non_idempotent: true, buffer: 26 * 1024 };
+    assert_eq!(app.retry, retry);
+    let time = |pool: &Pool| pool.rules.warm_up.map(|warm_up| warm_up.time);
+    assert_eq!((time(spare), time(last)), (Some(second(27)), None));
+    assert_eq!((spare.rules.eject, spare.rules.queue), (None, None));
+    assert_eq!((spare.retry.tries, last.retry.tries), (1, 1));
+    assert_eq!(spare.eject_on, last.eject_on, "the guard goes by it where nobody is ejected");
+}
+
+#[test]
+fn each_setting_of_a_probe_reaches_its_field() {
+    let config = everything();
+    let probe = config.pools[0].probe.as_ref().expect("a probe");
+    let second = Duration::from_secs;
+    assert_eq!((probe.interval, probe.interval_down, probe.timeout), (second(11), second(12), second(13)));
+    assert_eq!((probe.port, probe.address), (Some(16), "2001:db8::2".parse().ok()));
+    let Check::Http(http) = &probe.check else { panic!("an HTTP probe") };
+    assert_eq!((http.method.as_str(), http.path.as_str()), ("OPTIONS", "/health?deep=1"));
+    assert_eq!((http.host.as_deref(), http.body_limit), (Some("probe.example:81"), 10 * 1024));
+    let headers = [("Accept", "application/json"), ("X-Empty", "")].map(|(name, value)| (name.into(), value.into()));
+    assert_eq!(http.headers, headers);
+    assert_eq!(http.status, statuses(&[(200, 200), (300, 399), (500, 503)]));
+    let expected: Vec<_> =
+        http.expect_headers.iter().map(|(name, pattern)| (name.as_str(), pattern.as_str())).collect();
+    assert_eq!(expected, [("content-type", "json"), ("etag", "^\"")]);
+    let body = http.body.as_ref().expect("a pattern");
+    assert!(body.is_match(b"{\"status\": \"healthy\"}") && !body.is_match(b"{\"status\": \"ill\"}"));
+}
+
+#[test]
+fn a_probe_may_send_and_expect_or_only_connect() {
+    let config = everything();
+    let checks: Vec<_> = config.pools.iter().filter_map(|pool| Some(&pool.probe.as_ref()?.check)).collect();
+    let [_, Check::Exchange { send, expect, limit }, Check::Connect] = &checks[..] else { panic!("{checks:?}") };
+    assert_eq!((send.as_slice(), *limit), (&b"PING\r\n"[..], 28));
+    assert!(expect.is_match(b"+PONG\r\n\xff") && !expect.is_match(b"-ERR"));
+}
+
+#[test]
+fn a_server_that_is_down_is_probed_every_second_unless_all_are_probed_more_often() {
+    for (interval, down) in [("250ms", 250), ("1s", 1000), ("1m", 1000)] {
+        let config = app(&format!("probe = {{ tcp = true, interval = \"{interval}\" }}"));
+        let probe = config.pools[0].probe.as_ref().expect("a probe");
+        assert_eq!(probe.interval_down, Duration::from_millis(down), "{interval}");
+    }
+}
+
+#[test]
+fn the_answer_without_a_server_is_what_the_file_says() {
+    let config = everything();
+    let [app, spare, last] = &config.pools[..] else { panic!("three pools") };
+    assert_eq!((app.unavailable.status, app.unavailable.retry_after), (529, Duration::from_secs(60)));
+    assert!(app.unavailable.reason_header && !spare.unavailable.reason_header);
+    let page = app.unavailable.page.as_ref().expect("a page");
+    assert_eq!((page.content_type, &page.content[..]), ("text/html; charset=utf-8", &include_bytes!("sorry.html")[..]));
+    let fallbacks = [app, spare, last].map(|pool| pool.unavailable.fallback.as_deref());
+    assert_eq!(fallbacks, [Some("spare"), Some("last"), None]);
+}
+
+#[test]
+fn rules_left_out_are_those_of_the_core() {
+    let config = Config::quick("8080", &["a:1"]).expect("the arguments are right");
+    let pool = &config.pools[0];
+    assert_eq!(pool.rules, PoolRules::default());
+    assert_eq!((&pool.probe, pool.on_down), (&None, OnDown::Keep));
+    let failures = statuses(&[(500, 500), (502, 504)]);
+    assert_eq!(pool.eject_on, Conditions { connect: true, reset: true, timeout: true, statuses: failures });
+    let retry = Retry {
+        on: Conditions { connect: true, ..Conditions::default() },
+        tries: 3,
+        within: Duration::from_secs(10),
+        non_idempotent: false,
+        buffer: 64 * 1024,
+    };
+    assert_eq!(pool.retry, retry);
+    let told = &pool.unavailable;
+    assert_eq!((told.status, &told.page, &told.fallback, told.reason_header), (503, &None, &None, false));
+    let warm_up = app("warm_up = \"10s\"");
+    assert_eq!(warm_up.pools[0].rules.warm_up, Some(WarmUp::default()));
+    let queue = app("queue = {}").pools[0].rules.queue.expect("a queue");
+    assert_eq!((queue.limit, queue.timeout), (count(1000), Duration::from_secs(5)));
+    let probed = app("probe = { http = \"/\" }");
+    let rule = ProbeRule { fall: count(3), rise: count(2), initial: Initial::Ready };
+    assert_eq!(probed.pools[0].rules.probe, Some(rule));
+    let probe = probed.pools[0].probe.as_ref().expect("a probe");
+    let second = Duration::from_secs(1);
+    assert_eq!((probe.interval, probe.interval_down, probe.timeout), (5 * second, second, 2 * second));
+    let Check::Http(http) = &probe.check else { panic!("an HTTP probe") };
+    assert_eq!((http.method.as_str(), http.status, http.body_limit), ("GET", statuses(&[(200, 399)]), 65_536));
+}
+
+/// The pool that DESIGN shows: what a first reader is promised to be able to write.
+#[test]
+fn a_pool_with_everything_an_operator_wants_is_one_screen() {
+    let text = r#"
+[listen.web]
+bind = "0.0.0.0:8080"
+pool = "app"
+[pool.app]
+policy = "least-connections"
+servers = [
+  "192.168.1.10:8080",
+  { address = "192.168.1.11:8080", name = "big", weight = 4, max_connections = 750 },
+  { address = "192.168.1.99:8080", backup = true },
+  { address = "192.168.1.13:8080", state = "down" },
+]
+timeout = { connect = "5s", first_byte = "60s", idle = "60s" }
+warm_up = "30s"
+probe   = { http = "/health", interval = "3s", timeout = "2s", fall = 3, rise = 2, status = [200], header = { content-type = "json" }, body = '"status":\s*"healthy"' }
+eject   = { failures = 5, interval = "10s", max_share = "50%" }
+retry   = { on = ["connect", "timeout", 500, 502, 503], tries = 3, within = "10s", budget = "20%" }
+queue   = { limit = 1000, timeout = "5s" }
+unavailable = { status = 503, retry_after = "5s", page = "tests/sorry.html" }
+"#;
+    let config = parse("design.toml", text).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(config.pools[0].servers.len(), 4);
+}
+
+/// A configuration whose one pool has these settings too.
+fn app(settings: &str) -> Config {
+    let server = "{ address = \"a:1\", max_connections = 1 }";
+    let text = format!("[listen.web]\nbind = \"8080\"\npool = \"app\"\n[pool.app]\nservers = [{server}]\n{settings}\n");
+    parse("app.toml", &text).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+fn count(number: u32) -> NonZeroU32 {
+    NonZeroU32::new(number).expect("not zero")
+}
+
+fn statuses(ranges: &[(u16, u16)]) -> StatusSet {
+    ranges.iter().fold(StatusSet::default(), |set, (first, last)| set.with(*first, *last))
 }
 
 #[test]

@@ -1,0 +1,120 @@
+//! The page a client gets when no server can take its request: a file that is read with the configuration.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::reader::Reader;
+use crate::resolved::Page;
+use crate::setting::{Field, Item, Place, Setting, Shape};
+use crate::source::unreadable;
+use crate::wording::{listed, quoted_path};
+
+/// The path of a page, and what its name says it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PagePath {
+    path: String,
+    content_type: &'static str,
+}
+
+/// The largest page, in bytes: one is kept in memory whole, and each client that is refused gets it.
+const LARGEST: u64 = 1 << 20;
+
+/// What a page can be, by the end of its name. HTML, style sheets and plain text do not all say how they are encoded,
+/// so it is said for them.
+const TYPES: &[(&str, &str)] = &[
+    ("html", "text/html; charset=utf-8"),
+    ("htm", "text/html; charset=utf-8"),
+    ("txt", "text/plain; charset=utf-8"),
+    ("css", "text/css; charset=utf-8"),
+    ("json", "application/json"),
+    ("xml", "application/xml"),
+    ("svg", "image/svg+xml"),
+    ("png", "image/png"),
+    ("jpg", "image/jpeg"),
+    ("jpeg", "image/jpeg"),
+    ("gif", "image/gif"),
+    ("webp", "image/webp"),
+];
+
+impl Setting for PagePath {
+    fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
+        let Some(path) = item.get_ref().as_str() else {
+            return reader.unfit(item, place, "write \"sorry.html\"");
+        };
+        let extension = Path::new(path).extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+        let found = TYPES.iter().find(|(known, _)| known.eq_ignore_ascii_case(extension));
+        if let Some((_, content_type)) = found {
+            return Some(Self { path: path.to_owned(), content_type });
+        }
+        let known: Vec<_> = TYPES.iter().map(|(known, _)| format!(".{known}")).collect();
+        let help = format!("let its name end in one of {}", listed(&known));
+        reader.wrong(item, place, "does not tell by its name what it is", help)
+    }
+
+    fn shape() -> Shape {
+        Shape {
+            expects: "the path of a file".to_owned(),
+            schema: json!({ "type": "string", "pattern": "\\.[A-Za-z]+$" }),
+            table: None,
+        }
+    }
+}
+
+/// The pages of one configuration, each read once.
+pub(crate) struct Pages<'a> {
+    folder: &'a Path,
+    read: HashMap<String, Page>,
+}
+
+impl<'a> Pages<'a> {
+    /// No page yet; those to come are in `folder` where their paths are relative.
+    pub(crate) fn in_folder(folder: &'a Path) -> Self {
+        Self { folder, read: HashMap::new() }
+    }
+
+    /// The page at the path that `setting` says, or a report why it cannot be had.
+    pub(crate) fn page(&mut self, setting: &Field<PagePath>, reader: &mut Reader) -> Option<Page> {
+        let PagePath { path, content_type } = &setting.value;
+        if let Some(page) = self.read.get(path) {
+            return Some(page.clone());
+        }
+        let file = self.folder.join(path);
+        match content(&file, content_type) {
+            Ok(content) => {
+                let page = Page { content_type, content: content.into() };
+                self.read.insert(path.clone(), page.clone());
+                Some(page)
+            }
+            Err(fault) => {
+                let message = format!("`page` cannot be used: {fault}");
+                let help = format!("it was looked for at {}", quoted_path(&file));
+                reader.report(setting.span.clone(), message, help);
+                None
+            }
+        }
+    }
+}
+
+/// What is in a file, or why that can be no page.
+fn content(file: &Path, content_type: &str) -> Result<Vec<u8>, String> {
+    let mut content = Vec::new();
+    let about = fs::metadata(file).map_err(|error| unreadable(&error))?;
+    // Not opened before it is known to be a file: to open a pipe waits for someone who writes to it.
+    if !about.is_file() && !about.is_dir() {
+        return Err("this is no regular file".to_owned());
+    }
+    File::open(file)
+        .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut content))
+        .map_err(|error| unreadable(&error))?;
+    if content.len() as u64 > LARGEST {
+        return Err("this is larger than 1 MiB".to_owned());
+    }
+    if content_type.ends_with("utf-8") && std::str::from_utf8(&content).is_err() {
+        return Err("this is not saved as UTF-8".to_owned());
+    }
+    Ok(content)
+}

@@ -1,0 +1,116 @@
+//! The names of pools: each that is named must be there, each that is there must be used, and fallbacks must end.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use crate::raw;
+use crate::reader::Reader;
+use crate::setting::Field;
+use crate::value::{Entry, Name};
+use crate::wording::{listed, nearest, quoted};
+
+/// Reports what is wrong with the pools that listeners and fallbacks name.
+pub(super) fn check(listen: &[Entry<raw::Listener>], pool: &[Entry<raw::Pool>], reader: &mut Reader) {
+    let names = Names::of(pool);
+    let mut wanted = Vec::new();
+    for entry in listen {
+        wanted.push(entry.table.as_ref().and_then(|table| names.find(&table.pool, reader)));
+    }
+    let fallbacks: Vec<_> = pool.iter().map(|entry| Some(names.find(fallback(entry)?, reader))).collect();
+    let next: Vec<_> = fallbacks.iter().map(|found| found.flatten()).collect();
+    check_circles(pool, &next, reader);
+    // Where a listener or a pool could not be read, or names no pool there is, it may have meant any of them.
+    let all_known = wanted.iter().all(Option::is_some) && !fallbacks.contains(&Some(None));
+    if all_known {
+        check_use(pool, &wanted.into_iter().flatten().collect::<Vec<_>>(), &next, reader);
+    }
+}
+
+/// The pools by name, as positions in the file.
+struct Names<'a> {
+    in_order: Vec<&'a str>,
+    positions: HashMap<&'a str, usize>,
+}
+
+impl<'a> Names<'a> {
+    fn of(pool: &'a [Entry<raw::Pool>]) -> Self {
+        let in_order: Vec<_> = pool.iter().map(|pool| pool.name.as_str()).collect();
+        let positions = in_order.iter().enumerate().map(|(position, name)| (*name, position)).collect();
+        Self { in_order, positions }
+    }
+
+    /// The pool that a setting names, or a report that there is none.
+    fn find(&self, wanted: &Field<Name>, reader: &mut Reader) -> Option<usize> {
+        let name = wanted.value.0.as_str();
+        let found = self.positions.get(name).copied();
+        if found.is_none() && !reader.is_full() {
+            let help = match nearest(name, self.in_order.iter().copied()) {
+                Some(near) => format!("did you mean \"{near}\"?"),
+                None => format!("the pools are: {}", listed(&self.in_order)),
+            };
+            reader.report(wanted.span.clone(), format!("there is no pool {}", quoted(name)), help);
+        }
+        found
+    }
+}
+
+fn fallback(pool: &Entry<raw::Pool>) -> Option<&Field<Name>> {
+    pool.table.as_ref()?.unavailable.value.fallback.as_ref()
+}
+
+/// Following fallbacks from any pool must come to an end. Each circle is reported once, where it closes.
+fn check_circles(pool: &[Entry<raw::Pool>], next: &[Option<usize>], reader: &mut Reader) {
+    // For each pool the start of the walk that came by it. A walk that meets its own mark has gone round.
+    let mut walked: Vec<Option<usize>> = vec![None; pool.len()];
+    for start in 0..pool.len() {
+        let (mut at, mut path) = (start, Vec::new());
+        while walked[at].is_none() {
+            walked[at] = Some(start);
+            path.push(at);
+            match next[at] {
+                Some(to) if walked[to] == Some(start) => {
+                    let begin = path.iter().position(|seen| *seen == to).unwrap_or(0);
+                    report_circle(pool, &path[begin..], reader);
+                }
+                Some(to) => at = to,
+                None => {}
+            }
+        }
+    }
+}
+
+/// Reports the circle of pools that `path` goes through, from the last of which it goes back to the first.
+fn report_circle(pool: &[Entry<raw::Pool>], path: &[usize], reader: &mut Reader) {
+    let span = path.last().and_then(|last| fallback(&pool[*last])).map_or(Range::default(), |field| field.span.clone());
+    if let [alone] = path {
+        let message = format!("pool {} is its own fallback", quoted(&pool[*alone].name));
+        reader.report(span, message, "name another pool, or remove `fallback`");
+        return;
+    }
+    let names: Vec<_> = path.iter().map(|at| pool[*at].name.as_str()).collect();
+    let message = format!("these pools fall back to each other in a circle: {}", listed(&names));
+    reader.report(span, message, "remove the `fallback` of one of them");
+}
+
+/// Every pool must serve a listener, or be what one that does falls back to.
+fn check_use(pool: &[Entry<raw::Pool>], wanted: &[usize], next: &[Option<usize>], reader: &mut Reader) {
+    let mut used = vec![false; pool.len()];
+    for start in wanted {
+        let mut at = Some(*start);
+        while let Some(pool) = at.filter(|pool| !used[*pool]) {
+            used[pool] = true;
+            at = next[pool];
+        }
+    }
+    let broken = pool.iter().filter(|pool| !pool.sound).count();
+    for (entry, _) in pool.iter().zip(used).filter(|(_, used)| !used) {
+        // A pool of which something could not be read may have named this one as its fallback.
+        if broken > usize::from(!entry.sound) {
+            continue;
+        }
+        let name = quoted(&entry.name);
+        let message = format!("no listener uses pool {name}, and no pool in use falls back to it");
+        let help = format!("name {name} as the `pool` of a listener or the `fallback` of a pool, or remove it");
+        reader.report(entry.span.clone(), message, help);
+    }
+}
