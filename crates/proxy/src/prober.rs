@@ -18,22 +18,31 @@ mod tests;
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::Arc;
+use std::rc::Rc;
+use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use plimsoll_config::Probe;
 use plimsoll_core::{Server, Time};
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
-use tokio::time::sleep;
+use tokio::time::{MissedTickBehavior, interval};
 
+use crate::clock::Clock;
+use crate::timers::Timers;
+use ask::Desk;
 use schedule::Schedule;
 
 /// Probes under way at once, and so descriptors in use: enough for 100 probes a second that all run into a timeout of
 /// 2 s, few beside the 1024 descriptors that a process is given at the least.
 const MOST_UNDER_WAY: usize = 256;
+
+/// How often it is looked whose time has come, or is up. Measured with 400 probes a second: each costs 145 us when it is
+/// begun at its own time, 75 with others every 50 ms and 60 every 100 ms, as nothing of the way through the kernel is
+/// in the processor's cache any more after a sleep.
+const PACE: Duration = Duration::from_millis(100);
 
 /// A server to be probed.
 #[derive(Clone, Debug)]
@@ -72,11 +81,23 @@ pub(crate) struct Prober {
 
 impl Prober {
     /// Starts to probe `targets`, each for the first time at a random point of its first interval.
+    ///
+    /// Returns the error of the system when it has no thread or descriptor left for it.
     pub(crate) fn start(targets: Vec<Target>, judge: impl Judge) -> io::Result<Self> {
         let (targets, wanted) = watch::channel(targets);
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let run = move || runtime.block_on(Runner::new(judge).run(wanted));
+        let (started, start) = mpsc::channel();
+        let run = move || {
+            let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+            let failed = runtime.as_ref().err().map(io::Error::kind);
+            // Nobody listens only when this thread could not be started.
+            let _ = started.send(failed.map_or(Ok(()), |kind| Err(io::Error::from(kind))));
+            if let Ok(runtime) = runtime {
+                // A task of its own: what wakes the future that a runtime blocks on costs a system call.
+                runtime.block_on(async { tokio::task::spawn_local(Runner::new(judge).run(wanted)).await }).ok();
+            }
+        };
         let thread = thread::Builder::new().name("prober".to_owned()).spawn(run)?;
+        start.recv().map_err(io::Error::other)??;
         Ok(Self { targets, thread })
     }
 
@@ -122,35 +143,42 @@ struct Runner<J> {
     probed: HashMap<u64, Probed>,
     schedule: Schedule,
     probes: JoinSet<Ended>,
+    timers: Rc<Timers>,
+    desk: Rc<Desk>,
     random: fastrand::Rng,
-    origin: Instant,
+    clock: Clock,
+    /// The time at the last tick.
+    now: Time,
 }
 
 impl<J: Judge> Runner<J> {
     fn new(judge: J) -> Self {
+        let clock = Clock::start();
         Self {
             judge,
             probed: HashMap::new(),
             schedule: Schedule::new(MOST_UNDER_WAY),
             probes: JoinSet::new(),
+            timers: Timers::new(clock.now()),
+            desk: Desk::new(),
             random: fastrand::Rng::new(),
-            origin: Instant::now(),
+            clock,
+            now: clock.now(),
         }
     }
 
     /// Probes what is wanted until nobody is left to want anything.
     async fn run(mut self, mut wanted: watch::Receiver<Vec<Target>>) {
-        let first = wanted.borrow_and_update().clone();
-        self.replace(first);
+        wanted.mark_changed();
+        let mut ticks = interval(PACE);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let now = self.now();
-            while let Some(serial) = self.schedule.take(now) {
-                self.begin(serial, now);
-            }
-            let next = self.schedule.next();
             tokio::select! {
                 Some(ended) = self.probes.join_next_with_id() => self.end(ended),
-                () = sleep(next.map_or(Duration::MAX, |next| next.saturating_since(now))), if next.is_some() => {}
+                _ = ticks.tick(), if !self.probed.is_empty() => {
+                    self.now = self.clock.now();
+                    self.timers.advance(self.now);
+                }
                 changed = wanted.changed() => {
                     if changed.is_err() {
                         return;
@@ -159,11 +187,10 @@ impl<J: Judge> Runner<J> {
                     self.replace(targets);
                 }
             }
+            while let Some(serial) = self.schedule.take(self.now) {
+                self.begin(serial);
+            }
         }
-    }
-
-    fn now(&self) -> Time {
-        Time::ZERO + self.origin.elapsed()
     }
 
     fn replace(&mut self, targets: Vec<Target>) {
@@ -183,10 +210,10 @@ impl<J: Judge> Runner<J> {
         for under_way in before.into_values().filter_map(|probed| probed.under_way) {
             under_way.task.abort();
         }
-        let now = self.now();
+        self.now = self.clock.now();
         for serial in new {
             let interval = self.interval(&self.probed[&serial].target);
-            self.schedule.add(serial, interval, now, self.random.u64(..));
+            self.schedule.add(serial, interval, self.now, self.random.u64(..));
         }
     }
 
@@ -194,11 +221,12 @@ impl<J: Judge> Runner<J> {
         if self.judge.is_down(&target.server) { target.probe.interval_down } else { target.probe.interval }
     }
 
-    fn begin(&mut self, serial: u64, now: Time) {
+    fn begin(&mut self, serial: u64) {
         let Some(probed) = self.probed.get_mut(&serial) else { return self.schedule.ended() };
-        let target = Arc::clone(&probed.target);
-        let task = self.probes.spawn(async move { (serial, ask::ask(&target).await) });
-        probed.under_way = Some(UnderWay { task, began: now });
+        let (target, desk, deadline) = (Arc::clone(&probed.target), Rc::clone(&self.desk), self.timers.deadline());
+        deadline.set(self.now + target.probe.timeout);
+        let task = self.probes.spawn_local(async move { (serial, ask::ask(&target, &deadline, &desk).await) });
+        probed.under_way = Some(UnderWay { task, began: self.now });
     }
 
     fn end(&mut self, ended: Result<(Id, Ended), JoinError>) {

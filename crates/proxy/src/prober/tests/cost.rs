@@ -1,0 +1,67 @@
+//! What probing costs.
+
+use std::cell::Cell;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use plimsoll_config::{Check, Probe};
+use plimsoll_core::Server;
+
+use super::{Finding, Judge, LIMIT, Prober, http, probe, servers, targets};
+
+/// Every so many results it is looked how much was used, which costs as much as a part of a probe.
+const MEASURED: usize = 1000;
+
+/// Hands on the processor time that the prober's thread has used, at the first result and after those measured.
+struct Meter {
+    results: Cell<usize>,
+    used: mpsc::Sender<Duration>,
+}
+
+impl Judge for Meter {
+    fn probed(&self, _: &Server, finding: Finding) {
+        assert_eq!(finding.failure, None);
+        if self.results.get().is_multiple_of(MEASURED) {
+            let used = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+            let nanos = used.split(' ').next().unwrap().parse().unwrap();
+            // Whoever has seen enough no longer listens.
+            let _ = self.used.send(Duration::from_nanos(nanos));
+        }
+        self.results.update(|results| results + 1);
+    }
+
+    fn is_down(&self, _: &Server) -> bool {
+        false
+    }
+}
+
+/// 2000 servers every 5 s are 400 probes a second: at 50 us each, 2% of a core.
+#[test]
+fn two_thousand_servers_cost_little() {
+    let origin = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = origin.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in origin.incoming() {
+            let (mut stream, mut piece) = (stream.unwrap(), [0; 1024]);
+            // A probe that is called off at the end of the test takes its connection with it.
+            let _ = stream.read(&mut piece);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
+        }
+    });
+    let rule = Probe {
+        interval: Duration::from_millis(std::env::var("IV").map_or(5000, |s| s.parse().unwrap())),
+        ..probe(Check::Http(http("/health")))
+    };
+    let (used, reports) = mpsc::channel();
+    let meter = Meter { results: Cell::new(0), used };
+    let prober = Prober::start(targets(&servers([address; 2000]), &rule), meter).unwrap();
+    let before = reports.recv_timeout(LIMIT).unwrap();
+    let after = reports.recv_timeout(LIMIT).unwrap();
+    let each = (after - before) / MEASURED as u32;
+    println!("{each:?} each");
+    prober.stop();
+}
