@@ -55,3 +55,51 @@ impl<'a> ExchangeAnswer<'a> {
         Err(if self.began() { Failure::Unexpected } else { Failure::Closed(Closed::BeforeAnswer) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use plimsoll_config::Check;
+
+    use super::super::tests::rule;
+    use super::*;
+
+    fn with_pattern<T>(expect: &str, test: impl FnOnce(&Pattern) -> T) -> T {
+        let Check::Exchange { expect, .. } = rule(&format!("expect = '{expect}'")).check else {
+            panic!("not an exchange")
+        };
+        test(&expect)
+    }
+
+    #[test]
+    fn single_bytes_do_not_cost_the_square_of_the_limit() {
+        const MANY: usize = 1 << 20;
+        with_pattern("b", |expect| {
+            let mut answer = ExchangeAnswer::new(expect, MANY);
+            for _ in 1..MANY {
+                assert!(!answer.take(b"a").unwrap());
+            }
+            assert!(answer.searched <= SEARCHED_EAGERLY + 3 * MANY, "{}", answer.searched);
+            assert!(answer.take(b"b").unwrap(), "the last byte that counts is looked at");
+        });
+    }
+
+    #[test]
+    fn what_has_not_been_searched_yet_is_when_the_server_closes() {
+        with_pattern("b$", |expect| {
+            let mut answer = ExchangeAnswer::new(expect, 1 << 20);
+            while answer.searched < SEARCHED_EAGERLY {
+                assert!(!answer.take(b"a").unwrap());
+            }
+            assert!(!answer.take(b"b").unwrap());
+            assert!(answer.close().is_ok());
+        });
+    }
+
+    #[test]
+    fn what_is_beyond_the_limit_does_not_count() {
+        with_pattern("b", |expect| {
+            assert!(ExchangeAnswer::new(expect, 3).take(b"aaab").is_err());
+            assert!(ExchangeAnswer::new(expect, 4).take(b"aaab").unwrap());
+        });
+    }
+}

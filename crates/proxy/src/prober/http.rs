@@ -141,3 +141,6 @@ impl<'a> HttpAnswer<'a> {
 fn not_http(reject: Reject) -> Failure {
     Failure::NotHttp(reject.reason)
 }
+
+#[cfg(test)]
+mod tests;

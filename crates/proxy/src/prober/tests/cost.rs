@@ -8,10 +8,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use plimsoll_config::{Check, Probe};
 use plimsoll_core::Server;
 
-use super::{Finding, Judge, LIMIT, Prober, http, probe, servers, targets};
+use super::{Finding, Judge, LIMIT, Prober, rule, servers, targets};
 
 /// Every so many results it is looked how much was used, which costs as much as a part of a probe.
 const MEASURED: usize = 1000;
@@ -52,16 +51,15 @@ fn two_thousand_servers_cost_little() {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok");
         }
     });
-    let rule = Probe {
-        interval: Duration::from_millis(std::env::var("IV").map_or(5000, |s| s.parse().unwrap())),
-        ..probe(Check::Http(http("/health")))
-    };
+    let rule = rule("http = '/health', interval = '5s'");
     let (used, reports) = mpsc::channel();
     let meter = Meter { results: Cell::new(0), used };
-    let prober = Prober::start(targets(&servers([address; 2000]), &rule), meter).unwrap();
+    let prober = Prober::start(targets(&servers(std::iter::repeat_n(address, 2000)), &rule), meter).unwrap();
     let before = reports.recv_timeout(LIMIT).unwrap();
     let after = reports.recv_timeout(LIMIT).unwrap();
-    let each = (after - before) / MEASURED as u32;
+    let each = after.saturating_sub(before) / MEASURED as u32;
     println!("{each:?} each");
+    // What is measured depends on the machine and on what else it does just now; this much is no longer chance.
+    assert!(each < Duration::from_micros(250), "{each:?}");
     prober.stop();
 }
