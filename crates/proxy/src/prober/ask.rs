@@ -8,14 +8,13 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use plimsoll_config::{Check, Probe};
 use plimsoll_core::Server;
 use rustix::io::Errno;
-use socket2::{Domain, Socket, Type};
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::exchange::ExchangeAnswer;
 use super::failure::Failure;
@@ -51,10 +50,10 @@ pub(super) async fn ask(target: &Target, deadline: &Deadline, desk: &Desk) -> Op
 
 async fn examine(target: &Target, deadline: &Deadline, desk: &Desk) -> Result<(), Failure> {
     let timeout = target.probe.timeout;
-    let (question, mut answer) = open(target);
-    let connected = before(deadline, connect(&target.server, &target.probe, &question)).await;
-    let (mut stream, sent) = connected.ok_or(Failure::NoConnection(timeout))??;
-    let verdict = before(deadline, converse(&mut stream, &question[sent..], &mut answer, desk)).await;
+    let connected = before(deadline, connect(&target.server, &target.probe)).await;
+    let mut stream = connected.ok_or(Failure::NoConnection(timeout))??;
+    let Some((question, mut answer)) = open(target) else { return Ok(()) };
+    let verdict = before(deadline, converse(&mut stream, &question, &mut answer, desk)).await;
     verdict
         .unwrap_or_else(|| Err(if answer.began() { Failure::Unfinished(timeout) } else { Failure::NoAnswer(timeout) }))
 }
@@ -69,21 +68,22 @@ async fn before<T>(deadline: &Deadline, work: impl Future<Output = T>) -> Option
     .await
 }
 
-/// What to send, and what takes the answer.
-fn open(target: &Target) -> (Cow<'_, [u8]>, Answer<'_>) {
+/// What to send, and what takes the answer; `None` when a connection says it all.
+fn open(target: &Target) -> Option<(Cow<'_, [u8]>, Answer<'_>)> {
     match &target.probe.check {
-        Check::Connect => (Cow::Borrowed(&[]), Answer::None),
+        Check::Connect => None,
         Check::Exchange { send, expect, limit } => {
-            (Cow::Borrowed(send), Answer::Exchange(ExchangeAnswer::new(expect, *limit)))
+            Some((Cow::Borrowed(send), Answer::Exchange(ExchangeAnswer::new(expect, *limit))))
         }
-        Check::Http(check) => (Cow::Owned(http::request(check, &target.host)), Answer::Http(HttpAnswer::new(check))),
+        Check::Http(check) => {
+            let question = http::request(check, &target.host);
+            Some((Cow::Owned(question), Answer::Http(HttpAnswer::new(check))))
+        }
     }
 }
 
 /// An answer as far as it has come.
 enum Answer<'a> {
-    /// A connection says it all.
-    None,
     Exchange(ExchangeAnswer<'a>),
     Http(HttpAnswer<'a>),
 }
@@ -91,7 +91,6 @@ enum Answer<'a> {
 impl Answer<'_> {
     fn take(&mut self, piece: &mut [u8]) -> Result<bool, Failure> {
         match self {
-            Self::None => Ok(true),
             Self::Exchange(answer) => answer.take(piece),
             Self::Http(answer) => answer.take(piece),
         }
@@ -99,7 +98,6 @@ impl Answer<'_> {
 
     fn close(&mut self) -> Result<(), Failure> {
         match self {
-            Self::None => Ok(()),
             Self::Exchange(answer) => answer.close(),
             Self::Http(answer) => answer.close(),
         }
@@ -107,19 +105,20 @@ impl Answer<'_> {
 
     fn began(&self) -> bool {
         match self {
-            Self::None => false,
             Self::Exchange(answer) => answer.began(),
             Self::Http(answer) => answer.began(),
         }
     }
 }
 
-/// Sends what is left of the question and reads until the verdict stands.
-async fn converse(stream: &mut TcpStream, rest: &[u8], answer: &mut Answer<'_>, desk: &Desk) -> Result<(), Failure> {
-    if matches!(answer, Answer::None) {
-        return Ok(());
-    }
-    stream.write_all(rest).await?;
+/// Sends the question and reads until the verdict stands.
+async fn converse(
+    stream: &mut TcpStream,
+    question: &[u8],
+    answer: &mut Answer<'_>,
+    desk: &Desk,
+) -> Result<(), Failure> {
+    stream.write_all(question).await?;
     loop {
         stream.readable().await?;
         let piece = &mut **desk.0.borrow_mut();
@@ -133,44 +132,27 @@ async fn converse(stream: &mut TcpStream, rest: &[u8], answer: &mut Answer<'_>, 
     }
 }
 
-/// Connects to `server` where it is to be probed, trying its addresses in order. Returns how much of `question` has
-/// been sent already, too.
-async fn connect(server: &Server, probe: &Probe, question: &[u8]) -> io::Result<(TcpStream, usize)> {
+/// Connects to `server` where it is to be probed, trying its addresses in order.
+async fn connect(server: &Server, probe: &Probe) -> io::Result<TcpStream> {
     let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for address in server.addresses() {
         let ip = probe.address.unwrap_or(address.ip());
-        match connect_to(SocketAddr::new(ip, probe.port.unwrap_or(address.port())), question).await {
-            Ok(connected) => return Ok(connected),
+        match connect_to(SocketAddr::new(ip, probe.port.unwrap_or(address.port()))).await {
+            Ok(stream) => return Ok(stream),
             Err(error) => failed = error,
         }
     }
     Err(failed)
 }
 
-async fn connect_to(address: SocketAddr, question: &[u8]) -> io::Result<(TcpStream, usize)> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), None)?;
+async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // A request that does not fill a segment must not wait for the acknowledgement of the one before.
-    socket.set_tcp_nodelay(true)?;
+    socket.set_nodelay(true)?;
     // When the verdict stands nothing of the connection is of use any more, and one that is reset leaves no TIME_WAIT on
     // either side: thousands of probes must not use up the ports that requests need.
-    socket.set_linger(Some(Duration::ZERO))?;
-    match socket.connect(&address.into()) {
-        Err(error) if error.raw_os_error() != Some(Errno::INPROGRESS.raw_os_error()) => return Err(error),
-        _ => {}
-    }
-    // A server on this machine has accepted by now, and to send before the runtime tells so saves a wait: a third of what
-    // a probe costs. To any other this fails, and costs a hundredth.
-    let sent = if question.is_empty() { Err(io::ErrorKind::WouldBlock.into()) } else { socket.send(question) };
-    let stream = TcpStream::from_std(socket.into())?;
-    match sent {
-        Ok(sent) => return Ok((stream, sent)),
-        Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
-        Err(_) => stream.writable().await?,
-    }
-    match stream.take_error()? {
-        None => Ok((stream, 0)),
-        Some(error) => Err(error),
-    }
+    socket.set_zero_linger()?;
+    socket.connect(address).await
 }
 
 /// Whether the fault is this machine's, which has run out of something.

@@ -6,37 +6,38 @@ use super::*;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
-/// Connections that a server has now, and the most it ever had.
-#[derive(Clone, Default)]
-struct Connections(Arc<(AtomicUsize, AtomicUsize)>);
-
-impl Connections {
-    /// Counts one until `stream` has ended.
-    fn hold(&self, stream: &mut TcpStream) {
-        let (open, most) = &*self.0;
-        most.fetch_max(open.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-        wait_for_end(stream);
-        open.fetch_sub(1, Ordering::SeqCst);
-    }
-
-    fn most(&self) -> usize {
-        self.0.1.load(Ordering::SeqCst)
-    }
+/// A server that never answers, and the most connections it ever had at once. When one more comes it looks which of those
+/// before have ended: what was closed first is known first.
+fn counting() -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (address, most) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&most);
+    thread::spawn(move || {
+        let mut open: Vec<TcpStream> = Vec::new();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            read_head(&mut stream);
+            stream.set_nonblocking(true).unwrap();
+            let waits = |read: io::Result<usize>| read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+            open.retain_mut(|stream| waits(stream.read(&mut [0])));
+            open.push(stream);
+            counted.fetch_max(open.len(), Ordering::SeqCst);
+        }
+    });
+    (address, most)
 }
 
 /// A server that never answers: it tells of each request, and again of its end.
-fn silent() -> (SocketAddr, Connections, mpsc::Receiver<&'static str>) {
+fn silent() -> (SocketAddr, mpsc::Receiver<&'static str>) {
     let (tell, told) = mpsc::channel();
-    let connections = Connections::default();
-    let counted = connections.clone();
     let address = serve(move |mut stream| {
         read_head(&mut stream);
         // Whoever has seen enough no longer listens.
         let _ = tell.send("asked");
-        counted.hold(&mut stream);
+        wait_for_end(&mut stream);
         let _ = tell.send("gone");
     });
-    (address, connections, told)
+    (address, told)
 }
 
 /// A server that answers well.
@@ -61,20 +62,21 @@ fn a_server_is_asked_more_often_while_it_is_down() {
 
 #[test]
 fn a_server_is_never_asked_twice_at_once() {
-    let (address, connections, _told) = silent();
+    let (address, most) = counting();
     // Each takes at least three intervals.
     let probe = rule("http = '/', interval = '100ms', interval_down = '100ms', timeout = '300ms'");
-    let probing = Probing::start(targets(&servers([address]), &probe));
+    let once = targets(&servers([address]), &probe);
+    let probing = Probing::start([once.clone(), once].concat());
     for _ in 0..4 {
         assert_eq!(probing.next().1.failure.as_deref(), Some("no answer within 300ms"));
     }
     probing.prober.stop();
-    assert_eq!(connections.most(), 1);
+    assert_eq!(most.load(Ordering::SeqCst), 1);
 }
 
 #[test]
 fn no_more_are_asked_at_once_than_descriptors_are_meant_for_it() {
-    let (address, connections, _told) = silent();
+    let (address, most) = counting();
     let probe = rule("http = '/', interval = '100ms', interval_down = '100ms', timeout = '500ms'");
     let probing = Probing::start(targets(&servers([address; 300]), &probe));
     let mut names = std::collections::HashSet::new();
@@ -82,13 +84,14 @@ fn no_more_are_asked_at_once_than_descriptors_are_meant_for_it() {
         names.insert(probing.next().0);
     }
     probing.prober.stop();
-    assert!(connections.most() <= MOST_UNDER_WAY, "{}", connections.most());
+    let most = most.load(Ordering::SeqCst);
+    assert!(most <= MOST_UNDER_WAY, "{most}");
 }
 
 #[test]
 fn what_is_under_way_comes_to_nothing_when_the_target_changes_and_only_then() {
-    let (changes, _, told_changes) = silent();
-    let (stays, connections, told_stays) = silent();
+    let (changes, told_changes) = silent();
+    let (stays, told_stays) = silent();
     let probe = rule("http = '/', interval = '100ms', interval_down = '100ms', timeout = '10m'");
     let servers = servers([changes, stays]);
     let mut targets = targets(&servers, &probe);
@@ -104,7 +107,6 @@ fn what_is_under_way_comes_to_nothing_when_the_target_changes_and_only_then() {
     }
     probing.prober.replace(targets.split_off(1));
     assert_eq!(told_changes.recv_timeout(LIMIT), Ok("gone"));
-    assert_eq!(connections.most(), 1);
     assert_eq!(told_stays.try_recv(), Err(mpsc::TryRecvError::Empty));
     probing.prober.stop();
     assert_eq!(told_stays.recv_timeout(LIMIT), Ok("gone"));
@@ -113,7 +115,7 @@ fn what_is_under_way_comes_to_nothing_when_the_target_changes_and_only_then() {
 
 #[test]
 fn a_prober_that_is_dropped_ends() {
-    let (address, _, told) = silent();
+    let (address, told) = silent();
     let probe = rule("http = '/', interval = '100ms', interval_down = '100ms', timeout = '10m'");
     let probing = Probing::start(targets(&servers([address]), &probe));
     assert_eq!(told.recv_timeout(LIMIT), Ok("asked"));
