@@ -16,6 +16,8 @@ mod flow;
 mod http1;
 mod listener;
 mod patience;
+#[cfg_attr(not(test), expect(dead_code, reason = "started with the proxy once the core takes results of probes"))]
+mod prober;
 mod proxy;
 mod replay;
 mod request;

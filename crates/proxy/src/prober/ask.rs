@@ -1,0 +1,162 @@
+//! One probe: connect, send, and read until the verdict stands.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Instant;
+
+use plimsoll_config::{Check, Probe};
+use plimsoll_core::Server;
+use rustix::io::Errno;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpSocket, TcpStream};
+
+use super::exchange::ExchangeAnswer;
+use super::failure::Failure;
+use super::http::{self, HttpAnswer};
+use super::{Finding, Target};
+use crate::timers::Deadline;
+
+/// Read at once. The answer to a probe is nearly always one small segment.
+const PIECE: usize = 4096;
+
+/// Where what comes is put down until it is judged, one piece at a time for all probes of a thread: memory for each of
+/// them would be cold every time.
+pub(super) struct Desk(RefCell<Box<[u8]>>);
+
+impl Desk {
+    /// An empty one.
+    pub(super) fn new() -> Rc<Self> {
+        Rc::new(Self(RefCell::new(vec![0; PIECE].into())))
+    }
+}
+
+/// Probes `target` once, until `deadline`. `None` says nothing about the server: this machine had no descriptor or
+/// memory left to ask.
+pub(super) async fn ask(target: &Target, deadline: &Deadline, desk: &Desk) -> Option<Finding> {
+    let began = Instant::now();
+    let failure = match examine(target, deadline, desk).await {
+        Ok(()) => None,
+        Err(Failure::Broken(error)) if is_own(&error) => return None,
+        Err(failure) => Some(failure.to_string()),
+    };
+    Some(Finding { took: began.elapsed(), failure })
+}
+
+async fn examine(target: &Target, deadline: &Deadline, desk: &Desk) -> Result<(), Failure> {
+    let timeout = target.probe.timeout;
+    let connected = before(deadline, connect(&target.server, &target.probe)).await;
+    let mut stream = connected.ok_or(Failure::NoConnection(timeout))??;
+    let Some((question, mut answer)) = open(target) else { return Ok(()) };
+    let verdict = before(deadline, converse(&mut stream, &question, &mut answer, desk)).await;
+    verdict
+        .unwrap_or_else(|| Err(if answer.began() { Failure::Unfinished(timeout) } else { Failure::NoAnswer(timeout) }))
+}
+
+/// What `work` comes to before `deadline`.
+async fn before<T>(deadline: &Deadline, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending => deadline.poll(cx).map(|()| None),
+    })
+    .await
+}
+
+/// What to send, and what takes the answer; `None` when a connection says it all.
+fn open(target: &Target) -> Option<(Cow<'_, [u8]>, Answer<'_>)> {
+    match &target.probe.check {
+        Check::Connect => None,
+        Check::Exchange { send, expect, limit } => {
+            Some((Cow::Borrowed(send), Answer::Exchange(ExchangeAnswer::new(expect, *limit))))
+        }
+        Check::Http(check) => {
+            let question = http::request(check, &target.host);
+            Some((Cow::Owned(question), Answer::Http(HttpAnswer::new(check))))
+        }
+    }
+}
+
+/// An answer as far as it has come.
+enum Answer<'a> {
+    Exchange(ExchangeAnswer<'a>),
+    Http(HttpAnswer<'a>),
+}
+
+impl Answer<'_> {
+    fn take(&mut self, piece: &mut [u8]) -> Result<bool, Failure> {
+        match self {
+            Self::Exchange(answer) => answer.take(piece),
+            Self::Http(answer) => answer.take(piece),
+        }
+    }
+
+    fn close(&mut self) -> Result<(), Failure> {
+        match self {
+            Self::Exchange(answer) => answer.close(),
+            Self::Http(answer) => answer.close(),
+        }
+    }
+
+    fn began(&self) -> bool {
+        match self {
+            Self::Exchange(answer) => answer.began(),
+            Self::Http(answer) => answer.began(),
+        }
+    }
+}
+
+/// Sends the question and reads until the verdict stands.
+async fn converse(
+    stream: &mut TcpStream,
+    question: &[u8],
+    answer: &mut Answer<'_>,
+    desk: &Desk,
+) -> Result<(), Failure> {
+    stream.write_all(question).await?;
+    loop {
+        stream.readable().await?;
+        let piece = &mut **desk.0.borrow_mut();
+        match stream.try_read(piece) {
+            Ok(0) => return answer.close(),
+            Ok(count) if answer.take(&mut piece[..count])? => return Ok(()),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Connects to `server` where it is to be probed, trying its addresses in order.
+async fn connect(server: &Server, probe: &Probe) -> io::Result<TcpStream> {
+    let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for address in server.addresses() {
+        let ip = probe.address.unwrap_or(address.ip());
+        match connect_to(SocketAddr::new(ip, probe.port.unwrap_or(address.port()))).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A request that does not fill a segment must not wait for the acknowledgement of the one before.
+    socket.set_nodelay(true)?;
+    // When the verdict stands nothing of the connection is of use any more, and one that is reset leaves no TIME_WAIT on
+    // either side: thousands of probes must not use up the ports that requests need.
+    socket.set_zero_linger()?;
+    socket.connect(address).await
+}
+
+/// Whether the fault is this machine's, which has run out of something.
+fn is_own(error: &io::Error) -> bool {
+    let shortages = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    shortages.iter().any(|shortage| error.raw_os_error() == Some(shortage.raw_os_error()))
+}

@@ -1,0 +1,75 @@
+//! What can be wrong with a server that is probed.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use super::http::HEAD_LIMIT;
+
+/// Why a probe failed. Its text is what an operator reads.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// No connection within the timeout.
+    NoConnection(Duration),
+    /// Connected, but nothing came within the timeout.
+    NoAnswer(Duration),
+    /// Something came, but not all that was needed within the timeout.
+    Unfinished(Duration),
+    /// The connection could not be made, or broke.
+    Broken(io::Error),
+    /// The server closed before it had said what was needed.
+    Closed(Closed),
+    /// What came back in an exchange is not what was expected.
+    Unexpected,
+    /// Not a head of HTTP/1, or a body that is not framed as its head says.
+    NotHttp(&'static str),
+    HeadTooLong,
+    Status(u16),
+    /// A field that must be there is not.
+    NoHeader(String),
+    /// It is, but its value does not match.
+    Header(String),
+    Body,
+}
+
+/// At which point the server closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Closed {
+    BeforeAnswer,
+    InHead,
+    InBody,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoConnection(timeout) => write!(f, "no connection within {timeout:?}"),
+            Self::NoAnswer(timeout) => write!(f, "no answer within {timeout:?}"),
+            Self::Unfinished(timeout) => write!(f, "the answer was not complete within {timeout:?}"),
+            Self::Broken(error) => match error.kind() {
+                // The kind's own words say the same without the number of the error.
+                io::ErrorKind::ConnectionRefused
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::HostUnreachable
+                | io::ErrorKind::NetworkUnreachable => write!(f, "{}", error.kind()),
+                _ => write!(f, "{error}"),
+            },
+            Self::Closed(Closed::BeforeAnswer) => f.write_str("the connection was closed without an answer"),
+            Self::Closed(Closed::InHead) => f.write_str("the connection was closed within the head of the answer"),
+            Self::Closed(Closed::InBody) => f.write_str("the connection was closed before the end of the body"),
+            Self::Unexpected => f.write_str("the answer does not match"),
+            Self::NotHttp(reason) => write!(f, "not HTTP: {reason}"),
+            Self::HeadTooLong => write!(f, "the head of the answer is longer than {} KiB", HEAD_LIMIT / 1024),
+            Self::Status(status) => write!(f, "status {status}"),
+            Self::NoHeader(name) => write!(f, "header {name}: missing"),
+            Self::Header(name) => write!(f, "header {name}: no match"),
+            Self::Body => f.write_str("the body does not match"),
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Broken(error)
+    }
+}
