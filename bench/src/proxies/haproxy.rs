@@ -74,12 +74,17 @@ const GUARDED: &str = "  timeout connect 1s
   default-server check inter 1s fall 3 rise 2 slowstart 4s observe layer7 error-limit 10 on-error mark-down
 ";
 
+/// The example's queue. HAProxy's has no bound, so a rule keeps it to the same length as Plimsoll's.
+const QUEUED: &str = "  timeout queue 1s
+  http-request return status 503 hdr Retry-After 1 if { queue(app) ge 1000 }
+";
+
 fn backend_lines(rules: Rules<'_>) -> String {
     match rules {
         Rules::Plain => String::new(),
         Rules::Guarded { .. } => GUARDED.to_owned(),
         Rules::Queued { at_a_server, .. } => {
-            format!("{GUARDED}  timeout queue 1s\n  default-server maxconn {at_a_server}\n")
+            format!("{GUARDED}{QUEUED}  default-server maxconn {at_a_server}\n")
         }
     }
 }

@@ -96,11 +96,14 @@ const RETRIES: &str = "      proxy_connect_timeout 1s;
       proxy_next_upstream_timeout 5s;
 ";
 
-/// nginx has no probes and no line of waiting requests to configure. How it ejects is at its defaults, which are written out.
+/// nginx has no probes and no line of waiting requests to configure. It ejects a server for `fail_timeout` after `max_fails`
+/// failures within it. The defaults, one failure and ten seconds, do not go with a timeout that a sound server exceeds once in two
+/// thousand requests: all servers are soon out, and 19 of 20 requests get a 502. Ten failures, as HAProxy has it, and a second
+/// serve it best.
 fn server_words(rules: Rules<'_>) -> String {
     match rules {
         Rules::Plain => String::new(),
-        Rules::Guarded { .. } => " max_fails=1 fail_timeout=10s".to_owned(),
-        Rules::Queued { at_a_server, .. } => format!(" max_fails=1 fail_timeout=10s max_conns={at_a_server}"),
+        Rules::Guarded { .. } => " max_fails=10 fail_timeout=1s".to_owned(),
+        Rules::Queued { at_a_server, .. } => format!(" max_fails=10 fail_timeout=1s max_conns={at_a_server}"),
     }
 }
