@@ -12,6 +12,7 @@ mod run;
 mod scenarios;
 mod server;
 mod tally;
+mod wait;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -62,7 +62,7 @@ const fn bar(scenario: &'static str, measure: Measure, limit: Limit) -> Bar {
     Bar { scenario, measure, limit }
 }
 
-/// Requests sent later than this at the 99th percentile: the generator did not keep up, and the run is not judged. A
+/// Requests begun later than this at the 99th percentile: the generator did not keep up, and the run is not judged. A
 /// twentieth of the latency there, and a third of what the strictest bar leaves.
 pub(super) const MAX_LATE_MS: f64 = 5.0;
 
@@ -151,7 +151,7 @@ impl Measure {
     }
 }
 
-/// A window whose requests were sent when they should have been.
+/// A window whose requests began when they should have been.
 fn sound(window: &Counted) -> Option<&Counted> {
     (window.requests > 0 && window.late_p99 <= MAX_LATE_MS).then_some(window)
 }

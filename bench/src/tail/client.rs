@@ -8,14 +8,13 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
-use rustix::buffer::spare_capacity;
-use rustix::event::{Timespec, epoll};
+use rustix::event::epoll;
 use rustix::fd::OwnedFd;
 
 use super::arrivals::Arrivals;
 use super::server::BODY;
 use super::tally::{Ending, Tally};
+use super::wait;
 use crate::load;
 use answer::{Answer, AnswerReader};
 
@@ -45,6 +44,7 @@ pub(super) struct Clients {
     deadlines: VecDeque<(Duration, usize, u64)>,
     sent: u64,
     in_flight: usize,
+    events: Vec<epoll::Event>,
     buffer: Vec<u8>,
     tallies: Vec<Tally>,
     first_error: Option<String>,
@@ -78,6 +78,8 @@ impl Clients {
             deadlines: VecDeque::new(),
             sent: 0,
             in_flight: 0,
+            // Few enough that what is due meanwhile waits no longer than some hundred microseconds.
+            events: Vec::with_capacity(64),
             buffer: vec![0; 16 * 1024],
             tallies,
             first_error: None,
@@ -107,13 +109,9 @@ impl Clients {
         }
         self.expire();
         let wake = self.next.unwrap_or(Duration::MAX).min(until);
-        let timeout = Timespec::try_from(wake.saturating_sub(self.now()).min(LOOK_UP))?;
-        let mut events = Vec::with_capacity(64);
-        match epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&timeout)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error).context("cannot wait for events"),
-        }
-        for event in events {
+        let mut events = std::mem::take(&mut self.events);
+        wait::for_events(&self.epoll, &mut events, wake.saturating_sub(self.now()).min(LOOK_UP))?;
+        for event in &events {
             let place = event.data.u64() as usize;
             if self.connections[place].as_ref().is_some_and(|connection| connection.unsent) {
                 self.send(place)?;
@@ -121,12 +119,15 @@ impl Clients {
                 self.hear(place);
             }
         }
+        self.events = events;
         Ok(())
     }
 
     fn begin(&mut self, intended: Duration) -> anyhow::Result<()> {
         self.in_flight += 1;
         self.sent += 1;
+        let now = self.now();
+        self.tallies.iter_mut().for_each(|tally| tally.begun(intended, now));
         let Some(place) = self.idle_place().map_or_else(|| self.open(intended), |place| Ok(Some(place)))? else {
             return Ok(());
         };
@@ -174,18 +175,11 @@ impl Clients {
     }
 
     fn send(&mut self, place: usize) -> anyhow::Result<()> {
-        let now = self.now();
         let Some(connection) = &mut self.connections[place] else {
-            return Ok(());
-        };
-        let Some(intended) = connection.intended else {
             return Ok(());
         };
         match connection.stream.write(&self.request) {
             Ok(length) if length == self.request.len() => {
-                for tally in &mut self.tallies {
-                    tally.sent(intended, now);
-                }
                 if std::mem::take(&mut connection.unsent) {
                     epoll::modify(&self.epoll, &connection.stream, data(place), epoll::EventFlags::IN)?;
                 }
@@ -221,8 +215,8 @@ impl Clients {
 
     fn answered(&mut self, place: usize, answer: Answer) {
         let ending = match answer.status {
-            200..300 if answer.length == BODY as u64 => Ending::Served,
-            200..300 => Ending::Malformed,
+            200..=299 if answer.length == BODY as u64 => Ending::Served,
+            200..=299 => Ending::Malformed,
             503 if answer.retry_after => Ending::Refused,
             status => Ending::Status(status),
         };

@@ -92,7 +92,7 @@ fn table(scenario: &str, rows: &[(&Run, &Counted)], even: Option<&Outcome>) -> T
         column("p99 x even", &|run, window| by_even(run, window, even));
     }
     column("shares %", &|_, window| shares(&window.shares));
-    column("sent late p99, max ms", &|_, window| format!("{:.2}, {:.1}", window.late_p99, window.late_max));
+    column("begun late p99, max ms", &|_, window| format!("{:.2}, {:.1}", window.late_p99, window.late_max));
     column("answered late ms", &|run, _| run.cores.map_or_else(nothing, |cores| format!("{:.2}", cores.servers_late)));
     let share = |share: f64| format!("{:.0}%", share * 100.0);
     column("proxy core", &|run, _| run.cores.map_or_else(nothing, |cores| share(cores.proxy)));

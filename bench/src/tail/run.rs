@@ -61,7 +61,7 @@ pub(super) struct Counted {
     pub(super) p999: Option<f64>,
     pub(super) max: Option<f64>,
     pub(super) served_per_second: f64,
-    /// How late the requests were sent, in ms.
+    /// How late the requests began, in ms.
     pub(super) late_p99: f64,
     pub(super) late_max: f64,
     /// What each server answered, by what all did.

@@ -14,11 +14,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
-use rustix::buffer::spare_capacity;
-use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
+use rustix::event::epoll;
 use rustix::fd::OwnedFd;
 use rustix::time::{ClockId, clock_gettime};
 
+use super::wait;
 pub(crate) use connection::BODY;
 use connection::{Asked, Connection, Heard};
 use pace::Pace;
@@ -134,11 +134,11 @@ impl Server {
         let mut events = Vec::with_capacity(256);
         let mut buffer = vec![0; 16 * 1024];
         while !stop.load(Ordering::Relaxed) {
-            events.clear();
             let held = self.pace.held_until(self.began.elapsed());
             let ordered = if let Some(until) = held {
                 // Nothing is read, accepted or answered: only orders are heard.
-                wait_for(&control, until.saturating_sub(self.began.elapsed()).min(LOOK_UP))?
+                events.clear();
+                wait::for_one(&control, until.saturating_sub(self.began.elapsed()).min(LOOK_UP))?
             } else {
                 self.answer_done();
                 self.wait(&mut events)?;
@@ -162,10 +162,7 @@ impl Server {
     fn wait(&self, events: &mut Vec<epoll::Event>) -> anyhow::Result<()> {
         let next = self.workers.next().map(|work| self.pace.when(work));
         let timeout = next.map_or(LOOK_UP, |at| at.saturating_sub(self.began.elapsed())).min(LOOK_UP);
-        match epoll::wait(&self.epoll, spare_capacity(events), Some(&Timespec::try_from(timeout)?)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-            Err(error) => Err(error).context("cannot wait for events"),
-        }
+        wait::for_events(&self.epoll, events, timeout)
     }
 
     /// Reads the orders that have come; gives whether there may be more.
@@ -278,15 +275,6 @@ impl Server {
 /// CPU time this process has used.
 pub(crate) fn cpu_used() -> Duration {
     Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
-}
-
-/// Whether there is something to read within that time.
-fn wait_for(channel: &impl AsFd, time: Duration) -> anyhow::Result<bool> {
-    match poll(&mut [PollFd::new(channel, PollFlags::IN)], Some(&Timespec::try_from(time)?)) {
-        Ok(ready) => Ok(ready > 0),
-        Err(rustix::io::Errno::INTR) => Ok(false),
-        Err(error) => Err(error).context("cannot wait for orders"),
-    }
 }
 
 /// Whether the same call may work at the next event.

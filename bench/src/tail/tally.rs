@@ -75,7 +75,8 @@ pub(super) struct Tally {
     pub(super) endings: BTreeMap<Ending, u64>,
     /// From the intended start to the last byte, in ns, of those that were served.
     latency: Histogram<u64>,
-    /// From the intended start to the sending, in ns, of those that were sent.
+    /// From the intended start to when it was taken in hand, in ns. That the proxy makes it wait for a connection is not the
+    /// generator's lateness.
     lateness: Histogram<u64>,
     /// Requests served in the window, whenever they were meant to start.
     pub(super) served_within: u64,
@@ -89,8 +90,8 @@ impl Tally {
         Ok(Self { window, endings: BTreeMap::new(), latency: empty()?, lateness: empty()?, served_within: 0 })
     }
 
-    /// A request was sent.
-    pub(super) fn sent(&mut self, intended: Duration, now: Duration) {
+    /// A request was taken in hand.
+    pub(super) fn begun(&mut self, intended: Duration, now: Duration) {
         if self.window.holds(intended) {
             self.lateness.saturating_record(nanoseconds(now.saturating_sub(intended)));
         }
@@ -132,7 +133,7 @@ impl Tally {
         (rank <= served).then(|| self.latency.value_at_quantile(rank / served) as f64 / 1e6)
     }
 
-    /// The same for how late the requests were sent, of those that were.
+    /// The same for how late the requests began.
     pub(super) fn lateness(&self, share: f64) -> f64 {
         self.lateness.value_at_quantile(share) as f64 / 1e6
     }
@@ -170,9 +171,9 @@ mod tests {
     }
 
     #[test]
-    fn latency_is_counted_from_the_intended_start_however_late_it_was_sent() {
+    fn latency_is_counted_from_the_intended_start_however_late_it_began() {
         let mut tally = tally();
-        tally.sent(ms(1100), ms(1340));
+        tally.begun(ms(1100), ms(1340));
         tally.ended(ms(1100), ms(1350), Ending::Served);
         assert!(near(tally.quantile(0.5), 250.0));
         assert!(near(Some(tally.lateness(0.99)), 240.0));
