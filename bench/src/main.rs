@@ -34,9 +34,9 @@ use scenarios::{Plan, Scenario};
 
 /// Measures Plimsoll against nginx and HAProxy, side by side, in CPU time and memory.
 ///
-/// The results are Markdown on stdout, progress is on stderr. The exit status is 0 when everything was measured, 1 when a
-/// request went wrong or, with --enforce, a bar was missed, and 2 for wrong arguments. Other builds are found through
-/// PLIMSOLL_BIN, NGINX_BIN and HAPROXY_BIN.
+/// The results are Markdown on stdout, progress is on stderr. The exit status is 0 when everything was measured, 1
+/// when a request went wrong or, with --enforce, a bar was missed, and 2 for wrong arguments. Other builds are found
+/// through PLIMSOLL_BIN, NGINX_BIN and HAPROXY_BIN.
 #[derive(Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 struct Arguments {

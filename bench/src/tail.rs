@@ -1,5 +1,5 @@
-//! The tail: how long the slowest requests take, and how many fail, when servers stall, err, come, go or have too much to
-//! do. The loop is open: requests start at random (Poisson) whether or not those before were answered, and
+//! The tail: how long the slowest requests take, and how many fail, when servers stall, err, come, go or have too
+//! much to do. The loop is open: requests start at random (Poisson) whether or not those before were answered, and
 //! latency counts from when they were meant to start.
 
 mod arrivals;
@@ -36,7 +36,8 @@ pub(crate) use server::Fault;
 /// What a run of the tail's scenarios is told.
 #[derive(Args)]
 pub(crate) struct TailArguments {
-    /// The scenarios to run, separated by commas; "even", which the others are compared with, always runs [default: all].
+    /// The scenarios to run, separated by commas; "even", which the others are compared with, always runs [default:
+    /// all].
     #[arg(long, value_delimiter = ',', value_parser = PossibleValuesParser::new(scenarios::ALL.iter().map(|s| s.name)))]
     scenario: Vec<String>,
     /// The proxies to measure, separated by commas [default: all that are installed].

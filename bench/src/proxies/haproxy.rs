@@ -62,8 +62,9 @@ backend app
     }
 }
 
-/// The timeouts, retries and probes of the example. A retry goes to another server at once (`redispatch 1`). Plimsoll ejects a
-/// server that fails; what HAProxy has like that is `observe layer7` with `mark-down`, after its default of ten errors in a row.
+/// The timeouts, retries and probes of the example. A retry goes to another server at once (`redispatch 1`). Plimsoll
+/// ejects a server that fails; what HAProxy has like that is `observe layer7` with `mark-down`, after its default of
+/// ten errors in a row.
 const GUARDED: &str = "  timeout connect 1s
   timeout server 150ms
   timeout check 500ms

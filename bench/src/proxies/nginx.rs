@@ -96,10 +96,10 @@ const RETRIES: &str = "      proxy_connect_timeout 1s;
       proxy_next_upstream_timeout 5s;
 ";
 
-/// nginx has no probes and no line of waiting requests to configure. It ejects a server for `fail_timeout` after `max_fails`
-/// failures within it. The defaults, one failure and ten seconds, do not go with a timeout that a sound server exceeds once in two
-/// thousand requests: all servers are soon out, and 19 of 20 requests get a 502. Ten failures, as HAProxy has it, and a second
-/// serve it best.
+/// nginx has no probes and no line of waiting requests to configure. It ejects a server for `fail_timeout` after
+/// `max_fails` failures within it. The defaults, one failure and ten seconds, do not go with a timeout that a sound
+/// server exceeds once in two thousand requests: all servers are soon out, and 19 of 20 requests get a 502. Ten
+/// failures, as HAProxy has it, and a second serve it best.
 fn server_words(rules: Rules<'_>) -> String {
     match rules {
         Rules::Plain => String::new(),

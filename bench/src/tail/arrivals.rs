@@ -1,5 +1,5 @@
-//! When the requests are meant to start: a Poisson process, whose rate may change in steps. It knows nothing of answers,
-//! which is what makes the loop open.
+//! When the requests are meant to start: a Poisson process, whose rate may change in steps. It knows nothing of
+//! answers, which is what makes the loop open.
 
 use std::time::Duration;
 
@@ -33,8 +33,8 @@ impl Arrivals {
 impl Iterator for Arrivals {
     type Item = Duration;
 
-    /// A gap that would reach beyond its leg is drawn anew from the leg's end at the new rate: the process has no memory,
-    /// so that is the same as if the rate had changed within the gap.
+    /// A gap that would reach beyond its leg is drawn anew from the leg's end at the new rate: the process has no
+    /// memory, so that is the same as if the rate had changed within the gap.
     fn next(&mut self) -> Option<Duration> {
         loop {
             let leg = self.legs.get(self.leg)?;

@@ -80,7 +80,8 @@ pub(super) struct Verdict {
     pub(super) scenario: &'static str,
     pub(super) what: &'static str,
     pub(super) bar: String,
-    /// By proxy. `None` where it cannot be said, infinite where requests that were not served are reached.
+    /// By proxy. `None` where it cannot be said, infinite where requests that were not served are reached; JSON has
+    /// `null` for both.
     pub(super) measured: Vec<(Name, Option<f64>)>,
     /// Whether Plimsoll keeps it; `None` when that cannot be said.
     pub(super) kept: Option<bool>,
@@ -113,6 +114,7 @@ impl Limit {
 
     fn text(self) -> String {
         match self {
+            Self::AtMost(0.0) => "0".to_owned(),
             Self::AtMost(limit) => format!("<= {limit}"),
             Self::Below(limit) => format!("< {limit}"),
             Self::AtLeast(limit) => format!(">= {limit}"),

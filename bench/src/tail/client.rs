@@ -24,8 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the loop sleeps at most, so that an interruption is seen.
 const LOOK_UP: Duration = Duration::from_millis(50);
 
-/// More connections than this are not opened; the request that wants one has failed. A second of the highest rate here, and
-/// within the open files most systems grant.
+/// More connections than this are not opened; the request that wants one has failed. A second of the highest rate
+/// here, and within the open files most systems grant.
 const MAX_CONNECTIONS: usize = 12_000;
 
 /// Clients of one address.

@@ -1,5 +1,5 @@
-//! The servers of a run: processes on the load's core that can be told what is wrong with them, killed and started again on
-//! the same port, and that count for themselves.
+//! The servers of a run: processes on the load's core that can be told what is wrong with them, killed and started
+//! again on the same port, and that count for themselves.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -74,8 +74,8 @@ impl<'a> Fleet<'a> {
         self.members.iter().map(|member| member.port).collect()
     }
 
-    /// Starts a server that is not running; it listens a moment later. Each life of each of fewer than a hundred servers has
-    /// a seed of its own.
+    /// Starts a server that is not running; it listens a moment later. Each life of each of fewer than a hundred
+    /// servers has a seed of its own.
     pub(super) fn revive(&mut self, index: usize, fault: Fault) -> anyhow::Result<()> {
         let member = &mut self.members[index];
         let seed = self.seed.wrapping_add((index + 1 + member.lives.len() * 100) as u64);

@@ -9,7 +9,8 @@ pub(super) struct Exponential {
 }
 
 impl Exponential {
-    /// The same seed gives the same times, and any other seed, be it the next number, times that have nothing to do with them.
+    /// The same seed gives the same times, and any other seed, be it the next number, times that have nothing to do
+    /// with them.
     pub(super) fn new(seed: u64) -> Self {
         Self { uniform: fastrand::Rng::with_seed(scattered(seed)) }
     }
@@ -22,8 +23,8 @@ impl Exponential {
 }
 
 /// Neighbouring seeds far apart: the generator itself (wyrand) gives them streams that resemble each other, enough to
-/// disturb a queue whose arrivals and service times come from two of them. This is the output function of `SplitMix64` (Steele, Lea,
-/// Flood: Fast Splittable Pseudorandom Number Generators, 2014).
+/// disturb a queue whose arrivals and service times come from two of them. This is the output function of
+/// `SplitMix64` (Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014).
 fn scattered(seed: u64) -> u64 {
     let mixed = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

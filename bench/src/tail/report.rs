@@ -64,11 +64,34 @@ fn scenario(outcome: &Outcome, even: Option<&Outcome>) -> String {
         if let Some(error) = &run.first_error {
             line(&mut text, &format!("\n{title}, the first error: {error}"));
         }
-        if run.windows.iter().any(|window| window.late_p99 > MAX_LATE_MS) {
-            line(&mut text, &format!("\n{title}: the generator did not keep up, so this is not judged"));
+        for doubt in doubts(run) {
+            line(&mut text, &format!("\n{title}: {doubt}"));
         }
     }
     text
+}
+
+/// More of the load's core than this, and what its parts wait for each other begins to show in the latencies.
+const MAX_LOAD: f64 = 0.7;
+
+/// More of the cores than this for others, and what is measured is the others.
+const MAX_OTHERS: f64 = 0.1;
+
+/// Why a run may not mean what it says.
+fn doubts(run: &Run) -> Vec<String> {
+    let mut doubts = Vec::new();
+    if run.windows.iter().any(|window| window.late_p99 > MAX_LATE_MS) {
+        doubts.push("the generator did not keep up, so this is not judged".to_owned());
+    }
+    if let Some(cores) = run.cores {
+        if cores.load > MAX_LOAD {
+            doubts.push(format!("clients and servers used {:.0}% of their core", cores.load * 100.0));
+        }
+        if cores.others > MAX_OTHERS {
+            doubts.push(format!("{:.0}% of the cores went to others; measure again", cores.others * 100.0));
+        }
+    }
+    doubts
 }
 
 fn table(scenario: &str, rows: &[(&Run, &Counted)], even: Option<&Outcome>) -> Table {

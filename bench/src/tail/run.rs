@@ -275,8 +275,8 @@ fn shares(records: &[Vec<Record>], from: Duration, until: Duration) -> Vec<f64> 
     answered.iter().map(|one| *one as f64 / all as f64).collect()
 }
 
-/// The share of the server that joined, by a fifth, over the last two of the first five seconds that it was warm. `None` when the
-/// run did not go on for so long, or it never had a request.
+/// The share of the server that joined, by a fifth, over the last two of the first five seconds that it was warm.
+/// `None` when the run did not go on for so long, or it never had a request.
 fn warm_share(records: &[Vec<Record>]) -> Option<f64> {
     let life = records.get(FAULTY)?.last()?;
     let first = life.samples.iter().find_map(|(asked, sums)| Some(asked.saturating_sub(sums.working_for?)))?;

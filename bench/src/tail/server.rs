@@ -1,6 +1,7 @@
-//! One server of the pool: a process of its own, so that it can be killed. It takes requests over keep-alive connections,
-//! has twenty workers and one line before them, and obeys faults that come as lines on a control channel. A client
-//! that has gone away is noticed only when its answer is due: the work is done all the same, as most servers do it.
+//! One server of the pool: a process of its own, so that it can be killed. It takes requests over keep-alive
+//! connections, has twenty workers and one line before them, and obeys faults that come as lines on a control
+//! channel. A client that has gone away is noticed only when its answer is due: the work is done all the same, as
+//! most servers do it.
 
 mod connection;
 mod pace;
@@ -121,8 +122,8 @@ impl Server {
         })
     }
 
-    /// Serves until the flag is set or the control channel ends. Each line on it is a fault by its name, or `count`, which
-    /// is answered with a line on `report`.
+    /// Serves until the flag is set or the control channel ends. Each line on it is a fault by its name, or `count`,
+    /// which is answered with a line on `report`.
     pub(crate) fn run(
         mut self,
         mut control: impl Read + AsFd,

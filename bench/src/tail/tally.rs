@@ -75,8 +75,8 @@ pub(super) struct Tally {
     pub(super) endings: BTreeMap<Ending, u64>,
     /// From the intended start to the last byte, in ns, of those that were served.
     latency: Histogram<u64>,
-    /// From the intended start to when it was taken in hand, in ns. That the proxy makes it wait for a connection is not the
-    /// generator's lateness.
+    /// From the intended start to when it was taken in hand, in ns. That the proxy makes it wait for a connection is
+    /// not the generator's lateness.
     lateness: Histogram<u64>,
     /// Requests served in the window, whenever they were meant to start.
     pub(super) served_within: u64,
@@ -125,8 +125,8 @@ impl Tally {
         self.endings.get(&ending).copied().unwrap_or_default()
     }
 
-    /// The time in ms within which that share of *all* requests was served. One that was not served counts as slower than
-    /// any that was: `None` when the share reaches into those.
+    /// The time in ms within which that share of *all* requests was served. One that was not served counts as slower
+    /// than any that was: `None` when the share reaches into those.
     pub(super) fn quantile(&self, share: f64) -> Option<f64> {
         let rank = (share * self.requests() as f64).ceil().max(1.0);
         let served = self.latency.len() as f64;

@@ -1,5 +1,5 @@
-//! Waiting to the microsecond. The timeout of `epoll_wait` is in whole milliseconds, rounded up, which would make requests and
-//! answers half a millisecond late on average; `ppoll` on the epoll itself takes nanoseconds.
+//! Waiting to the microsecond. The timeout of `epoll_wait` is in whole milliseconds, rounded up, which would make
+//! requests and answers half a millisecond late on average; `ppoll` on the epoll itself takes nanoseconds.
 
 use std::os::fd::AsFd;
 use std::time::Duration;

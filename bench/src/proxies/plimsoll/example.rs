@@ -1,5 +1,5 @@
-//! An example of the repository, put where this run's proxy and servers are. By its text, so that all else in it is what a
-//! reader of the example has.
+//! An example of the repository, put where this run's proxy and servers are. By its text, so that all else in it is
+//! what a reader of the example has.
 
 use anyhow::{Context, bail};
 

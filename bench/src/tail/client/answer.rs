@@ -24,8 +24,8 @@ pub(super) struct AnswerReader {
 }
 
 impl AnswerReader {
-    /// Takes the next piece. Gives the answer when its last byte is in, and is then ready for another one; an error says what
-    /// is wrong with it.
+    /// Takes the next piece. Gives the answer when its last byte is in, and is then ready for another one; an error
+    /// says what is wrong with it.
     pub(super) fn take(&mut self, piece: &[u8]) -> Result<Option<Answer>, String> {
         if let Some((answer, left)) = self.head {
             return self.take_body(answer, left, piece.len() as u64);

@@ -1,5 +1,5 @@
-//! A server's workers and the line of requests before them: M/M/c when requests come at random. It knows no clock; it is
-//! told how much work a worker has had time for.
+//! A server's workers and the line of requests before them: M/M/c when requests come at random. It knows no clock; it
+//! is told how much work a worker has had time for.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -41,8 +41,8 @@ impl<T: Ord> Workers<T> {
         }
     }
 
-    /// A request that is done by now, with the time it was; again until there is none. Its worker began the next one at that
-    /// very time, however late it is asked: a late timer delays an answer but slows no worker.
+    /// A request that is done by now, with the time it was; again until there is none. Its worker began the next one
+    /// at that very time, however late it is asked: a late timer delays an answer but slows no worker.
     pub(super) fn done(&mut self, now: Duration) -> Option<(T, Duration)> {
         let at = self.next()?;
         if at > now {
