@@ -152,13 +152,12 @@ impl Clients {
 
     /// A connection in the making; `None` when there is none to be had, which ends the request.
     fn open(&mut self, intended: Duration) -> anyhow::Result<Option<usize>> {
-        let used = self.connections.len() - self.free.len();
+        if self.connections.len() - self.free.len() >= MAX_CONNECTIONS {
+            self.ended(intended, Ending::NotConnected, "too many connections");
+            return Ok(None);
+        }
         let stream = match load::connect_nonblocking(self.target) {
-            Ok(stream) if used < MAX_CONNECTIONS => stream,
-            Ok(_) => {
-                self.ended(intended, Ending::NotConnected, "too many connections");
-                return Ok(None);
-            }
+            Ok(stream) => stream,
             Err(error) => {
                 self.ended(intended, Ending::NotConnected, &format!("{error:#}"));
                 return Ok(None);
