@@ -239,7 +239,7 @@ impl Load {
 }
 
 /// A connection that is being made.
-fn connect_nonblocking(target: SocketAddr) -> anyhow::Result<TcpStream> {
+pub(crate) fn connect_nonblocking(target: SocketAddr) -> anyhow::Result<TcpStream> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket =
         net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).context("cannot make a socket")?;
@@ -270,7 +270,7 @@ fn connect(target: SocketAddr) -> anyhow::Result<TcpStream> {
 }
 
 /// A request head of the size a plain client's has.
-fn request(target: &SocketAddr, body: u64, keep_alive: bool) -> Vec<u8> {
+pub(crate) fn request(target: &SocketAddr, body: u64, keep_alive: bool) -> Vec<u8> {
     let connection = if keep_alive { "" } else { "Connection: close\r\n" };
     format!(
         "GET /{body} HTTP/1.1\r\nHost: {target}\r\nUser-Agent: plimsoll-bench/0.1 (loopback)\r\n\

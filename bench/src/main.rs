@@ -15,13 +15,14 @@ mod proxies;
 mod report;
 mod scenarios;
 mod statistics;
+mod tail;
 
 use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 
@@ -33,9 +34,9 @@ use scenarios::{Plan, Scenario};
 
 /// Measures Plimsoll against nginx and HAProxy, side by side, in CPU time and memory.
 ///
-/// The results are Markdown on stdout, progress is on stderr. The exit status is 0 when everything was measured, 1 when a
-/// request went wrong or, with --enforce, a bar was missed, and 2 for wrong arguments. Other builds are found through
-/// PLIMSOLL_BIN, NGINX_BIN and HAPROXY_BIN.
+/// The results are Markdown on stdout, progress is on stderr. The exit status is 0 when everything was measured, 1
+/// when a request went wrong or, with --enforce, a bar was missed, and 2 for wrong arguments. Other builds are found
+/// through PLIMSOLL_BIN, NGINX_BIN and HAPROXY_BIN.
 #[derive(Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 struct Arguments {
@@ -73,15 +74,27 @@ struct RunArguments {
     enforce: bool,
 }
 
-/// What this program starts itself as.
+/// What else it measures, and what it starts itself as.
 #[derive(Subcommand)]
 enum Role {
+    /// Measures the slowest requests and the failed ones while servers stall, err, come, go or have too much to do.
+    Tail(tail::TailArguments),
     /// The servers behind the proxies.
     #[command(hide = true)]
     Origin {
         /// On how many ports.
         #[arg(long)]
         servers: usize,
+    },
+    /// One of the servers of a `tail` run.
+    #[command(hide = true)]
+    Server {
+        #[arg(long)]
+        port: u16,
+        #[arg(long)]
+        seed: u64,
+        #[arg(long)]
+        fault: tail::Fault,
     },
     /// Becomes another program, bound to a core and to its parent's life.
     #[command(hide = true)]
@@ -96,6 +109,8 @@ enum Role {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.role {
+        Some(Role::Tail(arguments)) => tail::run(&arguments),
+        Some(Role::Server { port, seed, fault }) => tail::serve(port, seed, fault).map(|()| true),
         Some(Role::Origin { servers }) => origin_process::serve(servers).map(|()| true),
         Some(Role::Pinned { core, command }) => process::become_pinned(core, &command).map(|()| true),
         None => run(&arguments.run),
@@ -141,28 +156,12 @@ fn run(arguments: &RunArguments) -> anyhow::Result<bool> {
 fn plan(arguments: &RunArguments) -> anyhow::Result<Plan> {
     let (rounds, seconds) = if arguments.quick { (2, 1.0) } else { (usize::from(arguments.rounds), arguments.seconds) };
     Ok(Plan {
-        proxies: installed(&arguments.proxies)?,
+        proxies: Installed::all(&arguments.proxies)?,
         cores: Cores::choose(arguments.cores.as_deref())?,
         rounds,
         seconds,
         scratch: Scratch::make()?,
     })
-}
-
-/// The proxies to measure, always in the same order; those that are missing are named and left out.
-fn installed(wanted: &[Name]) -> anyhow::Result<Vec<Installed>> {
-    let is_wanted = |name: &Name| wanted.is_empty() || wanted.contains(name);
-    let mut found = Vec::new();
-    for name in Name::ALL.into_iter().filter(is_wanted) {
-        match Installed::find(name) {
-            Ok(proxy) => found.push(proxy),
-            Err(error) => eprintln!("left out: {error:#}"),
-        }
-    }
-    if found.is_empty() {
-        bail!("there is no proxy to measure");
-    }
-    Ok(found)
 }
 
 fn chosen(names: &[String]) -> impl Iterator<Item = &'static Scenario> {

@@ -28,6 +28,7 @@ impl OriginProcess {
             core: cores.load,
             log: scratch.room("origin")?.join("log"),
             read_stdout: true,
+            write_stdin: false,
         })?;
         let mut line = String::new();
         BufReader::new(process.take_stdout()?).read_line(&mut line)?;

@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) log: PathBuf,
     /// Whether this program reads the child's stdout.
     pub(crate) read_stdout: bool,
+    /// Whether it writes to the child's stdin, which is empty otherwise.
+    pub(crate) write_stdin: bool,
 }
 
 /// A running child; dropping it ends it and everything it has started.
@@ -51,7 +53,7 @@ impl Process {
             .args(["pinned", "--core", &launch.core.to_string(), "--"])
             .arg(launch.program)
             .args(launch.arguments)
-            .stdin(Stdio::null())
+            .stdin(if launch.write_stdin { Stdio::piped() } else { Stdio::null() })
             .stdout(stdout)
             .stderr(log)
             .spawn()
@@ -67,6 +69,16 @@ impl Process {
     /// Its stdout, once, if it was asked for.
     pub(crate) fn take_stdout(&mut self) -> anyhow::Result<ChildStdout> {
         self.child.stdout.take().with_context(|| format!("{} has no stdout to read", self.name))
+    }
+
+    /// Its stdin, once, if it was asked for.
+    pub(crate) fn take_stdin(&mut self) -> anyhow::Result<ChildStdin> {
+        self.child.stdin.take().with_context(|| format!("{} has no stdin to write to", self.name))
+    }
+
+    /// Ends it as nothing can withstand, without waiting for it.
+    pub(crate) fn kill(&mut self) -> anyhow::Result<()> {
+        self.child.kill().with_context(|| format!("cannot kill {}", self.name))
     }
 
     /// An error with the end of its log once it has ended by itself.

@@ -13,7 +13,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::ValueEnum;
 use serde::Serialize;
 
@@ -41,7 +41,7 @@ trait Proxy {
     /// The argument that makes it tell its version.
     fn version_argument(&self) -> &'static str;
     /// The text of its configuration file.
-    fn configuration(&self, setup: &Setup<'_>) -> String;
+    fn configuration(&self, setup: &Setup<'_>) -> anyhow::Result<String>;
     /// How it is started in the foreground with that file.
     fn arguments(&self, configuration: &Path) -> Vec<OsString>;
 }
@@ -50,10 +50,29 @@ trait Proxy {
 pub(crate) struct Setup<'a> {
     /// Where the proxy listens, on 127.0.0.1.
     port: u16,
-    /// Where the servers of its pool listen, on 127.0.0.1.
-    servers: &'a [u16],
+    pool: Pool<'a>,
     /// A directory for what the proxy writes.
     room: &'a Path,
+}
+
+/// The servers, and by what rules the proxy deals with them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pool<'a> {
+    /// Where the servers listen, on 127.0.0.1.
+    pub(crate) servers: &'a [u16],
+    pub(crate) rules: Rules<'a>,
+}
+
+/// What a proxy is told beyond its servers and to send each request where the fewest connections are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Rules<'a> {
+    /// Nothing: its defaults.
+    Plain,
+    /// Timeouts, retries, probes and warm-up as in this text of an example for Plimsoll, and the same in the peers' own
+    /// terms.
+    Guarded { example: &'a str },
+    /// The same, with at most so many requests at a server and a line before them where the proxy has one.
+    Queued { example: &'a str, at_a_server: usize },
 }
 
 impl Name {
@@ -87,6 +106,22 @@ pub(crate) struct Installed {
 }
 
 impl Installed {
+    /// The proxies to measure, always in the same order; those that are missing are named and left out.
+    pub(crate) fn all(wanted: &[Name]) -> anyhow::Result<Vec<Self>> {
+        let is_wanted = |name: &Name| wanted.is_empty() || wanted.contains(name);
+        let mut found = Vec::new();
+        for name in Name::ALL.into_iter().filter(is_wanted) {
+            match Self::find(name) {
+                Ok(proxy) => found.push(proxy),
+                Err(error) => eprintln!("left out: {error:#}"),
+            }
+        }
+        if found.is_empty() {
+            bail!("there is no proxy to measure");
+        }
+        Ok(found)
+    }
+
     /// Looks for it; an error says what to do to have it.
     pub(crate) fn find(name: Name) -> anyhow::Result<Self> {
         let proxy = name.proxy();
@@ -134,14 +169,14 @@ pub(crate) struct Running {
 const START: Duration = Duration::from_secs(10);
 
 impl Running {
-    /// Writes its configuration into `room`, starts it on `core` in front of these servers, and waits until it
+    /// Writes its configuration into `room`, starts it on `core` in front of that pool, and waits until it
     /// forwards a request.
-    pub(crate) fn start(installed: &Installed, servers: &[u16], core: usize, room: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn start(installed: &Installed, pool: Pool<'_>, core: usize, room: &Path) -> anyhow::Result<Self> {
         let (name, proxy) = (installed.name, installed.name.proxy());
         let port = free_port()?;
-        let setup = Setup { port, servers, room };
+        let setup = Setup { port, pool, room };
         let configuration = room.join("configuration");
-        fs::write(&configuration, proxy.configuration(&setup))
+        fs::write(&configuration, proxy.configuration(&setup)?)
             .with_context(|| format!("cannot write {}", configuration.display()))?;
         let process = Process::start(&Launch {
             name: name.title(),
@@ -150,6 +185,7 @@ impl Running {
             core,
             log: room.join("log"),
             read_stdout: false,
+            write_stdin: false,
         })?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let mut running = Self { process, address };

@@ -11,7 +11,7 @@ use crate::machine::Description;
 use crate::proxies::{Installed, Name};
 use crate::scenarios::{Outcome, Row, Unit};
 use crate::statistics::Spread;
-use table::Table;
+pub(crate) use table::Table;
 
 /// All there is to say about a run.
 #[derive(Debug, Serialize)]

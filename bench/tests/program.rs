@@ -45,3 +45,28 @@ fn a_proxy_that_does_not_start_fails_its_row_and_the_run() {
     assert!(report.contains("FAILED: nginx with 3 servers: nginx ended"), "{report}");
     assert!(report.contains("not judged"), "{report}");
 }
+
+#[test]
+fn a_proxy_that_does_not_start_fails_its_runs_of_the_tail() {
+    // Read, but only Plimsoll is configured by it.
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/three-servers.toml");
+    let arguments =
+        ["tail", "--proxies", "nginx", "--scenario", "kill", "--quick", "--seed", "1", "--example", example];
+    let output = bench(&arguments, "/bin/false");
+    assert_eq!(output.status.code(), Some(1));
+    if std::thread::available_parallelism().is_ok_and(|cores| cores.get() < 2) {
+        assert!(stderr(&output).contains("two cores"));
+        return;
+    }
+    let report = String::from_utf8_lossy(&output.stdout);
+    for part in ["seed 1.", "### even", "### kill", "FAILED: nginx: nginx ended", "not judged"] {
+        assert!(report.contains(part), "{report}");
+    }
+}
+
+#[test]
+fn a_missing_example_is_named() {
+    let output = bench(&["tail", "--proxies", "nginx", "--example", "/nowhere/example.toml"], "/bin/true");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("/nowhere/example.toml"));
+}

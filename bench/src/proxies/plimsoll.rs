@@ -1,9 +1,11 @@
-//! Plimsoll as a user starts it, with one worker and everything else at its default.
+//! Plimsoll as a user starts it: with one worker and everything else at its default, or as an example has it.
+
+mod example;
 
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::{Proxy, Setup, server_lines};
+use super::{Proxy, Rules, Setup, server_lines};
 
 pub(super) struct Plimsoll;
 
@@ -24,11 +26,27 @@ impl Proxy for Plimsoll {
         "--version"
     }
 
-    fn configuration(&self, setup: &Setup<'_>) -> String {
-        let port = setup.port;
-        let servers = server_lines(setup.servers, |_, port| format!("  \"127.0.0.1:{port}\","));
-        format!(
-            "workers = 1
+    fn configuration(&self, setup: &Setup<'_>) -> anyhow::Result<String> {
+        let (port, servers) = (setup.port, setup.pool.servers);
+        match setup.pool.rules {
+            Rules::Plain => Ok(plain(port, servers)),
+            Rules::Guarded { example } => example::placed(example, port, servers),
+            Rules::Queued { example, at_a_server } => {
+                let placed = example::placed(example, port, servers)?;
+                example::queued(&placed, servers, at_a_server)
+            }
+        }
+    }
+
+    fn arguments(&self, configuration: &Path) -> Vec<OsString> {
+        vec!["serve".into(), configuration.into()]
+    }
+}
+
+fn plain(port: u16, servers: &[u16]) -> String {
+    let servers = server_lines(servers, |_, port| format!("  \"127.0.0.1:{port}\","));
+    format!(
+        "workers = 1
 
 [listen.web]
 bind = \"127.0.0.1:{port}\"
@@ -40,10 +58,5 @@ servers = [
 {servers}
 ]
 "
-        )
-    }
-
-    fn arguments(&self, configuration: &Path) -> Vec<OsString> {
-        vec!["serve".into(), configuration.into()]
-    }
+    )
 }

@@ -2,18 +2,18 @@
 
 /// Built column by column.
 #[derive(Default)]
-pub(super) struct Table {
+pub(crate) struct Table {
     columns: Vec<Vec<String>>,
 }
 
 impl Table {
     /// Adds a column; a table's columns are all as long as its first.
-    pub(super) fn column(&mut self, title: &str, cells: impl Iterator<Item = String>) {
+    pub(crate) fn column(&mut self, title: &str, cells: impl Iterator<Item = String>) {
         self.columns.push(std::iter::once(title.to_owned()).chain(cells).collect());
     }
 
     /// The table as text, a line a row.
-    pub(super) fn render(&self) -> String {
+    pub(crate) fn render(&self) -> String {
         let height = self.columns.first().map_or(0, Vec::len);
         let mut text = String::new();
         for line in 0..height {

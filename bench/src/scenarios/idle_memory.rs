@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use super::{Plan, Row, Sample, Scenario};
 use crate::accounting::{self, Pid};
 use crate::origin_process::OriginProcess;
-use crate::proxies::{Installed, Running};
+use crate::proxies::{Installed, Pool, Rules, Running};
 use crate::{interrupt, load};
 
 /// Connections opened before the first reading, and kept open. They come one after the other, like all that follow,
@@ -55,7 +55,8 @@ pub(super) fn run(scenario: &Scenario, connections: usize, plan: &Plan) -> anyho
 /// KiB that each connection adds.
 fn measure(installed: &Installed, servers: &[u16], connections: usize, plan: &Plan) -> anyhow::Result<f64> {
     let room = plan.scratch.room(&format!("{}-idle", installed.name.title()))?;
-    let mut running = Running::start(installed, servers, plan.cores.proxy, &room)?;
+    let pool = Pool { servers, rules: Rules::Plain };
+    let mut running = Running::start(installed, pool, plan.cores.proxy, &room)?;
     let mut open = Vec::with_capacity(FIRST + connections);
     let mut ask = |count: usize| -> anyhow::Result<()> {
         for _ in 0..count {

@@ -11,7 +11,7 @@ use crate::interrupt;
 use crate::load::{self, Load, Tally, Workload};
 use crate::machine::Cores;
 use crate::origin_process::OriginProcess;
-use crate::proxies::Running;
+use crate::proxies::{Pool, Rules, Running};
 
 /// The uncounted first visit: caches, allocators and connections to all servers become as they will stay.
 const WARM_UP: Duration = Duration::from_secs(1);
@@ -49,8 +49,8 @@ impl<'a> Stand<'a> {
         let room = plan.scratch.room(&format!("{}-{}", row.proxy.title(), row.servers))?;
         let installed = plan.proxies.iter().find(|installed| installed.name == row.proxy);
         let installed = installed.context("a row without its proxy")?;
-        let servers = &origin.ports()[..row.servers];
-        let running = Running::start(installed, servers, plan.cores.proxy, &room);
+        let pool = Pool { servers: &origin.ports()[..row.servers], rules: Rules::Plain };
+        let running = Running::start(installed, pool, plan.cores.proxy, &room);
         interrupt::check()?;
         let running = running.map_err(|error| row.failure = Some(format!("{error:#}"))).ok();
         Ok(Self { row, running, origin, cores: plan.cores })
