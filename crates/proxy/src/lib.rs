@@ -7,7 +7,7 @@
 //! A request goes through these rooms: `listener` accepts its connection, `serve` reads its head, `request` picks a server
 //! or waits for one, `server_conn` finds a connection to it, `exchange` forwards it and brings the response back through
 //! a `flow` for each direction, `tries` says whether another server is tried when that fails, `tunnel` takes over when it
-//! was an upgrade. `http1` knows the wire and never waits.
+//! was an upgrade. `http1` knows the wire and never waits. Beside all that, `prober` asks the servers how they are.
 
 mod buffer;
 mod clock;
@@ -16,7 +16,6 @@ mod flow;
 mod http1;
 mod listener;
 mod patience;
-#[cfg_attr(not(test), expect(dead_code, reason = "started with the proxy once the core takes results of probes"))]
 mod prober;
 mod proxy;
 mod replay;

@@ -1,7 +1,7 @@
 //! The prober: asks servers how they are, at intervals, and tells what it found.
 //!
 //! One thread with a runtime of its own beside the workers, so that however many servers are probed, and however they
-//! answer, no request waits for it. What a result leads to is the judge's matter; the prober only wants to know
+//! answer, no request waits for it. What a result leads to is the pool's matter; the prober only looks
 //! whether a server is down, since those are asked more often.
 //!
 //! `schedule` says whom to ask when, `ask` makes one probe, `exchange` and `http` judge what comes back, `failure` lists
@@ -24,7 +24,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use plimsoll_config::Probe;
-use plimsoll_core::{Server, Time};
+use plimsoll_core::{HealthState, ProbeResult, Server, Time};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
@@ -54,24 +54,6 @@ pub(crate) struct Target {
     pub(crate) probe: Arc<Probe>,
 }
 
-/// What a probe found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Finding {
-    /// From the first step to the verdict.
-    pub(crate) took: Duration,
-    /// What was wrong, for a reader; `None` when the probe passed.
-    pub(crate) failure: Option<String>,
-}
-
-/// Whoever makes a verdict of the results. Called on the prober's thread, so it should return at once.
-pub(crate) trait Judge: Send + 'static {
-    /// Takes the result of a probe.
-    fn probed(&self, server: &Server, finding: Finding);
-
-    /// Whether the server is held to be down, and so probed at `interval_down`.
-    fn is_down(&self, server: &Server) -> bool;
-}
-
 /// A running prober. It ends when it is dropped; [`Prober::stop`] waits for that.
 #[derive(Debug)]
 pub(crate) struct Prober {
@@ -80,11 +62,12 @@ pub(crate) struct Prober {
 }
 
 impl Prober {
-    /// Starts to probe `targets`, each for the first time at a random point of its first interval.
+    /// Starts a prober that has nobody to ask yet. `judge` gets what is found, on the prober's thread, so it should return
+    /// at once.
     ///
     /// Returns the error of the system when it has no thread or descriptor left for it.
-    pub(crate) fn start(targets: Vec<Target>, judge: impl Judge) -> io::Result<Self> {
-        let (targets, wanted) = watch::channel(targets);
+    pub(crate) fn start(judge: impl Fn(&Server, ProbeResult) + Send + 'static) -> io::Result<Self> {
+        let (targets, wanted) = watch::channel(Vec::new());
         let (started, start) = mpsc::channel();
         let run = move || {
             let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
@@ -116,6 +99,11 @@ impl Prober {
 }
 
 impl Target {
+    /// From one probe to the next.
+    fn interval(&self) -> Duration {
+        if self.server.health() == HealthState::Down { self.probe.interval_down } else { self.probe.interval }
+    }
+
     /// Whether a probe of one is as good as a probe of the other.
     fn is_same(&self, other: &Self) -> bool {
         self.server.serial() == other.server.serial() && self.host == other.host && self.probe == other.probe
@@ -134,7 +122,7 @@ struct UnderWay {
 }
 
 /// How a probe ended: of the server with this serial, and `None` when this machine could not ask.
-type Ended = (u64, Option<Finding>);
+type Ended = (u64, Option<ProbeResult>);
 
 /// The prober's only loop.
 struct Runner<J> {
@@ -151,7 +139,7 @@ struct Runner<J> {
     now: Time,
 }
 
-impl<J: Judge> Runner<J> {
+impl<J: Fn(&Server, ProbeResult)> Runner<J> {
     fn new(judge: J) -> Self {
         let clock = Clock::start();
         Self {
@@ -169,7 +157,6 @@ impl<J: Judge> Runner<J> {
 
     /// Probes what is wanted until nobody is left to want anything.
     async fn run(mut self, mut wanted: watch::Receiver<Vec<Target>>) {
-        wanted.mark_changed();
         let mut ticks = interval(PACE);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -215,13 +202,9 @@ impl<J: Judge> Runner<J> {
         }
         self.now = self.clock.now();
         for serial in new {
-            let interval = self.interval(&self.probed[&serial].target);
+            let interval = self.probed[&serial].target.interval();
             self.schedule.add(serial, interval, self.now, self.random.u64(..));
         }
-    }
-
-    fn interval(&self, target: &Target) -> Duration {
-        if self.judge.is_down(&target.server) { target.probe.interval_down } else { target.probe.interval }
     }
 
     fn begin(&mut self, serial: u64) {
@@ -246,9 +229,9 @@ impl<J: Judge> Runner<J> {
         };
         let target = Arc::clone(&probed.target);
         if let Some(finding) = finding {
-            self.judge.probed(&target.server, finding);
+            (self.judge)(&target.server, finding);
         }
-        let interval = self.interval(&target);
+        let interval = target.interval();
         self.schedule.again(serial, began, interval, self.random.u64(..));
     }
 

@@ -1,5 +1,6 @@
 //! The data plane as a whole: started, asked where it listens, stopped.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -9,12 +10,13 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use plimsoll_config::Config;
-use plimsoll_core::Pools;
+use plimsoll_config::{Config, Pool as PoolRules};
+use plimsoll_core::{Pools, ProbeResult, Server};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::listener::{self, Bound};
+use crate::prober::{Prober, Target};
 use crate::service::Service;
 use crate::thread::{self as worker_thread, Control};
 
@@ -23,6 +25,8 @@ use crate::thread::{self as worker_thread, Control};
 pub struct Proxy {
     addresses: Vec<(String, SocketAddr)>,
     workers: Vec<JoinHandle<()>>,
+    /// `None` when no pool is probed.
+    prober: Option<Prober>,
     stop: watch::Sender<Option<Duration>>,
     cut_off: Arc<AtomicUsize>,
     patience: Duration,
@@ -111,7 +115,13 @@ impl Proxy {
         let cut_off = Arc::new(AtomicUsize::new(0));
         let control = Control { clock, stop: stopped, cut_off: Arc::clone(&cut_off) };
         let workers = start_workers(bound, &control).map_err(StartError::Worker)?;
-        Ok(Self { addresses, workers, stop, cut_off, patience: config.shutdown_timeout })
+        let targets = targets(config, pools);
+        let prober = (!targets.is_empty()).then(|| Prober::start(judge(pools, clock))).transpose();
+        let prober = prober.map_err(StartError::Worker)?;
+        if let Some(prober) = &prober {
+            prober.replace(targets);
+        }
+        Ok(Self { addresses, workers, prober, stop, cut_off, patience: config.shutdown_timeout })
     }
 
     /// The addresses bound, each with the name of its listener.
@@ -131,7 +141,35 @@ impl Proxy {
             // A worker that panicked has nothing left to wait for.
             let _ = worker.join();
         }
+        // Last, so that what is finishing still learns of servers that come back.
+        if let Some(prober) = self.prober {
+            prober.stop();
+        }
         self.cut_off.load(Ordering::Relaxed)
+    }
+}
+
+/// Every server to be probed.
+fn targets(config: &Config, pools: &Pools) -> Vec<Target> {
+    let of_pool = |rules: &PoolRules| {
+        let probe = Arc::new(rules.probe.clone()?);
+        let hosts: HashMap<_, _> = rules.servers.iter().map(|server| (&*server.name, server.authority())).collect();
+        let target = |server: Arc<Server>| {
+            let host = hosts.get(server.id().name())?.clone();
+            Some(Target { server, host, probe: Arc::clone(&probe) })
+        };
+        Some(pools.pool(&rules.name)?.servers().into_iter().filter_map(target).collect::<Vec<_>>())
+    };
+    config.pools.iter().filter_map(of_pool).flatten().collect()
+}
+
+/// Hands what probes find to the pools of the servers.
+fn judge(pools: &Pools, clock: Clock) -> impl Fn(&Server, ProbeResult) + Send + 'static {
+    let pools: HashMap<_, _> = pools.all().into_iter().map(|pool| (pool.name().to_owned(), pool)).collect();
+    move |server: &Server, result| {
+        if let Some(pool) = pools.get(server.id().pool()) {
+            pool.probed(server, result, clock.now());
+        }
     }
 }
 

@@ -11,15 +11,15 @@ use std::task::Poll;
 use std::time::Instant;
 
 use plimsoll_config::{Check, Probe};
-use plimsoll_core::Server;
+use plimsoll_core::{ProbeResult, Server};
 use rustix::io::Errno;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
 
+use super::Target;
 use super::exchange::ExchangeAnswer;
 use super::failure::Failure;
 use super::http::{self, HttpAnswer};
-use super::{Finding, Target};
 use crate::timers::Deadline;
 
 /// Read at once. The answer to a probe is nearly always one small segment.
@@ -38,14 +38,14 @@ impl Desk {
 
 /// Probes `target` once, until `deadline`. `None` says nothing about the server: this machine had no descriptor or
 /// memory left to ask.
-pub(super) async fn ask(target: &Target, deadline: &Deadline, desk: &Desk) -> Option<Finding> {
+pub(super) async fn ask(target: &Target, deadline: &Deadline, desk: &Desk) -> Option<ProbeResult> {
     let began = Instant::now();
     let failure = match examine(target, deadline, desk).await {
         Ok(()) => None,
         Err(Failure::Broken(error)) if is_own(&error) => return None,
         Err(failure) => Some(failure.to_string()),
     };
-    Some(Finding { took: began.elapsed(), failure })
+    Some(ProbeResult { took: began.elapsed(), failure })
 }
 
 async fn examine(target: &Target, deadline: &Deadline, desk: &Desk) -> Result<(), Failure> {

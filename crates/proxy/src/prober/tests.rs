@@ -6,9 +6,9 @@ mod pace;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Mutex;
+use std::num::NonZeroU32;
 
-use plimsoll_core::{Pool, PoolSpec, ServerSpec};
+use plimsoll_core::{Initial, Pool, PoolRules, PoolSpec, ProbeRule, ServerSpec};
 
 use super::*;
 
@@ -25,11 +25,18 @@ pub(super) fn rule(settings: &str) -> Probe {
     config.pools[0].probe.clone().unwrap()
 }
 
-/// A pool of servers at these addresses.
-fn servers(addresses: impl IntoIterator<Item = SocketAddr>) -> Vec<Arc<Server>> {
+/// A pool of servers at these addresses, each taken down by its first failure.
+fn pool(addresses: impl IntoIterator<Item = SocketAddr>) -> Pool {
     let named = addresses.into_iter().enumerate();
     let servers = named.map(|(number, address)| ServerSpec::new(format!("s{number}"), address)).collect();
-    Pool::new("app", PoolSpec { servers, ..PoolSpec::default() }, Time::ZERO).servers()
+    let probe = Some(ProbeRule { fall: NonZeroU32::MIN, rise: NonZeroU32::MIN, initial: Initial::Ready });
+    let rules = PoolRules { probe, ..PoolRules::default() };
+    Pool::new("app", PoolSpec { servers, rules, ..PoolSpec::default() }, Time::ZERO)
+}
+
+/// The servers of such a pool.
+fn servers(addresses: impl IntoIterator<Item = SocketAddr>) -> Vec<Arc<Server>> {
+    pool(addresses).servers()
 }
 
 /// All of these, probed like this.
@@ -76,45 +83,31 @@ fn wait_for_end(stream: &mut TcpStream) {
     while stream.read(&mut [0; 1024]).is_ok_and(|count| count > 0) {}
 }
 
-/// Hands each result on, with the name of the server. Those named are held to be down.
-struct Reporter {
-    results: mpsc::Sender<(String, Finding)>,
-    down: Arc<Mutex<Vec<String>>>,
-}
-
-impl Judge for Reporter {
-    fn probed(&self, server: &Server, finding: Finding) {
-        // Whoever has seen enough no longer listens.
-        let _ = self.results.send((server.id().name().to_owned(), finding));
-    }
-
-    fn is_down(&self, server: &Server) -> bool {
-        self.down.lock().unwrap().iter().any(|name| name == server.id().name())
-    }
-}
-
-/// A prober, its results, and who is down.
+/// A prober and its results, each with the name of the server.
 struct Probing {
     prober: Prober,
-    results: mpsc::Receiver<(String, Finding)>,
-    down: Arc<Mutex<Vec<String>>>,
+    results: mpsc::Receiver<(String, ProbeResult)>,
 }
 
 impl Probing {
     fn start(targets: Vec<Target>) -> Self {
         let (report, results) = mpsc::channel();
-        let down = Arc::new(Mutex::new(Vec::new()));
-        let reporter = Reporter { results: report, down: Arc::clone(&down) };
-        Self { prober: Prober::start(targets, reporter).unwrap(), results, down }
+        let judge = move |server: &Server, result| {
+            // Whoever has seen enough no longer listens.
+            let _ = report.send((server.id().name().to_owned(), result));
+        };
+        let prober = Prober::start(judge).unwrap();
+        prober.replace(targets);
+        Self { prober, results }
     }
 
-    fn next(&self) -> (String, Finding) {
+    fn next(&self) -> (String, ProbeResult) {
         self.results.recv_timeout(LIMIT).unwrap()
     }
 }
 
 /// What a probe of the server at `address` finds.
-fn first(address: SocketAddr, settings: &str) -> Finding {
+fn first(address: SocketAddr, settings: &str) -> ProbeResult {
     let settings = format!("{settings}, interval = \"100ms\"");
     let probing = Probing::start(targets(&servers([address]), &rule(&settings)));
     let (_, finding) = probing.next();

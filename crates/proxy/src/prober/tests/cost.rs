@@ -8,33 +8,25 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use plimsoll_core::Server;
+use plimsoll_core::{ProbeResult, Server};
 
-use super::{Finding, Judge, LIMIT, Prober, rule, servers, targets};
+use super::{LIMIT, Prober, rule, servers, targets};
 
 /// Every so many results it is looked how much was used, which costs as much as a part of a probe.
 const MEASURED: usize = 1000;
 
 /// Hands on the processor time that the prober's thread has used, at the first result and after those measured.
-struct Meter {
-    results: Cell<usize>,
-    used: mpsc::Sender<Duration>,
-}
-
-impl Judge for Meter {
-    fn probed(&self, _: &Server, finding: Finding) {
-        assert_eq!(finding.failure, None);
-        if self.results.get().is_multiple_of(MEASURED) {
-            let used = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-            let nanos = used.split(' ').next().unwrap().parse().unwrap();
+fn meter(used: mpsc::Sender<Duration>) -> impl Fn(&Server, ProbeResult) + Send + 'static {
+    let results = Cell::new(0_usize);
+    move |_: &Server, result: ProbeResult| {
+        assert_eq!(result.failure, None);
+        if results.get().is_multiple_of(MEASURED) {
+            let used_up = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+            let nanos = used_up.split(' ').next().unwrap().parse().unwrap();
             // Whoever has seen enough no longer listens.
-            let _ = self.used.send(Duration::from_nanos(nanos));
+            let _ = used.send(Duration::from_nanos(nanos));
         }
-        self.results.update(|results| results + 1);
-    }
-
-    fn is_down(&self, _: &Server) -> bool {
-        false
+        results.update(|results| results + 1);
     }
 }
 
@@ -53,8 +45,8 @@ fn two_thousand_servers_cost_little() {
     });
     let rule = rule("http = '/health', interval = '5s'");
     let (used, reports) = mpsc::channel();
-    let meter = Meter { results: Cell::new(0), used };
-    let prober = Prober::start(targets(&servers(std::iter::repeat_n(address, 2000)), &rule), meter).unwrap();
+    let prober = Prober::start(meter(used)).unwrap();
+    prober.replace(targets(&servers(std::iter::repeat_n(address, 2000)), &rule));
     let before = reports.recv_timeout(LIMIT).unwrap();
     let after = reports.recv_timeout(LIMIT).unwrap();
     let each = after.saturating_sub(before) / MEASURED as u32;

@@ -51,9 +51,10 @@ fn good() -> SocketAddr {
 #[test]
 fn a_server_is_asked_more_often_while_it_is_down() {
     let probe = rule("http = '/', interval = '10m', interval_down = '100ms'");
-    let probing = Probing::start(Vec::new());
-    probing.down.lock().unwrap().push("s1".to_owned());
-    probing.prober.replace(targets(&servers([good(); 2]), &probe));
+    let pool = pool([good(); 2]);
+    let failed = ProbeResult { took: Duration::ZERO, failure: Some("it is said to be down".to_owned()) };
+    pool.probed(&pool.servers()[1], failed, Time::ZERO);
+    let probing = Probing::start(targets(&pool.servers(), &probe));
     let names: Vec<_> = (0..6).map(|_| probing.next().0).collect();
     // The other has its turn in this second with a chance of one in some hundreds, and never twice.
     assert!(names.iter().filter(|name| *name == "s1").count() >= 5, "{names:?}");
