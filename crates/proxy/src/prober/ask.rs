@@ -55,6 +55,7 @@ async fn examine(target: &Target, deadline: &Deadline, desk: &Desk) -> Result<()
     let Some((question, mut answer)) = open(target) else { return Ok(()) };
     let verdict = before(deadline, converse(&mut stream, &question, &mut answer, desk)).await;
     verdict
+        .or_else(|| answer.judge_unfinished())
         .unwrap_or_else(|| Err(if answer.began() { Failure::Unfinished(timeout) } else { Failure::NoAnswer(timeout) }))
 }
 
@@ -100,6 +101,13 @@ impl Answer<'_> {
         match self {
             Self::Exchange(answer) => answer.close(),
             Self::Http(answer) => answer.close(),
+        }
+    }
+
+    fn judge_unfinished(&mut self) -> Option<Result<(), Failure>> {
+        match self {
+            Self::Exchange(_) => None,
+            Self::Http(answer) => answer.judge_unfinished(),
         }
     }
 

@@ -39,16 +39,18 @@ pub(super) struct HttpAnswer<'a> {
     scan: Scan,
     /// Bytes of the interim heads before it.
     interim: usize,
-    /// What is left of the body, once the head has passed.
-    body: Option<Body>,
-    /// What has come of it.
+    /// What is left of the body, and what was found wrong with the head.
+    body: Option<(Body, Option<Failure>)>,
+    /// What has come of the body, where it matters.
     content: Vec<u8>,
+    /// How much of the body has come.
+    read: usize,
 }
 
 impl<'a> HttpAnswer<'a> {
     /// Nothing so far.
     pub(super) fn new(check: &'a Http) -> Self {
-        Self { check, head: Vec::new(), scan: Scan::default(), interim: 0, body: None, content: Vec::new() }
+        Self { check, head: Vec::new(), scan: Scan::default(), interim: 0, body: None, content: Vec::new(), read: 0 }
     }
 
     /// Whether anything has come.
@@ -57,6 +59,9 @@ impl<'a> HttpAnswer<'a> {
     }
 
     /// Takes in what has come, which may be overwritten. `true`: it passes and nothing more is needed.
+    ///
+    /// The body is read to its end also where it does not matter, since a server that is cut off while it still writes
+    /// complains in its log of every probe.
     pub(super) fn take(&mut self, piece: &mut [u8]) -> Result<bool, Failure> {
         if self.body.is_some() {
             return self.take_content(piece);
@@ -73,13 +78,20 @@ impl<'a> HttpAnswer<'a> {
 
     /// The server closes.
     pub(super) fn close(&mut self) -> Result<(), Failure> {
-        let at = match self.body.as_mut().map(Body::close) {
-            Some(true) => return self.judge_content(),
-            Some(false) => Closed::InBody,
+        let matters = self.check.body.is_some();
+        let at = match self.body.as_mut().map(|(body, failure)| (body.close() || !matters, failure.is_some())) {
+            Some((true, _) | (_, true)) => return self.judge(),
+            Some((false, false)) => Closed::InBody,
             None if self.head.is_empty() && self.interim == 0 => Closed::BeforeAnswer,
             None => Closed::InHead,
         };
         Err(Failure::Closed(at))
+    }
+
+    /// What can be said of an answer whose end does not come: `None` when that depends on what is missing.
+    pub(super) fn judge_unfinished(&mut self) -> Option<Result<(), Failure>> {
+        let known = self.body.as_ref().is_some_and(|(_, failure)| failure.is_some() || self.check.body.is_none());
+        known.then(|| self.judge())
     }
 
     /// Reads heads up to the one that answers the request, and judges that. Returns what follows it, once it is whole.
@@ -91,8 +103,8 @@ impl<'a> HttpAnswer<'a> {
             let Some(length) = read.map_err(not_http)? else { return Ok(None) };
             // Nobody asked for the switch of protocols that 101 announces, so it is the answer, and hardly a good one.
             if parsed.status >= 200 || parsed.status == 101 {
-                self.judge_head(&parsed, &self.head[..length])?;
-                self.body = Some(Body::from(parsed.body));
+                let failure = self.judge_head(&parsed, &self.head[..length]).err();
+                self.body = Some((Body::from(parsed.body), failure));
                 return Ok(Some(std::mem::take(&mut self.head).split_off(length)));
             }
             self.head.drain(..length);
@@ -119,20 +131,31 @@ impl<'a> HttpAnswer<'a> {
         Ok(())
     }
 
-    /// Takes in what has come of the body, as far as anything of it is needed.
+    /// Takes in what has come of the body.
     fn take_content(&mut self, piece: &mut [u8]) -> Result<bool, Failure> {
-        let (Some(_), Some(body)) = (&self.check.body, &mut self.body) else { return Ok(true) };
-        let (decoded, _trailers) = body.decode(piece).map_err(not_http)?;
-        let room = self.check.body_limit - self.content.len();
-        self.content.extend_from_slice(&piece[..decoded.produced.min(room)]);
+        let Some((body, _)) = &mut self.body else { return Ok(false) };
+        let decoded = match body.decode(piece) {
+            Ok((decoded, _trailers)) => decoded,
+            Err(_) if self.check.body.is_none() => return self.judge().map(|()| true),
+            Err(reject) => return Err(not_http(reject)),
+        };
+        let room = self.check.body_limit.saturating_sub(self.read);
+        if self.check.body.is_some() {
+            self.content.extend_from_slice(&piece[..decoded.produced.min(room)]);
+        }
+        self.read += decoded.produced;
         // Not searched before: what matches the beginning of a body need not match the whole of it.
-        if !body.ended() && self.content.len() < self.check.body_limit {
+        if !body.ended() && self.read < self.check.body_limit {
             return Ok(false);
         }
-        self.judge_content().map(|()| true)
+        self.judge().map(|()| true)
     }
 
-    fn judge_content(&self) -> Result<(), Failure> {
+    /// The verdict on what has come.
+    fn judge(&mut self) -> Result<(), Failure> {
+        if let Some(failure) = self.body.as_mut().and_then(|(_, failure)| failure.take()) {
+            return Err(failure);
+        }
         let matches = self.check.body.as_ref().is_none_or(|expected| expected.is_match(&self.content));
         if matches { Ok(()) } else { Err(Failure::Body) }
     }

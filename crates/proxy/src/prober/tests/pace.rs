@@ -152,3 +152,20 @@ fn a_finished_probe_is_closed_by_reset() {
     assert_eq!(first(address, "http = '/'").failure, None);
     assert_eq!(told.recv_timeout(LIMIT).unwrap(), Err(io::ErrorKind::ConnectionReset));
 }
+
+#[test]
+fn a_server_is_not_cut_off_while_it_writes() {
+    let (tell, told) = mpsc::channel();
+    let address = serve(move |mut stream| {
+        read_head(&mut stream);
+        write(&mut stream, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n");
+        // Long enough for a probe that only wants the head to be gone.
+        stream.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        let heard = stream.read(&mut [0]).map_err(|error| error.kind());
+        write(&mut stream, b"ok");
+        // Whoever has seen enough no longer listens.
+        let _ = tell.send(heard);
+    });
+    assert_eq!(first(address, "http = '/'").failure, None);
+    assert_eq!(told.recv_timeout(LIMIT).unwrap(), Err(io::ErrorKind::WouldBlock));
+}
