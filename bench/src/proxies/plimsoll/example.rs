@@ -54,6 +54,16 @@ mod tests {
     const EXAMPLE: &str = "# Try it: serve 127.0.0.1:8080\n[listen.web]\nbind = \"127.0.0.1:8080\"\npool = \"app\"\n\n\
         [pool.app]\nservers = [\"127.0.0.1:9001\", \"127.0.0.1:9002\"]\nwarm_up = \"4s\"\n";
 
+    /// The one the tail is measured with.
+    #[test]
+    fn the_repository_s_example_is_of_that_form() {
+        let text = include_str!("../../../../examples/slow-servers.toml");
+        let servers = [40001, 40002, 40003, 40004, 40005];
+        let placed = placed(text, 40000, &servers).expect("an example of that form");
+        assert_eq!(placed.lines().count(), text.lines().count() + 1);
+        queued(&placed, &servers, 20).expect("an example of that form");
+    }
+
     #[test]
     fn only_addresses_change_and_the_worker_comes_first() {
         let text = placed(EXAMPLE, 40000, &[9002, 40001]).expect("an example of that form");
