@@ -279,6 +279,16 @@ fn a_change_and_a_probe_make_room_for_who_waits() {
 }
 
 #[test]
+fn a_slot_that_came_free_before_the_place_was_taken_is_not_missed() {
+    let pool = pool(1, queue(9));
+    let held = pick(&pool, at(0));
+    assert_eq!(pool.pick(&Ask::default()).err(), Some(Refused::AllFull));
+    drop(held);
+    let mut ticket = pool.wait(&Ask { now: at(1), ..Ask::default() }).expect("there is a queue");
+    assert!(answer(&mut ticket, at(1)).is_ok());
+}
+
+#[test]
 fn a_place_given_up_is_handed_on_and_so_is_a_permit_nobody_took() {
     let pool = pool(1, queue(9));
     let held = pick(&pool, at(0));

@@ -72,6 +72,61 @@ fn no_wake_up_is_lost_and_no_limit_exceeded() {
     }
 }
 
+/// One slot, one who frees it and one who comes for it at the same moment, and nobody after them to make good what these
+/// two may miss.
+#[test]
+fn who_joins_while_the_only_slot_comes_free_is_served() {
+    for size in [1, 70] {
+        let pool = crowded(size, 4);
+        let _others: Vec<Permit> = (1..size * 2).map(|_| pool.pick(&Ask::default()).expect("there is room")).collect();
+        // Even while the slot is free, odd while both are after it.
+        let turn = AtomicU64::new(0);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut random = Random::new(1);
+                for round in 0..HANDSHAKES {
+                    let held = pool.pick(&Ask::default()).expect("the other has ended");
+                    turn.fetch_max(round * 2 + 1, Ordering::AcqRel);
+                    (0..random.below(200)).for_each(|_| std::hint::spin_loop());
+                    drop(held);
+                    until(&turn, round * 2 + 2);
+                }
+            });
+            let waker = Waker::from(Arc::new(Unpark(thread::current())));
+            let _free = SetFree(&turn);
+            for round in 0..HANDSHAKES {
+                until(&turn, round * 2 + 1);
+                let permit = pool.pick(&Ask::default()).or_else(|_| {
+                    let mut ticket = pool.wait(&Ask::default())?;
+                    until_answered(&mut ticket, &waker)
+                });
+                drop(permit.expect("the slot came free"));
+                turn.store(round * 2 + 2, Ordering::Release);
+            }
+        });
+        assert_eq!(pool.stats().queue.waiting, 0);
+    }
+}
+
+/// Enough to meet every order of the few steps in question many times.
+const HANDSHAKES: u64 = 20_000;
+
+/// Lets the other go on when this one fails, so that the test ends.
+struct SetFree<'a>(&'a AtomicU64);
+
+impl Drop for SetFree<'_> {
+    fn drop(&mut self) {
+        self.0.store(u64::MAX, Ordering::Release);
+    }
+}
+
+/// Waits for the other's turn to end, on this core or on another.
+fn until(turn: &AtomicU64, number: u64) {
+    while turn.load(Ordering::Acquire) < number {
+        thread::yield_now();
+    }
+}
+
 const ROUNDS: u64 = 1500;
 
 fn ask_again_and_again(pool: &Pool, answers: &Answers, random: &mut Random) {
@@ -115,24 +170,29 @@ fn ask_again_and_again(pool: &Pool, answers: &Answers, random: &mut Random) {
 fn wait(ticket: &mut Ticket, waker: &Waker, random: &mut Random) -> Option<Result<Permit, Refused>> {
     let mut cx = Context::from_waker(waker);
     let whim = random.below(8);
+    if whim > 1 {
+        return Some(until_answered(ticket, waker));
+    }
+    if let Poll::Ready(answer) = ticket.poll(Time::ZERO, &mut cx) {
+        return Some(answer);
+    }
+    if whim == 0 {
+        return None;
+    }
+    thread::yield_now();
+    let Poll::Ready(answer) = ticket.poll(ticket.deadline(), &mut cx) else { panic!("its time is over") };
+    Some(answer)
+}
+
+fn until_answered(ticket: &mut Ticket, waker: &Waker) -> Result<Permit, Refused> {
     loop {
-        if let Poll::Ready(answer) = ticket.poll(Time::ZERO, &mut cx) {
-            return Some(answer);
+        if let Poll::Ready(answer) = ticket.poll(Time::ZERO, &mut Context::from_waker(waker)) {
+            return answer;
         }
-        match whim {
-            0 => return None,
-            1 => {
-                thread::yield_now();
-                let Poll::Ready(answer) = ticket.poll(ticket.deadline(), &mut cx) else { panic!("its time is over") };
-                return Some(answer);
-            }
-            _ => {
-                // It may end at once on account of a ticket before, whose answer came before its wake-up.
-                let began = Instant::now();
-                thread::park_timeout(LOST);
-                assert!(began.elapsed() < LOST, "a wake-up was lost");
-            }
-        }
+        // It may end at once on account of a ticket before, whose answer came before its wake-up.
+        let began = Instant::now();
+        thread::park_timeout(LOST);
+        assert!(began.elapsed() < LOST, "a wake-up was lost");
     }
 }
 

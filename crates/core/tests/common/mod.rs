@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test uses its part of it")]
 
+pub(crate) mod simulation;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
