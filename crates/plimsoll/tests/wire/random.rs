@@ -1,6 +1,6 @@
 //! Requests bent at random: the program stays up, and whatever it accepts reaches a server whole and once.
 
-use crate::kit::{Config, Program, Server};
+use crate::kit::{Config, Program, Server, seed};
 
 const CASES: usize = 300;
 
@@ -40,10 +40,6 @@ const PIECES: [&str; 20] = [
     "ffffffffffffffff",
 ];
 
-fn seed() -> u64 {
-    std::env::var("PLIMSOLL_SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap())
-}
-
 fn bend(random: &mut fastrand::Rng) -> Vec<u8> {
     let mut bytes: Vec<u8> = (0..random.usize(1..=2)).flat_map(|_| random.choice(WHOLE).unwrap().bytes()).collect();
     for _ in 0..random.usize(0..=3) {
@@ -74,7 +70,6 @@ fn send(program: &Program, case: &[u8], random: &mut fastrand::Rng) -> String {
 #[test]
 fn bent_requests_are_forwarded_whole_and_once_or_not_at_all() {
     let seed = seed();
-    println!("PLIMSOLL_SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);
     let server = Server::answering(|request| {
         let names = request.head.split("\r\n").skip(1).take_while(|line| !line.is_empty());

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
-use crate::kit::{Config, End, Gate, Server, get, ok, until};
+use crate::kit::{Config, End, Gate, Server, get, nobody, ok, until};
 
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -98,10 +98,8 @@ fn a_body_that_drips_goes_through() {
 
 #[test]
 fn a_server_that_cannot_be_reached_is_502() {
-    // Bound and not listening: it refuses, and nobody else can be given its port meanwhile.
-    let held = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    held.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-    let program = Config::to(&[held.local_addr().unwrap().as_socket().unwrap()]).start();
+    let (_held, address) = nobody();
+    let program = Config::to(&[address]).start();
     let mut client = program.client();
     for _ in 0..3 {
         let response = client.ask(get("/"));

@@ -1,12 +1,16 @@
 //! What the wire tests share.
 
 mod client;
+mod fates;
+mod load;
 mod program;
 mod server;
 
 use std::time::{Duration, Instant};
 
 pub(crate) use client::{Broken, Client, End, Response};
+pub(crate) use fates::{Mortal, in_turn, nobody};
+pub(crate) use load::{Load, Seen, with_status};
 pub(crate) use program::{Config, Program};
 pub(crate) use server::{Gate, Request, Server, Talk};
 
@@ -31,6 +35,18 @@ pub(crate) fn get(target: &str) -> String {
 /// A 200 with this body and its length.
 pub(crate) fn ok(body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+/// A response with this status, whose body tells it too.
+pub(crate) fn answer(status: u16) -> String {
+    format!("HTTP/1.1 {status} So\r\nX-Status: {status}\r\nContent-Length: 5\r\n\r\n{status}!\n")
+}
+
+/// The seed of a random test: a new one, or the one to be replayed.
+pub(crate) fn seed() -> u64 {
+    let seed = std::env::var("PLIMSOLL_SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap());
+    println!("PLIMSOLL_SEED={seed}");
+    seed
 }
 
 /// The value of the field `name` in a head, if it is there once.

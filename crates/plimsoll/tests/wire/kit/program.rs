@@ -12,13 +12,14 @@ use std::thread;
 
 use super::{Client, until};
 
-/// A configuration text in the making: one listener, one pool.
+/// A configuration text in the making: one listener, one pool, and what else a test adds.
 #[derive(Clone, Default)]
 pub(crate) struct Config {
     workers: Option<usize>,
     listen: String,
     pool: String,
     servers: Vec<String>,
+    more: String,
 }
 
 impl Config {
@@ -53,6 +54,13 @@ impl Config {
         self
     }
 
+    /// Adds another pool of these servers, with the settings in `lines`.
+    pub(crate) fn another_pool(mut self, name: &str, servers: &[SocketAddr], lines: &str) -> Self {
+        let servers: Vec<_> = servers.iter().map(ToString::to_string).collect();
+        let _ = writeln!(self.more, "[pool.{name}]\nservers = {servers:?}\n{lines}");
+        self
+    }
+
     fn text(&self) -> String {
         let mut text = String::new();
         if let Some(workers) = self.workers {
@@ -60,10 +68,11 @@ impl Config {
         }
         let _ = write!(
             text,
-            "[listen.web]\nbind = \"127.0.0.1:0\"\npool = \"app\"\n{}\n[pool.app]\nservers = [{}]\n{}",
+            "[listen.web]\nbind = \"127.0.0.1:0\"\npool = \"app\"\n{}\n[pool.app]\nservers = [{}]\n{}\n{}",
             self.listen,
             self.servers.join(", "),
-            self.pool
+            self.pool,
+            self.more
         );
         text
     }
@@ -140,8 +149,27 @@ impl Program {
         assert!(!said.contains("panicked"), "{said}");
     }
 
-    fn said(&self) -> String {
+    /// What it has said on stderr so far.
+    pub(crate) fn said(&self) -> String {
         self.said.lock().unwrap().clone()
+    }
+
+    /// How many lines it has said so far that have `part` in them.
+    pub(crate) fn said_times(&self, part: &str) -> usize {
+        self.said().lines().filter(|line| line.contains(part)).count()
+    }
+
+    /// Waits until it has said a line that has `part` in it.
+    #[track_caller]
+    pub(crate) fn await_said(&self, part: &str) {
+        until(&format!("the program says {part:?}"), || self.said_times(part) > 0);
+    }
+
+    /// Comes back once the program, of one worker, has taken in all that was sent to it before: it hears of what its
+    /// connections say in the order in which that was said.
+    #[track_caller]
+    pub(crate) fn fence(&self) {
+        assert_eq!(self.ask("no request\r\n\r\n").status, 400);
     }
 
     /// Asks for a graceful stop.

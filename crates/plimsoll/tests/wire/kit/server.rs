@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use socket2::{Domain, SockRef, Socket, Type};
@@ -15,7 +15,11 @@ use super::{PATIENCE, field, head_end, text, until};
 pub(crate) struct Server {
     address: SocketAddr,
     shared: Arc<Shared>,
+    accepting: Option<JoinHandle<()>>,
 }
+
+/// What a server does with a connection.
+pub(super) type Script = dyn Fn(&mut Talk) + Send + Sync;
 
 #[derive(Default)]
 struct Shared {
@@ -97,12 +101,17 @@ impl Server {
             socket.set_recv_buffer_size(window).unwrap();
         }
         socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+        Self::listen(socket, Arc::new(script))
+    }
+
+    /// Runs `script` for each connection that comes in on a socket that is bound.
+    pub(super) fn listen(socket: Socket, script: Arc<Script>) -> Self {
         socket.listen(128).unwrap();
         let listener = TcpListener::from(socket);
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared::default());
-        let (script, theirs) = (Arc::new(script), Arc::clone(&shared));
-        thread::spawn(move || {
+        let theirs = Arc::clone(&shared);
+        let accepting = thread::spawn(move || {
             for stream in listener.incoming() {
                 if theirs.stopped.load(Ordering::SeqCst) {
                     break;
@@ -114,8 +123,10 @@ impl Server {
                 };
                 thread::spawn(move || script(&mut talk));
             }
+            // Closing alone ends nothing while a program that another test just starts has inherited it.
+            let _ = SockRef::from(&listener).shutdown(Shutdown::Both);
         });
-        Self { address, shared }
+        Self { address, shared, accepting: Some(accepting) }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -167,6 +178,10 @@ impl Drop for Server {
         self.shared.stopped.store(true, Ordering::SeqCst);
         // Wakes the thread that accepts.
         let _ = TcpStream::connect(self.address);
+        if let Some(accepting) = self.accepting.take() {
+            // One that panicked has ended too.
+            let _ = accepting.join();
+        }
         for record in self.shared.records.lock().unwrap().iter() {
             if let Some(stream) = &*record.stream.lock().unwrap() {
                 // It may have ended already.
