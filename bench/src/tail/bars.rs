@@ -153,8 +153,8 @@ impl Measure {
     }
 }
 
-/// A window whose requests began when they should have been.
-fn sound(window: &Counted) -> Option<&Counted> {
+/// A window whose requests began when they should have.
+pub(super) fn sound(window: &Counted) -> Option<&Counted> {
     (window.requests > 0 && window.late_p99 <= MAX_LATE_MS).then_some(window)
 }
 

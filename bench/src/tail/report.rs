@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::bars::{MAX_LATE_MS, Outcome, Verdict};
+use super::bars::{MAX_LATE_MS, Outcome, Verdict, sound};
 use super::run::{Counted, Run};
 use super::scenarios::EVEN;
 use super::tally::Ending;
@@ -136,7 +136,7 @@ fn not_served(window: &Counted) -> String {
 
 fn by_even(run: &Run, window: &Counted, even: Option<&Outcome>) -> String {
     let even = even.and_then(|even| even.runs.iter().find(|other| other.proxy == run.proxy));
-    let even = even.and_then(|even| even.windows.first()?.p99);
+    let even = even.and_then(|even| sound(even.windows.first()?)?.p99);
     match (window.p99, even) {
         (_, None) => nothing(),
         (None, _) => milliseconds(None),
