@@ -3,7 +3,8 @@
 //! Two judges speak, and both must be content for the server to be up. Probes ask it directly: `fall` failures in a row
 //! take it down, `rise` passes bring it back. Ejection watches what becomes of its requests: a server that keeps failing
 //! is left out for a while, then gets a single request as a trial. The time out doubles with each repetition and falls
-//! by a doubling for each interval of good behaviour. A recovery that probes have seen (down, then up) ends an ejection too.
+//! by a doubling for each interval of good behaviour. A recovery that probes have seen (down, then up) ends an ejection too, and
+//! `rise` passes end one that connections were the reason for; of errors and slowness a probe says nothing.
 //!
 //! Nothing here knows a clock or a pool: events come in with their time, and transitions go out. Whether there is room
 //! for one more ejection is the pool's to say.
@@ -136,7 +137,11 @@ pub(crate) struct Health {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
     In,
-    Out { until: Time },
+    Out {
+        until: Time,
+        /// It was connections that failed, and those are what a probe shows to work again.
+        unreachable: bool,
+    },
     Trial,
 }
 
@@ -173,7 +178,7 @@ impl Health {
     /// Until when it is out, if it is ejected and probes do not keep it down.
     pub(crate) fn ejected_until(&self) -> Option<Time> {
         match self.standing {
-            Standing::Out { until } if self.probes_content => Some(until),
+            Standing::Out { until, .. } if self.probes_content => Some(until),
             _ => None,
         }
     }
@@ -212,7 +217,8 @@ impl Health {
         (self.passes, self.falls) = (self.passes.saturating_add(1), 0);
         // One that has never been probed needs one pass to be believed, and not a row of them.
         let enough = if self.reason == Reason::NotProbed { 1 } else { rule.rise.get() };
-        if self.probes_content || self.passes < enough {
+        let reached = matches!(self.standing, Standing::Out { unreachable: true, .. });
+        if (self.probes_content && !reached) || self.passes < enough {
             return None;
         }
         self.probes_content = true;
@@ -246,7 +252,7 @@ impl Health {
     pub(crate) fn try_again(&mut self, now: Time) -> Option<Transition> {
         let from = self.state();
         match self.standing {
-            Standing::Out { until } if until <= now && self.probes_content => {
+            Standing::Out { until, .. } if until <= now && self.probes_content => {
                 self.standing = Standing::Trial;
                 self.changed(from, Reason::TimeServed, now)
             }
@@ -274,7 +280,7 @@ impl Health {
                 self.changed(from, Reason::TrialPassed, now)
             }
             OutcomeKind::Aborted => {
-                self.standing = Standing::Out { until: now };
+                self.standing = Standing::Out { until: now, unreachable: false };
                 self.changed(from, Reason::TrialLeft, now)
             }
             failure => self.put_out(Reason::TrialFailed(failure), rule, now),
@@ -324,7 +330,13 @@ impl Health {
     fn put_out(&mut self, reason: Reason, rule: &Eject, now: Time) -> Option<Transition> {
         let from = self.state();
         let time = rule.time.saturating_mul(1 << self.doublings).min(rule.max_time);
-        self.standing = Standing::Out { until: now + time };
+        let unreachable = matches!(
+            reason,
+            Reason::FailuresInARow(_, OutcomeKind::ConnectFailed | OutcomeKind::Failed)
+                | Reason::TrialFailed(OutcomeKind::ConnectFailed | OutcomeKind::Failed)
+        );
+        self.standing = Standing::Out { until: now + time, unreachable };
+        self.passes = 0;
         self.doublings = (self.doublings + 1).min(MOST_DOUBLINGS);
         self.doubled_at = now + time;
         self.ejections += 1;

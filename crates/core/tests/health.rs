@@ -316,3 +316,37 @@ fn probe_of(pool: &Pool, name: &str, passes: bool, now: Time) {
     let failure = (!passes).then(|| "refused".to_owned());
     pool.probed(&server, ProbeResult { took: Duration::from_millis(1), failure }, now);
 }
+
+#[test]
+fn probes_end_an_ejection_for_connections_and_no_other() {
+    for (kind, state) in [
+        (OutcomeKind::ConnectFailed, HealthState::Up),
+        (OutcomeKind::Failed, HealthState::Up),
+        (OutcomeKind::Rejected, HealthState::Ejected),
+        (OutcomeKind::TimedOut, HealthState::Ejected),
+    ] {
+        let rule = ProbeRule {
+            fall: NonZeroU32::new(3).unwrap(),
+            rise: NonZeroU32::new(2).unwrap(),
+            initial: Initial::Ready,
+        };
+        let rules = PoolRules { probe: Some(rule), ..PoolRules::default() };
+        let servers = ["a", "b"].map(|name| ServerSpec::new(name, address(1))).to_vec();
+        let pool = Pool::new("p", PoolSpec { servers, rules, ..PoolSpec::default() }, Time::ZERO);
+        let server = &pool.servers()[0];
+        let passed = ProbeResult { took: Duration::from_millis(1), failure: None };
+        // Those from before the ejection say nothing.
+        pool.probed(server, passed.clone(), Time::ZERO);
+        pool.probed(server, passed.clone(), Time::ZERO);
+        while server.health() == HealthState::Up {
+            let permit = pool.pick(&Ask::default()).unwrap();
+            if permit.server().id() == server.id() {
+                permit.finish(Outcome::of(kind, Duration::from_secs(1)));
+            }
+        }
+        pool.probed(server, passed.clone(), Time::ZERO);
+        assert_eq!(server.health(), HealthState::Ejected);
+        pool.probed(server, passed, Time::ZERO);
+        assert_eq!(server.health(), state, "{kind}");
+    }
+}

@@ -63,6 +63,16 @@ enum Standing {
 }
 
 impl Believed {
+    /// Whether it is ejected because of its connections, which a probe shows to work again.
+    fn was_unreachable(&self) -> bool {
+        let by_connections = matches!(
+            self.reason,
+            Reason::FailuresInARow(_, OutcomeKind::ConnectFailed | OutcomeKind::Failed)
+                | Reason::TrialFailed(OutcomeKind::ConnectFailed | OutcomeKind::Failed)
+        );
+        matches!(self.standing, Standing::Out(_)) && by_connections
+    }
+
     fn new(spec: &ServerSpec, rules: &PoolRules, now: Time) -> Self {
         let content = rules.probe.is_none_or(|rule| rule.initial == Initial::Ready);
         Self {
@@ -103,7 +113,7 @@ impl Believed {
         self.doublings = (self.doublings + 1).min(16);
         self.good_since = now + time;
         self.ejections += 1;
-        self.failures = 0;
+        (self.failures, self.passes) = (0, 0);
     }
 
     /// One doubling less for each interval of good behaviour.
@@ -296,7 +306,7 @@ impl History {
             }
             (believed.passes, believed.falls) = (believed.passes + 1, 0);
             let enough = believed.reason == Reason::NotProbed || believed.passes >= rule.rise.get();
-            if !believed.content && enough {
+            if (!believed.content || believed.was_unreachable()) && enough {
                 (believed.content, believed.standing, believed.failures) = (true, Standing::In, 0);
             }
             Reason::ProbesPassed(believed.passes)
