@@ -68,6 +68,8 @@ pub(crate) struct Pool<'a> {
 pub(crate) enum Rules<'a> {
     /// Nothing: its defaults.
     Plain,
+    /// Its defaults, and for Plimsoll probes and retries as well, so that what they cost is in its numbers.
+    Watched,
     /// Timeouts, retries, probes and warm-up as in this text of an example for Plimsoll, and the same in the peers' own
     /// terms.
     Guarded { example: &'a str },

@@ -82,7 +82,7 @@ const QUEUED: &str = "  timeout queue 1s
 
 fn backend_lines(rules: Rules<'_>) -> String {
     match rules {
-        Rules::Plain => String::new(),
+        Rules::Plain | Rules::Watched => String::new(),
         Rules::Guarded { .. } => GUARDED.to_owned(),
         Rules::Queued { at_a_server, .. } => {
             format!("{GUARDED}{QUEUED}  default-server maxconn {at_a_server}\n")

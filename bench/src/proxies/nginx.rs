@@ -33,7 +33,7 @@ impl Proxy for Nginx {
         let port = setup.port;
         let server = server_words(setup.pool.rules);
         let servers = server_lines(setup.pool.servers, |_, port| format!("    server 127.0.0.1:{port}{server};"));
-        let retries = if matches!(setup.pool.rules, Rules::Plain) { "" } else { RETRIES };
+        let retries = if matches!(setup.pool.rules, Rules::Plain | Rules::Watched) { "" } else { RETRIES };
         let idle = setup.pool.servers.len() * 2 + 256;
         // A master that is root gives its worker to a user that may not reach the scratch directory.
         let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
@@ -102,7 +102,7 @@ const RETRIES: &str = "      proxy_connect_timeout 1s;
 /// failures, as HAProxy has it, and a second serve it best.
 fn server_words(rules: Rules<'_>) -> String {
     match rules {
-        Rules::Plain => String::new(),
+        Rules::Plain | Rules::Watched => String::new(),
         Rules::Guarded { .. } => " max_fails=10 fail_timeout=1s".to_owned(),
         Rules::Queued { at_a_server, .. } => format!(" max_fails=10 fail_timeout=1s max_conns={at_a_server}"),
     }

@@ -30,6 +30,7 @@ impl Proxy for Plimsoll {
         let (port, servers) = (setup.port, setup.pool.servers);
         match setup.pool.rules {
             Rules::Plain => Ok(plain(port, servers)),
+            Rules::Watched => Ok(plain(port, servers) + WATCHED),
             Rules::Guarded { example } => example::placed(example, port, servers),
             Rules::Queued { example, at_a_server } => {
                 let placed = example::placed(example, port, servers)?;
@@ -42,6 +43,12 @@ impl Proxy for Plimsoll {
         vec!["serve".into(), configuration.into()]
     }
 }
+
+/// What is asked for beside the defaults, of which ejection, the black-hole guard and warm-up are a part. The origin
+/// answers with as many bytes as the path says.
+const WATCHED: &str = "probe = { http = \"/2\", status = 200 }
+retry = { on = [\"connect\", \"reset\", \"timeout\", 502, 503] }
+";
 
 fn plain(port: u16, servers: &[u16]) -> String {
     let servers = server_lines(servers, |_, port| format!("  \"127.0.0.1:{port}\","));

@@ -55,7 +55,7 @@ pub(super) fn run(scenario: &Scenario, connections: usize, plan: &Plan) -> anyho
 /// KiB that each connection adds.
 fn measure(installed: &Installed, servers: &[u16], connections: usize, plan: &Plan) -> anyhow::Result<f64> {
     let room = plan.scratch.room(&format!("{}-idle", installed.name.title()))?;
-    let pool = Pool { servers, rules: Rules::Plain };
+    let pool = Pool { servers, rules: Rules::Watched };
     let mut running = Running::start(installed, pool, plan.cores.proxy, &room)?;
     let mut open = Vec::with_capacity(FIRST + connections);
     let mut ask = |count: usize| -> anyhow::Result<()> {

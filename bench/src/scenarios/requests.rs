@@ -49,7 +49,7 @@ impl<'a> Stand<'a> {
         let room = plan.scratch.room(&format!("{}-{}", row.proxy.title(), row.servers))?;
         let installed = plan.proxies.iter().find(|installed| installed.name == row.proxy);
         let installed = installed.context("a row without its proxy")?;
-        let pool = Pool { servers: &origin.ports()[..row.servers], rules: Rules::Plain };
+        let pool = Pool { servers: &origin.ports()[..row.servers], rules: Rules::Watched };
         let running = Running::start(installed, pool, plan.cores.proxy, &room);
         interrupt::check()?;
         let running = running.map_err(|error| row.failure = Some(format!("{error:#}"))).ok();
