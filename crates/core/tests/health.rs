@@ -192,6 +192,22 @@ fn a_trial_outlives_a_drain_and_a_removal() {
 }
 
 #[test]
+fn a_trial_that_never_ends_passes_once_its_server_answers() {
+    let pool = pool(3, rules());
+    end_on(&pool, "s0", at(0), 5, OutcomeKind::Failed);
+    let mut tunnel = pick(&pool, at(10_000));
+    assert!((1..100).all(|second| name(&pick(&pool, at(10_000 + second * 1000))) != "s0"), "it is the only one");
+    tunnel.answered(at(110_000));
+    let told = pool.events(2);
+    assert_eq!((told.len(), &told[0].reason, told[0].at), (1, &Reason::TrialPassed, at(110_000)));
+    end_on(&pool, "s0", at(110_001), 1, OutcomeKind::Success);
+    tunnel.answered(at(110_002));
+    tunnel.finish(Outcome::of(OutcomeKind::Failed, Duration::from_secs(200)));
+    let report = pool.servers()[0].health_report();
+    assert_eq!((report.state, report.failures_in_a_row), (HealthState::Up, 1), "its end is one like any other");
+}
+
+#[test]
 fn when_all_are_down_the_pool_refuses_or_tries_them_all() {
     let probe = ProbeRule { fall: NonZeroU32::MIN, rise: NonZeroU32::MIN, initial: Initial::Down };
     for when_none in [WhenNone::Refuse, WhenNone::TryAll] {
