@@ -117,6 +117,21 @@ fn a_share_of_few_requests_says_nothing() {
 }
 
 #[test]
+fn failures_of_long_ago_are_not_held_against_a_server() {
+    let pool = pool(2, PoolRules { eject: Some(Eject { failures: NonZeroU32::MAX, ..eject() }), ..rules() });
+    // At one moment, so that they are compared at the first of them only.
+    end_on(&pool, "s0", at(200), 30, OutcomeKind::Failed);
+    end_on(&pool, "s1", at(200), 50, OutcomeKind::Success);
+    let later = 3_600_000;
+    end_on(&pool, "s0", at(later), 2, OutcomeKind::Failed);
+    assert_eq!(state(&pool, "s0"), HealthState::Up);
+    end_on(&pool, "s1", at(later + 100), 50, OutcomeKind::Success);
+    end_on(&pool, "s0", at(later + 200), 30, OutcomeKind::Failed);
+    end_on(&pool, "s0", at(later + 400), 1, OutcomeKind::Failed);
+    assert_eq!(state(&pool, "s0"), HealthState::Ejected, "those of now are");
+}
+
+#[test]
 fn the_time_out_doubles_and_good_behaviour_takes_doublings_off() {
     let pool = pool(2, rules());
     let mut now = Time::ZERO;
