@@ -33,6 +33,8 @@ pub(crate) struct Budget {
     retries: u64,
     /// Retries that were refused.
     exhausted: u64,
+    /// Picks of servers that left, less those that servers brought along which came back.
+    departed: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -47,17 +49,23 @@ impl Budget {
     /// The budget of a pool that begins at `now`.
     pub(crate) fn new(now: Time) -> Self {
         let start = Mark { at: now, requests: 0, retries: 0 };
-        Self { marks: VecDeque::from([start]), summed: start, retries: 0, exhausted: 0 }
+        Self { marks: VecDeque::from([start]), summed: start, retries: 0, exhausted: 0, departed: 0 }
     }
 
-    /// Takes one retry out of the budget; `picks` tells how many picks there were ever.
+    /// Follows a change of the pool's servers, who had so many picks `before` and have so many `after`.
+    pub(crate) fn follow(&mut self, before: u64, after: u64) {
+        self.departed = self.departed.wrapping_add(before).wrapping_sub(after);
+    }
+
+    /// Takes one retry out of the budget; `picks` tells how many picks the servers of now had ever.
     pub(crate) fn take(&mut self, share: Percent, now: Time, picks: impl FnOnce() -> u64) -> bool {
         if now.saturating_since(self.summed.at) >= SUMMED_EVERY || self.summed.requests == 0 {
-            // A server that was removed takes its picks with it, so the sum may fall.
-            self.summed = Mark { at: now, requests: picks().saturating_sub(self.retries), retries: self.retries };
+            let requests = picks().wrapping_add(self.departed).saturating_sub(self.retries);
+            self.summed = Mark { at: now, requests, retries: self.retries };
             self.advance(now);
         }
         let start = self.marks.front().copied().unwrap_or(self.summed);
+        // Servers are read one after the other, so a change meanwhile may let the sum fall a little.
         let requests = self.summed.requests.saturating_sub(start.requests);
         let allowed = self.retries - start.retries < share.of(requests) + FLOOR;
         if allowed {
@@ -132,6 +140,17 @@ mod tests {
         let mut budget = Budget::new(at(0));
         // A hundred a second for a hundred seconds; a tenth of them in the window.
         assert_eq!(allowed(&mut budget, at(100_000), 10_000), 205);
+    }
+
+    #[test]
+    fn servers_that_come_and_go_change_nothing() {
+        let mut budget = Budget::new(at(0));
+        assert_eq!(allowed(&mut budget, at(500), 1000), 205);
+        budget.follow(1205, 0);
+        assert!(!budget.take(FIFTH, at(600), || 0));
+        budget.follow(0, 500);
+        assert!(!budget.take(FIFTH, at(700), || 500));
+        assert!(budget.take(FIFTH, at(800), || 505));
     }
 
     #[test]

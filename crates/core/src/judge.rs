@@ -119,10 +119,21 @@ impl Home {
         })
     }
 
+    /// Ends a trial well before its request ends.
+    #[cold]
+    pub(crate) fn pass_trial(&self, server: &Server, now: Time) {
+        let snapshot = self.current.load_full();
+        let Some(rule) = &snapshot.rules.eject else { return };
+        self.end_trial(server, OutcomeKind::Success, rule, now);
+        if self.queue.is_waited_in() {
+            self.serve_queue(now);
+        }
+    }
+
     fn end_trial(&self, server: &Server, kind: OutcomeKind, rule: &Eject, now: Time) {
         if self.alter(server, now, |health| health.tried(kind, rule, now)) {
             server.live.charge.clear();
-            // Whoever waits is served by the release that follows.
+            // Whoever waits is served by the release that follows, if one does.
             self.refresh(now);
         }
     }
@@ -156,7 +167,10 @@ impl Home {
         rates.compared = now;
         let mut own = Record::default();
         let mut others = Record::default();
-        let renew = now.saturating_since(rates.began) >= rule.interval;
+        let window = now.saturating_since(rates.began);
+        let renew = window >= rule.interval;
+        // Nobody failed for so long that the window holds what was before, too.
+        let stale = window >= rule.interval.saturating_mul(2);
         for member in &snapshot.members {
             let ever = Record::of(&member.live);
             let lately = ever.since(member.live.health(|health| health.window));
@@ -175,7 +189,7 @@ impl Home {
         let enough = u64::from(rule.min_requests.get());
         let (own_share, others_share) = (own.share(), others.share());
         let much_more = own_share.as_u8() >= others_share.as_u8().saturating_add(rule.rate.as_u8());
-        (own.finished >= enough && others.finished >= enough && much_more)
+        (!stale && own.finished >= enough && others.finished >= enough && much_more)
             .then_some(Reason::FailsMore(own_share, others_share))
     }
 

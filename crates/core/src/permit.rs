@@ -52,6 +52,15 @@ impl Permit {
         self.picked_at
     }
 
+    /// Tells at `now` that the server answers: a trial has passed then, and the server is up, however long the rest takes.
+    /// Without it a download or a tunnel that is a trial would keep its server out until it ends. How the request went is
+    /// still told by [`finish`](Permit::finish).
+    pub fn answered(&mut self, now: Time) {
+        if std::mem::take(&mut self.trial) {
+            self.server.home.pass_trial(&self.server, now);
+        }
+    }
+
     /// Ends the request and tells how it went.
     pub fn finish(mut self, outcome: Outcome) {
         self.outcome = outcome;

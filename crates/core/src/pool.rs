@@ -108,10 +108,9 @@ impl Pool {
 
     /// Takes one retry out of the pool's budget; false when it is used up, so that the request must end as it did.
     pub fn may_retry(&self, now: Time) -> bool {
-        let snapshot = self.home.current.load();
-        let picks = || snapshot.members.iter().map(|member| member.live.slots.in_flight_and_picks().1).sum();
         let mut budget = self.home.budget.lock().unwrap_or_else(PoisonError::into_inner);
-        budget.take(snapshot.rules.retry_budget, now, picks)
+        let snapshot = self.home.current.load();
+        budget.take(snapshot.rules.retry_budget, now, || snapshot.picks())
     }
 
     /// Takes in what a probe of one of the pool's servers found. Without [`PoolRules::probe`](crate::PoolRules) it is
@@ -131,7 +130,11 @@ impl Pool {
         let wanted = roster.enlist(&self.home, &self.name, &spec, now);
         let new = Arc::new(Snapshot::new(old.generation + 1, (policy, Arc::new(spec.rules)), wanted, now));
         roster.welcome(&self.home, &new);
+        let mut budget = self.home.budget.lock().unwrap_or_else(PoisonError::into_inner);
         self.home.put_in_force(&new, roster.unlisted(), now);
+        // Under one lock, so that no retry is judged by the servers of now and the picks of those before.
+        budget.follow(old.picks(), new.picks());
+        drop(budget);
         *leaving = roster.rest();
         drop(old);
         // Only permits, callers and snapshots still in use can hold a server now; once none does, nothing

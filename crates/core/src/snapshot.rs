@@ -190,6 +190,11 @@ impl Snapshot {
         Self::new(self.generation + 1, rules, wanted.collect(), now)
     }
 
+    /// Picks ever, of all members.
+    pub(crate) fn picks(&self) -> u64 {
+        self.members.iter().map(|member| member.live.slots.in_flight_and_picks().1).sum()
+    }
+
     /// Whether somebody warms up.
     #[inline]
     pub(crate) fn is_bounded(&self) -> bool {

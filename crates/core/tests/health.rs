@@ -117,6 +117,21 @@ fn a_share_of_few_requests_says_nothing() {
 }
 
 #[test]
+fn failures_of_long_ago_are_not_held_against_a_server() {
+    let pool = pool(2, PoolRules { eject: Some(Eject { failures: NonZeroU32::MAX, ..eject() }), ..rules() });
+    // At one moment, so that they are compared at the first of them only.
+    end_on(&pool, "s0", at(200), 30, OutcomeKind::Failed);
+    end_on(&pool, "s1", at(200), 50, OutcomeKind::Success);
+    let later = 3_600_000;
+    end_on(&pool, "s0", at(later), 2, OutcomeKind::Failed);
+    assert_eq!(state(&pool, "s0"), HealthState::Up);
+    end_on(&pool, "s1", at(later + 100), 50, OutcomeKind::Success);
+    end_on(&pool, "s0", at(later + 200), 30, OutcomeKind::Failed);
+    end_on(&pool, "s0", at(later + 400), 1, OutcomeKind::Failed);
+    assert_eq!(state(&pool, "s0"), HealthState::Ejected, "those of now are");
+}
+
+#[test]
 fn the_time_out_doubles_and_good_behaviour_takes_doublings_off() {
     let pool = pool(2, rules());
     let mut now = Time::ZERO;
@@ -189,6 +204,22 @@ fn a_trial_outlives_a_drain_and_a_removal() {
     assert_eq!(state(&pool, "s0"), HealthState::Up, "what it did while it was gone still speaks for it");
     let told: Vec<HealthState> = pool.events(0).into_iter().map(|event| event.to).collect();
     assert_eq!(told, [HealthState::Ejected, HealthState::Trial, HealthState::Up]);
+}
+
+#[test]
+fn a_trial_that_never_ends_passes_once_its_server_answers() {
+    let pool = pool(3, rules());
+    end_on(&pool, "s0", at(0), 5, OutcomeKind::Failed);
+    let mut tunnel = pick(&pool, at(10_000));
+    assert!((1..100).all(|second| name(&pick(&pool, at(10_000 + second * 1000))) != "s0"), "it is the only one");
+    tunnel.answered(at(110_000));
+    let told = pool.events(2);
+    assert_eq!((told.len(), &told[0].reason, told[0].at), (1, &Reason::TrialPassed, at(110_000)));
+    end_on(&pool, "s0", at(110_001), 1, OutcomeKind::Success);
+    tunnel.answered(at(110_002));
+    tunnel.finish(Outcome::of(OutcomeKind::Failed, Duration::from_secs(200)));
+    let report = pool.servers()[0].health_report();
+    assert_eq!((report.state, report.failures_in_a_row), (HealthState::Up, 1), "its end is one like any other");
 }
 
 #[test]

@@ -162,7 +162,8 @@ impl History {
                 0..=1 => self.change(),
                 2..=11 => self.probe(),
                 12..=21 => self.now = self.now + Duration::from_millis(100 + self.random.next() % 4000),
-                22..=60 => self.finish(),
+                22..=23 => self.answer(),
+                24..=60 => self.finish(),
                 _ => self.pick(),
             }
             self.compare(step, before);
@@ -214,6 +215,18 @@ impl History {
         let mut listed = primaries.chain(backups.filter(|_| !served));
         let due = |i: usize| self.believed[&self.spec.servers[i].name].until().is_some_and(|until| until <= self.now);
         listed.find(|&(i, spec)| wanted(spec) && due(i) && !self.full(i)).map(|(_, spec)| spec.name.clone())
+    }
+
+    /// Tells of a request that its server answers, which decides a trial and nothing else.
+    fn answer(&mut self) {
+        let i = self.random.below(self.held.len().max(1));
+        let Some((permit, trial)) = self.held.get_mut(i) else { return };
+        permit.answered(self.now);
+        let name = permit.server().id().name().to_owned();
+        let decides = std::mem::take(trial) && self.believed[&name].standing == Standing::Trial;
+        if decides && self.spec.rules.eject.is_some() {
+            self.judge(&name, OutcomeKind::Success, true, self.now);
+        }
     }
 
     fn finish(&mut self) {

@@ -249,10 +249,26 @@ fn a_server_due_for_a_trial_serves_a_queue_that_is_full() {
     }
     let permit = answer(&mut ticket, at(10_001)).expect("the trial is its own");
     assert_eq!(permit.server().health(), HealthState::Trial);
+    assert_eq!(pool.stats().queue.waiting, 0);
     let (mut next, bell) = wait(&pool, at(10_500));
     permit.finish(Outcome::success(Duration::ZERO, Duration::from_millis(500)));
     assert!(bell.rang(), "a trial that went well makes room");
     assert!(answer(&mut next, at(10_501)).is_ok());
+}
+
+#[test]
+fn a_trial_that_is_answered_makes_room() {
+    let eject = Eject { failures: NonZeroU32::MIN, ..Eject::default() };
+    let rules = PoolRules { eject: Some(eject), ..queue(9) };
+    let two = NonZeroU32::MIN.saturating_add(1);
+    let servers = vec![limited(0), limited(1).with_max_connections(two)];
+    let pool = Pool::new("p", PoolSpec { servers, rules, ..PoolSpec::default() }, Time::ZERO);
+    let _held = pick(&pool, at(0));
+    pick(&pool, at(0)).finish(Outcome::of(OutcomeKind::Failed, Duration::ZERO));
+    let mut trial = pick(&pool, at(10_000));
+    let (mut ticket, bell) = wait(&pool, at(10_001));
+    trial.answered(at(10_002));
+    assert!(bell.rang() && answer(&mut ticket, at(10_003)).is_ok());
 }
 
 #[test]
