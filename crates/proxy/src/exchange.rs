@@ -349,6 +349,7 @@ impl<'a> Exchange<'a> {
     fn begin_response(&mut self, length: usize) -> Result<(), Trouble> {
         let now = self.parties.worker.now();
         self.first_byte = Some(self.since_pick(now));
+        self.note_answer(now);
         let request_read = self.sent && self.request_read();
         let Parties { desk, worker, input, .. } = &mut self.parties;
         let Desk { request, response, response_framing, to_client, .. } = &mut **desk;
@@ -383,6 +384,14 @@ impl<'a> Exchange<'a> {
         }
         self.receiving.join_small(&mut self.parties.desk.to_client, &mut self.from_server);
         Ok(())
+    }
+
+    /// A server on trial has passed it with a good answer, however long the rest takes.
+    fn note_answer(&mut self, now: Time) {
+        let good = self.parties.tries.served().judge(self.parties.desk.response.status) == OutcomeKind::Success;
+        if let Some(permit) = self.permit.as_mut().filter(|_| good) {
+            permit.answered(now);
+        }
     }
 
     /// Reads and stages more of the body. What is staged is written before the next call.
