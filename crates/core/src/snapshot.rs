@@ -235,9 +235,8 @@ impl Snapshot {
         let mut found = None;
         for _ in 0..CHOICES {
             found = self.policy.choose(view, ask).map(Choice::index);
-            let Some(i) = found.or_else(|| Some(self.index.as_ref()?.tree.best())) else {
-                break;
-            };
+            let named = || self.index.as_ref().filter(|_| view.goes_by_index()).map(|index| index.tree.best());
+            let Some(i) = found.or_else(named) else { break };
             if view.eligible(i) && view.takes_turn(i) && self.claim_slot(i) {
                 return Ok(self.claimed(i, ask, home));
             }

@@ -104,6 +104,11 @@ impl<'a> View<'a> {
         !self.closely || self.passed_over(i).is_none()
     }
 
+    /// Whether an index may answer for all members, which knows nothing of who was tried.
+    pub(crate) fn goes_by_index(&self) -> bool {
+        !self.bounds.tried
+    }
+
     /// What beside load and limit keeps the request from server `i`.
     pub(crate) fn passed_over(&self, i: usize) -> Option<Verdict> {
         let member = self.member(i);
@@ -200,11 +205,10 @@ impl<'a> View<'a> {
         })
     }
 
-    /// The least where more than load and limit matter. An index knows nothing of those who warm up, and nothing of
-    /// who was tried.
+    /// The least where more than load and limit matter. An index knows nothing of those who warm up.
     fn least_closely(&self, ranking: Ranking) -> Option<Choice> {
         match self.snapshot.indexed_best(ranking) {
-            Some(best) if !self.bounds.tried => {
+            Some(best) if self.goes_by_index() => {
                 let ramped = self.snapshot.ramped.iter().map(|&i| i as usize);
                 self.least_among(ranking, std::iter::once(best).chain(ramped))
             }

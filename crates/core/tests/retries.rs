@@ -62,7 +62,8 @@ fn retry_again_and_again(policy: PolicyKind, seed: u64) {
         if random.below(5) < 2 && !held.is_empty() {
             let permit = held.swap_remove(random.below(held.len()));
             let kind = OutcomeKind::ALL[random.below(6)];
-            permit.finish(Outcome::of(kind, Duration::from_millis(random.next() % 50)));
+            let total = ask.now.saturating_since(permit.picked_at());
+            permit.finish(Outcome::of(kind, total));
         }
     }
 }
