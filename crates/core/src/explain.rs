@@ -88,7 +88,7 @@ impl Explanation {
         let views = bounds.map(|bounds| View::new(snapshot, ask, bounds));
         let choose = |view: &View<'_>| snapshot.policy.choose(view, ask).map(Choice::index);
         let choice = views.iter().find_map(|view| Some((choose(view)?, view)));
-        let (picked, view) = choice.map_or((None, &views[0]), |(i, view)| (Some(i), view));
+        let (picked, view) = choice.map_or((None, &views[views.len() - 1]), |(i, view)| (Some(i), view));
         // Who waits comes first.
         let picked = trial.or(picked).filter(|_| !home.queue.is_waited_in());
         let primary_serves = (0..view.primaries()).any(|i| view.eligible(i));

@@ -99,12 +99,13 @@ impl Home {
     }
 
     /// What to look at, from the strictest to what must do when nobody else can: a request is not refused for the sake
-    /// of a warm-up, nor a retry because all were tried.
-    pub(crate) fn bounds(&self, ask: &Ask<'_>, arrivals: u64) -> [Bounds; 3] {
+    /// of a warm-up, nor given to a backup, and a retry goes to a backup before it goes to who was tried.
+    pub(crate) fn bounds(&self, ask: &Ask<'_>, arrivals: u64) -> [Bounds; 4] {
         let charged = self.guard.charging(ask.now);
-        let all = Bounds { charged, arrival: Some(arrivals), tried: true };
+        let all = Bounds { charged, arrival: Some(arrivals), tried: true, backups: false };
         let cold = Bounds { arrival: None, ..all };
-        [all, cold, Bounds { tried: false, ..cold }]
+        let backups = Bounds { backups: true, ..cold };
+        [all, cold, backups, Bounds { tried: false, ..backups }]
     }
 
     /// Whether somebody may have served his time, so that a trial can begin.

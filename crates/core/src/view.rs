@@ -28,11 +28,13 @@ pub(crate) struct Bounds {
     pub(crate) arrival: Option<u64>,
     /// Servers already tried are left out.
     pub(crate) tried: bool,
+    /// Backups may be taken.
+    pub(crate) backups: bool,
 }
 
 impl Bounds {
     /// What matters while nobody fails or warms up, and to a first try.
-    pub(crate) const NONE: Self = Self { charged: false, arrival: None, tried: false };
+    pub(crate) const NONE: Self = Self { charged: false, arrival: None, tried: false, backups: true };
 }
 
 /// A server chosen, and how busy it was when it was: the claim that follows is refused, and the policy
@@ -59,7 +61,7 @@ impl<'a> View<'a> {
     pub(crate) fn new(snapshot: &'a Snapshot, ask: &'a Ask<'a>, bounds: Bounds) -> Self {
         let tried = bounds.tried && !ask.tried.is_empty();
         let bounds = Bounds { tried, ..bounds };
-        let closely = bounds.charged || tried || snapshot.is_bounded();
+        let closely = bounds.charged || tried || snapshot.is_bounded() || !bounds.backups;
         Self { snapshot, ask, bounds, closely }
     }
 
@@ -114,6 +116,9 @@ impl<'a> View<'a> {
         let member = self.member(i);
         if self.bounds.tried && self.ask.has_tried(&member.live) {
             return Some(Verdict::Tried);
+        }
+        if member.backup && !self.bounds.backups {
+            return Some(Verdict::Standby);
         }
         let arrival = self.bounds.arrival.filter(|_| member.ramped)?;
         let due = member.live.admitted.due(arrival, self.interval(i)?);

@@ -203,3 +203,21 @@ fn warming(pool: &Pool) -> Vec<String> {
     let members = pool.stats().servers.into_iter().filter(|member| member.warming_up);
     members.map(|member| member.server.id.name().to_owned()).collect()
 }
+
+#[test]
+fn a_backup_is_not_taken_for_the_sake_of_a_warm_up() {
+    let mut servers = vec![ServerSpec::new("old", address(1)).with_max_connections(NonZeroU32::MIN)];
+    let pool = Pool::new("p", PoolSpec { servers: servers.clone(), ..PoolSpec::default() }, at(0));
+    servers.push(ServerSpec::new("new", address(2)));
+    servers.push(ServerSpec::new("backup", address(3)).with_backup());
+    pool.apply(PoolSpec { servers, ..PoolSpec::default() }, at(0));
+    let ask = Ask { now: at(1), ..Ask::default() };
+    let pick = || {
+        let told = pool.explain(&ask);
+        let permit = pool.pick(&ask).unwrap();
+        assert_eq!(told.picked.as_ref(), Ok(permit.server().id()), "{told}");
+        permit
+    };
+    let (first, second) = (pick(), pick());
+    assert_eq!([first, second].map(|permit| permit.server().id().name().to_owned()), ["old", "new"]);
+}
