@@ -126,6 +126,7 @@ impl<'a> View<'a> {
     }
 
     /// Takes the turn of a server that warms up; true for all others. False when another caller has just taken it.
+    #[inline]
     pub(crate) fn takes_turn(&self, i: usize) -> bool {
         let Some(arrival) = self.bounds.arrival.filter(|_| self.member(i).ramped) else { return true };
         self.interval(i).is_none_or(|interval| self.member(i).live.admitted.take(arrival, interval))
