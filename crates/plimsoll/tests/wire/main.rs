@@ -19,6 +19,7 @@ mod requests_refused;
 mod responses_refused;
 mod retry;
 mod reuse;
+mod scenarios;
 mod timeouts;
 mod unavailable;
 mod websocket;

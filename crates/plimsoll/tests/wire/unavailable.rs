@@ -4,7 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::kit::{Config, Gate, Program, Server, get, ok};
+use crate::kit::{Config, Gate, Server, get, ok};
 
 /// A file in the system's place for such, removed in the end.
 struct Page(PathBuf);
