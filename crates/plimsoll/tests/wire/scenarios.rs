@@ -71,12 +71,12 @@ fn servers_that_are_restarted_one_after_the_other_are_missed_by_nobody() {
         .start();
     let load = Load::start(&program, CLIENTS);
     load.await_more(500);
-    for place in 0..servers.len() {
-        servers[place].kill();
+    for server in &mut servers {
+        server.kill();
         load.await_more(300);
-        servers[place].restart();
-        let before = servers[place].count();
-        while servers[place].count() < before + 20 {
+        server.restart();
+        let before = server.count();
+        while server.count() < before + 20 {
             load.await_more(50);
         }
     }
