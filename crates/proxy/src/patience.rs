@@ -63,11 +63,14 @@ pub(crate) struct Patience {
     /// What was waited for the last time, and how many bytes had moved.
     seen: Option<(Waiting, u64)>,
     until: Time,
+    /// When the next look is due at what nobody tells: a client that left behind unread bytes, a server that is down. What
+    /// moves meanwhile does not put it off.
+    look: Time,
 }
 
 impl Patience {
     pub(crate) fn new() -> Self {
-        Self { seen: None, until: Time::ZERO }
+        Self { seen: None, until: Time::ZERO, look: Time::ZERO }
     }
 
     /// Moves the end of the wait on when `seen` is another than before, and asks whether it has come.
@@ -83,9 +86,15 @@ impl Patience {
             // The first wait begins where the pick was or the connection stood: reading the clock again would tell
             // nothing new.
             let now = if self.seen.is_none() { worker.recently() } else { worker.now() };
+            if self.seen.is_none() {
+                self.look = now + LOOK;
+            }
             self.seen = Some(seen);
             self.until = now + seen.0.timeout(watched);
-            deadline.set(self.until.min(now + LOOK));
+            // Once the look is due the deadline fires or has fired, and setting it would put that off.
+            if now < self.look {
+                deadline.set(self.until.min(self.look));
+            }
         }
         loop {
             ready!(deadline.poll(cx));
@@ -99,7 +108,8 @@ impl Patience {
             if now >= self.until {
                 return Poll::Ready(if seen.0 == Waiting::Client { Lost::ClientSlow } else { Lost::ServerSlow });
             }
-            deadline.set(self.until.min(now + LOOK));
+            self.look = now + LOOK;
+            deadline.set(self.until.min(self.look));
         }
     }
 }
@@ -114,7 +124,7 @@ pub(crate) fn is_cut_off(served: &Served, permit: &Permit) -> bool {
 
 /// Whether the other side has said that it sends no more, or is gone, though bytes of it are still unread. The runtime
 /// has heard of it already, so this costs no system call.
-fn has_closed(stream: &TcpStream) -> bool {
+pub(crate) fn has_closed(stream: &TcpStream) -> bool {
     let ready = pin!(stream.ready(Interest::READABLE)).poll(&mut Context::from_waker(Waker::noop()));
     matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
 }

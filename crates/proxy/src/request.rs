@@ -4,7 +4,7 @@
 use std::future::{Future, poll_fn};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use plimsoll_core::{Outcome, OutcomeKind, Permit, Refused, Ticket};
 
@@ -14,6 +14,7 @@ use crate::http1::body::Body;
 use crate::http1::framing::BodyLength;
 use crate::http1::request::RequestHead;
 use crate::http1::write::{self, RequestRules};
+use crate::patience::{LOOK, has_closed};
 use crate::serve::{Busy, Connection, Next};
 use crate::server_conn::{self, ConnectError, ServerConn};
 use crate::service::Served;
@@ -212,22 +213,26 @@ impl Busy<'_> {
         }
     }
 
-    /// Waits for a ticket's turn. A client that leaves gives its place up.
+    /// Waits for a ticket's turn. A client that leaves gives its place up, though it may be noticed late when what it sent
+    /// before fills the buffer.
     async fn queue(&mut self, mut ticket: Ticket) -> Result<Permit, Unserved> {
         let Connection { stream, deadline, worker, .. } = &mut *self.connection;
         let input = &mut self.input;
-        deadline.set(ticket.deadline());
+        deadline.set(ticket.deadline().min(worker.recently() + LOOK));
         poll_fn(|cx| {
             loop {
-                if let Poll::Ready(answer) = ticket.poll(worker.now(), cx) {
+                let now = worker.now();
+                if let Poll::Ready(answer) = ticket.poll(now, cx) {
                     return Poll::Ready(answer.map_err(Unserved::Refused));
                 }
                 if client_left(stream, input, cx) {
                     return Poll::Ready(Err(Unserved::ClientLeft));
                 }
-                if deadline.poll(cx).is_pending() {
-                    return Poll::Pending;
+                ready!(deadline.poll(cx));
+                if has_closed(stream) {
+                    return Poll::Ready(Err(Unserved::ClientLeft));
                 }
+                deadline.set(ticket.deadline().min(now + LOOK));
             }
         })
         .await

@@ -71,6 +71,7 @@ impl<'a> Tunnel<'a> {
         let idle = served.rules.timeouts.tunnel;
         let look = if served.rules.on_down == OnDown::Close { LOOK } else { idle };
         let mut until = worker.recently() + idle;
+        let mut next_look = worker.recently() + look;
         let mut moved_before = None;
         poll_fn(|cx| {
             let forth = self.to_server.poll(&mut self.client, self.server.stream, cx);
@@ -84,14 +85,18 @@ impl<'a> Tunnel<'a> {
             let moved = self.moved();
             if moved_before.replace(moved) != Some(moved) {
                 until = worker.recently() + idle;
-                deadline.set(until.min(worker.recently() + look));
+                // Once the look is due the deadline fires or has fired, and setting it would put that off.
+                if worker.recently() < next_look {
+                    deadline.set(until.min(next_look));
+                }
             }
             while deadline.poll(cx).is_ready() {
                 let now = worker.now();
                 if now >= until || is_cut_off(served, permit) {
                     return Poll::Ready(());
                 }
-                deadline.set(until.min(now + look));
+                next_look = now + look;
+                deadline.set(until.min(next_look));
             }
             Poll::Pending
         })

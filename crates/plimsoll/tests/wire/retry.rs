@@ -78,7 +78,7 @@ fn a_refused_connection_is_all_that_is_tried_again_by_default() {
 #[test]
 fn no_server_is_tried_again_while_another_is_left() {
     for tries in 2..=4 {
-        let servers: [Server; 4] = in_turn(|talk| fail(talk), |talk| fail(talk));
+        let servers: [Server; 4] = in_turn(fail, fail);
         let addresses = servers.each_ref().map(Server::address);
         let program =
             config(&addresses).pool(&retry(&["503"], &format!(", tries = {tries}, budget = \"100%\""))).start();
@@ -96,6 +96,12 @@ fn no_server_is_tried_again_while_another_is_left() {
     let program = config(&[alone.address()]).pool(&retry(&["503"], ", tries = 3")).start();
     assert_eq!(program.ask(get("/")).status, 503);
     assert_eq!(alone.count(), 3);
+}
+
+/// Answers one request well.
+fn serve(talk: &mut Talk) {
+    talk.request();
+    talk.send(ok("good"));
 }
 
 /// Answers every request with 503.
@@ -173,7 +179,7 @@ fn a_response_that_has_begun_is_not_begun_anew() {
                 talk.send(part);
                 talk.end_with_reset();
             },
-            |talk| fail(talk),
+            fail,
         );
         let addresses = servers.each_ref().map(Server::address);
         let program = config(&addresses).pool(&retry(&["connect", "reset", "timeout"], "")).start();
@@ -194,7 +200,7 @@ fn an_interim_response_ends_all_retrying() {
                 talk.request();
                 talk.send(&says);
             },
-            |talk| fail(talk),
+            fail,
         );
         let addresses = servers.each_ref().map(Server::address);
         let program = config(&addresses).pool(&retry(&EVERYTHING, "")).start();
@@ -209,7 +215,7 @@ fn an_interim_response_ends_all_retrying() {
 
 #[test]
 fn a_budget_that_is_used_up_ends_retrying() {
-    let servers: [Server; 2] = in_turn(|talk| fail(talk), |talk| fail(talk));
+    let servers: [Server; 2] = in_turn(fail, fail);
     let addresses = servers.each_ref().map(Server::address);
     let program = config(&addresses).pool(&retry(&["503"], ", budget = \"1%\"")).start();
     for _ in 0..10 {
@@ -222,7 +228,7 @@ fn a_budget_that_is_used_up_ends_retrying() {
 
 #[test]
 fn a_full_outage_is_not_multiplied() {
-    let servers: [Server; 3] = in_turn(|talk| fail(talk), |talk| fail(talk));
+    let servers: [Server; 3] = in_turn(fail, fail);
     let addresses = servers.each_ref().map(Server::address);
     let program = config(&addresses).pool(&retry(&["503"], "")).start();
     let mut client = program.client();
@@ -240,8 +246,7 @@ fn a_full_outage_is_not_multiplied() {
 #[test]
 fn each_server_is_told_its_own_host() {
     for request in [get("/"), "GET / HTTP/1.0\r\n\r\n".to_owned()] {
-        let servers: [Server; 2] =
-            in_turn(|talk| fail(talk), |talk| drop(talk.request().map(|_| talk.send(ok("good")))));
+        let servers: [Server; 2] = in_turn(fail, serve);
         let addresses = servers.each_ref().map(Server::address);
         let program = config(&addresses).listen("forward = { host = \"server\" }").pool(&retry(&["503"], "")).start();
         assert_eq!(program.ask(&request).text(), "good");
@@ -254,7 +259,7 @@ fn each_server_is_told_its_own_host() {
 
 #[test]
 fn an_answer_that_is_set_aside_leaves_a_good_connection() {
-    let served: [Server; 2] = in_turn(|talk| fail(talk), |talk| drop(talk.request().map(|_| talk.send(ok("good")))));
+    let served: [Server; 2] = in_turn(fail, serve);
     let addresses = served.each_ref().map(Server::address);
     // Nothing keeps the failing server from being asked every other time.
     let rules = retry(&["503"], "") + "\nblack_hole_guard = false";

@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Instant;
 
 use socket2::SockRef;
 
@@ -187,6 +188,16 @@ impl Client {
                 return (std::mem::take(&mut self.unread), end);
             }
         }
+    }
+
+    /// Reads on, whatever comes; whether the connection ends before `deadline`.
+    pub(crate) fn ends_before(&mut self, deadline: Instant) -> bool {
+        while Instant::now() < deadline {
+            if self.read_more().is_err() {
+                return true;
+            }
+        }
+        false
     }
 
     /// Fails unless the connection ends here, without another byte.

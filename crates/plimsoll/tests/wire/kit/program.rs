@@ -54,10 +54,9 @@ impl Config {
         self
     }
 
-    /// Adds another pool of these servers, with the settings in `lines`.
-    pub(crate) fn another_pool(mut self, name: &str, servers: &[SocketAddr], lines: &str) -> Self {
-        let servers: Vec<_> = servers.iter().map(ToString::to_string).collect();
-        let _ = writeln!(self.more, "[pool.{name}]\nservers = {servers:?}\n{lines}");
+    /// Adds another pool with these settings, its servers among them.
+    pub(crate) fn another_pool(mut self, name: &str, lines: &str) -> Self {
+        let _ = writeln!(self.more, "[pool.{name}]\n{lines}");
         self
     }
 
@@ -213,7 +212,7 @@ impl Drop for Program {
 }
 
 fn address_in(line: &str) -> Option<SocketAddr> {
-    let from = line.find("127.0.0.1:")?;
+    let from = line.starts_with("listening").then(|| line.find("127.0.0.1:"))??;
     let rest = &line[from..];
     let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.' && c != ':');
     rest[..end.unwrap_or(rest.len())].parse().ok()
