@@ -383,9 +383,12 @@ impl fmt::Display for Reason {
         match self {
             Self::Presumed => f.write_str("nothing speaks against it"),
             Self::NotProbed => f.write_str("its first probe has not passed yet"),
+            Self::ProbesFailed(1, failure) => write!(f, "a probe failed: {failure}"),
             Self::ProbesFailed(count, failure) => write!(f, "{count} probes in a row failed: {failure}"),
+            Self::ProbesPassed(1) => f.write_str("a probe passed"),
             Self::ProbesPassed(count) => write!(f, "{count} probes in a row passed"),
             Self::NotProbedAnyMore => f.write_str("it is not probed any more"),
+            Self::FailuresInARow(1, kind) => write!(f, "a request failed: {kind}"),
             Self::FailuresInARow(count, kind) => write!(f, "{count} requests in a row failed, the last one: {kind}"),
             Self::FailsMore(own, others) => {
                 write!(f, "{}% of its requests failed, of the other servers' {}%", own.as_u8(), others.as_u8())

@@ -12,6 +12,7 @@ mod departures;
 mod forwarding;
 mod health;
 mod limits;
+mod probes;
 mod queue;
 mod random;
 mod replay;

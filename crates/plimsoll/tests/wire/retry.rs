@@ -222,8 +222,8 @@ fn a_budget_that_is_used_up_ends_retrying() {
         let response = program.ask(get("/"));
         assert_eq!((response.status, response.text().as_str()), (503, "503!\n"));
     }
-    // A pool may always make three.
-    assert_eq!(servers[0].count() + servers[1].count(), 10 + 3);
+    // A pool may always make five.
+    assert_eq!(servers[0].count() + servers[1].count(), 10 + 5);
 }
 
 #[test]
