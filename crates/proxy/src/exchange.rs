@@ -324,6 +324,9 @@ impl<'a> Exchange<'a> {
         self.receiving = Flow::new(self.parties.desk.response.body, BodyLength::None);
         if self.receiving.stage(&mut self.from_server).is_ok() && self.receiving.source_ended() {
             self.settle(now);
+        } else {
+            let outcome = self.parties.tries.served().judge(self.parties.desk.response.status);
+            self.finish(outcome, now);
         }
         Trouble::AnotherTry
     }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use plimsoll_core::{Outcome, OutcomeKind, Permit, Refused, Ticket};
+use plimsoll_core::{Outcome, OutcomeKind, Permit, Refused, Ticket, Time};
 
 use crate::exchange::{End, Exchange, Parties, Upgraded, client_left};
 use crate::http1::Reject;
@@ -57,7 +57,7 @@ impl Busy<'_> {
             return Next::Answer { reject, refused: None, unread: true };
         }
         let now = worker.now();
-        let mut tries = Tries::new(service, now);
+        let mut tries = Tries::new(service);
         let permit = match tries.pick(&worker, now) {
             Ok(permit) => permit,
             // Waiting is rare, so the memory for it is not held by those who need not.
@@ -69,6 +69,7 @@ impl Busy<'_> {
                 }
             },
         };
+        tries.begin(permit.picked_at());
         let limit = if tries.keeps_bodies(desk.request.method_kind) { tries.served().rules.retry.buffer } else { 0 };
         desk.replay.begin(desk.request.body, limit);
         let Desk { request, to_server, to_server_head, head, .. } = &mut *desk;
@@ -196,17 +197,18 @@ impl Busy<'_> {
         loop {
             if refused == Refused::AllFull {
                 match tries.served().pool.wait(&tries.ask(&worker, worker.recently())) {
-                    Ok(ticket) => match self.queue(ticket).await {
+                    Ok(ticket) => match self.queue(ticket, tries.over()).await {
                         Err(Unserved::Refused(late)) => refused = late,
                         served => return served,
                     },
                     Err(full) => refused = full,
                 }
             }
-            if !tries.fall_back() {
+            let now = worker.now();
+            if tries.over().is_some_and(|over| now >= over) || !tries.fall_back() {
                 return Err(Unserved::Refused(refused));
             }
-            match tries.pick(&worker, worker.now()) {
+            match tries.pick(&worker, now) {
                 Ok(permit) => return Ok(permit),
                 Err(another) => refused = another,
             }
@@ -214,16 +216,20 @@ impl Busy<'_> {
     }
 
     /// Waits for a ticket's turn. A client that leaves gives its place up, though it may be noticed late when what it sent
-    /// before fills the buffer.
-    async fn queue(&mut self, mut ticket: Ticket) -> Result<Permit, Unserved> {
+    /// before fills the buffer. One that waits for another try does so until its tries are `over`.
+    async fn queue(&mut self, mut ticket: Ticket, over: Option<Time>) -> Result<Permit, Unserved> {
         let Connection { stream, deadline, worker, .. } = &mut *self.connection;
         let input = &mut self.input;
-        deadline.set(ticket.deadline().min(worker.recently() + LOOK));
+        let until = over.map_or(ticket.deadline(), |over| over.min(ticket.deadline()));
+        deadline.set(until.min(worker.recently() + LOOK));
         poll_fn(|cx| {
             loop {
                 let now = worker.now();
                 if let Poll::Ready(answer) = ticket.poll(now, cx) {
                     return Poll::Ready(answer.map_err(Unserved::Refused));
+                }
+                if now >= until {
+                    return Poll::Ready(Err(Unserved::Refused(Refused::WaitedTooLong)));
                 }
                 if client_left(stream, input, cx) {
                     return Poll::Ready(Err(Unserved::ClientLeft));
@@ -232,7 +238,7 @@ impl Busy<'_> {
                 if has_closed(stream) {
                     return Poll::Ready(Err(Unserved::ClientLeft));
                 }
-                deadline.set(ticket.deadline().min(now + LOOK));
+                deadline.set(until.min(now + LOOK));
             }
         })
         .await

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use plimsoll_config::Conditions;
 use plimsoll_core::{Ask, Permit, Refused, Server, Time};
 
 use crate::http1::request::MethodKind;
@@ -16,7 +17,8 @@ pub(crate) struct Tries {
     pub(crate) service: Arc<Service>,
     /// How many pools could not take it, so that the one behind them is asked.
     fallbacks: usize,
-    begun: Time,
+    /// When the first began; a wait for its server came before that.
+    begun: Option<Time>,
     made: u32,
     /// Filled only once a try has failed, so a request that goes well allocates nothing.
     tried: Vec<Arc<Server>>,
@@ -35,8 +37,8 @@ pub(crate) enum Failure<'a> {
 }
 
 impl Tries {
-    pub(crate) fn new(service: Arc<Service>, begun: Time) -> Self {
-        Self { service, fallbacks: 0, begun, made: 0, tried: Vec::new(), next: None }
+    pub(crate) fn new(service: Arc<Service>) -> Self {
+        Self { service, fallbacks: 0, begun: None, made: 0, tried: Vec::new(), next: None }
     }
 
     /// The pool that is asked now.
@@ -45,9 +47,21 @@ impl Tries {
         (0..self.fallbacks).fold(first, |served, _| served.fallback.as_ref().unwrap_or(served))
     }
 
-    /// Whether a body must be kept for another try.
+    /// Notes when the first try began.
+    pub(crate) fn begin(&mut self, at: Time) {
+        self.begun = Some(at);
+    }
+
+    /// The end of the time in which a try may begin, once there was one.
+    pub(crate) fn over(&self) -> Option<Time> {
+        self.begun.map(|begun| begun + self.served().rules.retry.within)
+    }
+
+    /// Whether a body must be kept for another try. None is sent before the connection stands.
     pub(crate) fn keeps_bodies(&self, method: MethodKind) -> bool {
-        self.served().rules.retry.tries > 1 && self.may_repeat(method)
+        let rule = &self.served().rules.retry;
+        let Conditions { connect: _, reset, timeout, statuses } = &rule.on;
+        rule.tries > 1 && (*reset || *timeout || !statuses.is_empty()) && self.may_repeat(method)
     }
 
     /// Picks a server for the first try, or the next.
@@ -83,7 +97,7 @@ impl Tries {
         let rule = &self.served().rules.retry;
         let repeats = matches!(failure, Failure::Connect(_));
         let allowed = self.made < rule.tries
-            && now.saturating_since(self.begun) < rule.within
+            && self.over().is_none_or(|over| now < over)
             && self.answers(failure)
             && (repeats || self.may_repeat(method))
             && replay.complete()

@@ -4,6 +4,7 @@ mod kit;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -361,6 +362,19 @@ mod storm {
 
     #[test]
     fn after_a_storm_nothing_is_in_flight_and_every_pick_has_its_outcome() {
+        rage("timeout = { first_byte = \"100ms\", idle = \"100ms\" }", None);
+    }
+
+    #[test]
+    fn nor_after_one_in_which_requests_wait_and_are_tried_again() {
+        let pool = "timeout = { first_byte = \"100ms\", idle = \"100ms\" }\n\
+                    retry = { on = [\"connect\", \"reset\", 500], budget = \"100%\" }\n\
+                    queue = { limit = 2, timeout = \"50ms\" }";
+        rage(pool, NonZeroU32::new(1));
+    }
+
+    /// A storm on a pool with these rules and limits.
+    fn rage(pool: &'static str, limit: Option<NonZeroU32>) {
         let seed = seed();
         println!("PLIMSOLL_SEED={seed}");
         let connections = AtomicU64::new(0);
@@ -373,7 +387,8 @@ mod storm {
         let rules = Rules {
             top: "shutdown_timeout = \"20s\"",
             listen: "timeout = { head = \"100ms\", body = \"100ms\", keep_alive = \"100ms\" }",
-            pool: "timeout = { first_byte = \"100ms\", idle = \"100ms\" }",
+            pool,
+            limit,
         };
         let plane = Plane::start(&servers, &rules);
         let address = plane.address;

@@ -194,22 +194,28 @@ fn a_response_that_has_begun_is_not_begun_anew() {
 #[test]
 fn an_interim_response_ends_all_retrying() {
     for (ending, status) in [("", 502), (&*answer(503), 503)] {
-        let says = format!("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n{ending}");
-        let servers: [Server; 2] = in_turn(
-            move |talk| {
-                talk.request();
-                talk.send(&says);
-            },
-            fail,
-        );
-        let addresses = servers.each_ref().map(Server::address);
-        let program = config(&addresses).pool(&retry(&EVERYTHING, "")).start();
-        let mut client = program.client();
-        let hints = client.ask(get("/"));
-        assert_eq!((hints.status, hints.field("link")), (103, Some("</a>")));
-        assert_eq!(client.response().status, status);
-        // A client of HTTP/1.0 is told of none, but the server has begun all the same.
-        assert_eq!(servers[0].count() + servers[1].count(), 1);
+        for old in [false, true] {
+            let says = format!("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n{ending}");
+            let servers: [Server; 2] = in_turn(
+                move |talk| {
+                    talk.request();
+                    talk.send(&says);
+                },
+                fail,
+            );
+            let addresses = servers.each_ref().map(Server::address);
+            let program = config(&addresses).pool(&retry(&EVERYTHING, "")).start();
+            let mut client = program.client();
+            // A client of HTTP/1.0 is told of none, but the server has begun all the same.
+            if old {
+                client.send("GET / HTTP/1.0\r\n\r\n");
+            } else {
+                let hints = client.ask(get("/"));
+                assert_eq!((hints.status, hints.field("link")), (103, Some("</a>")));
+            }
+            assert_eq!(client.response().status, status);
+            assert_eq!(servers[0].count() + servers[1].count(), 1);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The data plane in this process, so that a test sees its pool, and servers that follow a script.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::thread;
 
@@ -14,6 +15,8 @@ pub(crate) struct Rules {
     pub(crate) top: &'static str,
     pub(crate) listen: &'static str,
     pub(crate) pool: &'static str,
+    /// The most requests each server carries at once.
+    pub(crate) limit: Option<NonZeroU32>,
 }
 
 /// A running data plane of one worker, with its only pool.
@@ -25,18 +28,21 @@ pub(crate) struct Plane {
 
 impl Plane {
     pub(crate) fn start(servers: &[SocketAddr], rules: &Rules) -> Self {
-        let Rules { top, listen, pool } = rules;
-        let servers: Vec<_> = servers.iter().map(ToString::to_string).collect();
+        let Rules { top, listen, pool, limit } = rules;
+        let limit = limit.map_or(String::new(), |limit| format!(", max_connections = {limit}"));
+        let server = |address: &SocketAddr| format!("{{ address = \"{address}\"{limit} }}");
+        let servers = servers.iter().map(server).collect::<Vec<_>>().join(", ");
         let text = format!(
             "{top}\n[listen.web]\nbind = \"127.0.0.1:0\"\npool = \"app\"\n{listen}\n\
-             [pool.app]\nservers = {servers:?}\n{pool}\n"
+             [pool.app]\nservers = [{servers}]\n{pool}\n"
         );
         let config = plimsoll_config::parse("test", &text).unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
         let (clock, pools) = (Clock::start(), Pools::new());
         let rules = &config.pools[0];
         let specs = rules.servers.iter().map(|server| {
             let Host::Ip(ip) = server.host else { panic!("{} is not an address", server.host) };
-            ServerSpec::new(&server.name, SocketAddr::new(ip, server.port))
+            let spec = ServerSpec::new(&server.name, SocketAddr::new(ip, server.port));
+            server.max_connections.into_iter().fold(spec, ServerSpec::with_max_connections)
         });
         pools.apply(
             [(
