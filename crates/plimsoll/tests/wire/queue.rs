@@ -1,5 +1,6 @@
 //! When all servers are full, requests wait their turn, for so long and so many, and nobody who left is served.
 
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use crate::kit::{Client, Config, Gate, Load, Program, Server, get, ok, until, with_status};
@@ -190,7 +191,7 @@ fn a_graceful_stop_serves_those_who_wait() {
     let mut first = occupy(&server, &program);
     let mut clients = ["/1", "/2"].map(|target| waiting(&program, target));
     program.terminate();
-    program.await_said("stopping");
+    until("the stop has come to the worker", || TcpStream::connect(program.address()).is_err());
     gate.open();
     assert_eq!(first.response().text(), "/held");
     for (client, target) in clients.iter_mut().zip(["/1", "/2"]) {
@@ -198,7 +199,7 @@ fn a_graceful_stop_serves_those_who_wait() {
         assert_eq!((response.text().as_str(), response.field("connection")), (target, Some("close")));
     }
     assert!(program.ended().success());
-    assert!(program.said().contains("every request was finished"), "{}", program.said());
+    program.await_said("stopped: every request was finished");
 }
 
 #[test]

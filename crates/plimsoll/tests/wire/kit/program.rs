@@ -149,7 +149,7 @@ impl Program {
     }
 
     /// What it has said on stderr so far.
-    pub(crate) fn said(&self) -> String {
+    fn said(&self) -> String {
         self.said.lock().unwrap().clone()
     }
 
