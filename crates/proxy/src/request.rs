@@ -248,14 +248,23 @@ impl Busy<'_> {
     async fn connect(&mut self, permit: &Permit, tries: &Tries) -> Result<ServerConn, Option<ConnectError>> {
         let connecting = server_conn::connect(permit.server(), tries.served().rules.timeouts.connect);
         tokio::pin!(connecting);
+        let Connection { stream, deadline, worker, .. } = &mut *self.connection;
+        let input = &mut self.input;
+        deadline.set(worker.recently() + LOOK);
         poll_fn(|cx: &mut Context<'_>| {
             if let Poll::Ready(result) = connecting.as_mut().poll(cx) {
                 // What is waited for now begins now, however long this took.
-                self.connection.worker.now();
+                worker.now();
                 return Poll::Ready(result.map_err(Some));
             }
-            if client_left(&mut self.connection.stream, &mut self.input, cx) {
+            if client_left(stream, input, cx) {
                 return Poll::Ready(Err(None));
+            }
+            while deadline.poll(cx).is_ready() {
+                if has_closed(stream) {
+                    return Poll::Ready(Err(None));
+                }
+                deadline.set(worker.now() + LOOK);
             }
             Poll::Pending
         })

@@ -208,6 +208,26 @@ fn a_client_that_leaves_behind_more_than_is_read_is_noticed() {
 }
 
 #[test]
+fn a_client_that_leaves_behind_more_than_is_read_is_noticed_while_its_server_is_connected_to() {
+    // A port whose queue of connections is full, so that another is neither made nor refused.
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    socket.listen(0).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    let mut queued = Vec::new();
+    while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(200)) {
+        queued.push(stream);
+    }
+    let plane = Plane::start(&[address], &Rules { pool: "timeout = { connect = \"1h\" }", ..Rules::default() });
+    let mut client = connect(plane.address);
+    client.write_all(GET.repeat(48 * 1024 / GET.len()).as_bytes()).unwrap();
+    until("the request is under way", || plane.pool.stats().in_flight() == 1);
+    drop(client);
+    let stats = &settled(&plane)[0];
+    assert_eq!((stats.picks, stats.aborted), (1, 1), "{stats:?}");
+}
+
+#[test]
 fn a_client_that_stalls_its_body_is_not_the_servers_fault() {
     // The server has begun to answer and waits for the rest.
     let server = kit::serve(|mut stream| {

@@ -287,6 +287,33 @@ mod under_way {
     }
 
     #[test]
+    fn goes_to_another_server_when_it_may() {
+        let hung = Arc::new(AtomicBool::new(false));
+        let servers = [(); 2].map(|()| {
+            let (hung, ill) = (Arc::clone(&hung), AtomicBool::new(false));
+            Server::start(move |talk| {
+                while let Some(request) = talk.request() {
+                    if request.target() == "/long" && !hung.swap(true, Ordering::SeqCst) {
+                        ill.store(true, Ordering::SeqCst);
+                        return talk.await_end();
+                    }
+                    if !talk.send(answer(if ill.load(Ordering::SeqCst) { 500 } else { 200 })) {
+                        return;
+                    }
+                }
+            })
+        });
+        let rules = "policy = \"round-robin\"\neject = { failures = 1, time = \"1h\", max_time = \"1h\" }\n\
+                     on_down = \"close\"\nretry = { on = [\"reset\"], within = \"1h\" }";
+        let program = Config::to(&servers.each_ref().map(Server::address)).pool(rules).start();
+        let mut client = program.client();
+        client.send(get("/long"));
+        until("a server has the request", || servers.iter().any(|server| server.count() == 1));
+        ask_until_said(&program, "is ejected");
+        assert_eq!(client.response().text(), "200!\n");
+    }
+
+    #[test]
     fn goes_on_otherwise() {
         let (servers, _program, mut client) = eject_under(chatting, "keep");
         let since = Instant::now();
