@@ -17,8 +17,11 @@ const WINDOW: Duration = Duration::from_secs(10);
 /// The window moves on in steps of this.
 const STEP: Duration = Duration::from_secs(1);
 
-/// Picks are summed up at most this often, since that walks the pool.
+/// Picks are summed up this often, which walks the pool.
 const SUMMED_EVERY: Duration = Duration::from_millis(100);
+
+/// And before a retry is refused, but at most this often, so that an outage does not walk it all the time.
+const SUMMED_AT_MOST: Duration = Duration::from_millis(1);
 
 /// Retries a pool may make in a window on account of nothing.
 const FLOOR: u64 = 5;
@@ -58,22 +61,34 @@ impl Budget {
     }
 
     /// Takes one retry out of the budget; `picks` tells how many picks the servers of now had ever.
-    pub(crate) fn take(&mut self, share: Percent, now: Time, picks: impl FnOnce() -> u64) -> bool {
-        if now.saturating_since(self.summed.at) >= SUMMED_EVERY || self.summed.requests == 0 {
-            let requests = picks().wrapping_add(self.departed).saturating_sub(self.retries);
-            self.summed = Mark { at: now, requests, retries: self.retries };
-            self.advance(now);
-        }
-        let start = self.marks.front().copied().unwrap_or(self.summed);
-        // Servers are read one after the other, so a change meanwhile may let the sum fall a little.
-        let requests = self.summed.requests.saturating_sub(start.requests);
-        let allowed = self.retries - start.retries < share.of(requests) + FLOOR;
+    pub(crate) fn take(&mut self, share: Percent, now: Time, picks: impl Fn() -> u64) -> bool {
+        self.sum(SUMMED_EVERY, now, &picks);
+        // What came since the last sum may allow what that does not.
+        let allowed = self.has_room(share) || (self.sum(SUMMED_AT_MOST, now, &picks) && self.has_room(share));
         if allowed {
             self.retries += 1;
         } else {
             self.exhausted += 1;
         }
         allowed
+    }
+
+    fn has_room(&self, share: Percent) -> bool {
+        let start = self.marks.front().copied().unwrap_or(self.summed);
+        // Servers are read one after the other, so a change meanwhile may let the sum fall a little.
+        let requests = self.summed.requests.saturating_sub(start.requests);
+        self.retries - start.retries < share.of(requests) + FLOOR
+    }
+
+    /// Sums requests up if the last sum is so old; false when it is not.
+    fn sum(&mut self, age: Duration, now: Time, picks: impl Fn() -> u64) -> bool {
+        let due = now.saturating_since(self.summed.at) >= age || self.summed.requests == 0;
+        if due {
+            let requests = picks().wrapping_add(self.departed).saturating_sub(self.retries);
+            self.summed = Mark { at: now, requests, retries: self.retries };
+            self.advance(now);
+        }
+        due
     }
 
     /// Retries made, and retries refused.

@@ -356,11 +356,8 @@ fn probes_end_an_ejection_for_connections_and_no_other() {
         (OutcomeKind::Rejected, HealthState::Ejected),
         (OutcomeKind::TimedOut, HealthState::Ejected),
     ] {
-        let rule = ProbeRule {
-            fall: NonZeroU32::new(3).unwrap(),
-            rise: NonZeroU32::new(2).unwrap(),
-            initial: Initial::Ready,
-        };
+        let rule =
+            ProbeRule { fall: NonZeroU32::new(3).unwrap(), rise: NonZeroU32::new(2).unwrap(), initial: Initial::Ready };
         let rules = PoolRules { probe: Some(rule), ..PoolRules::default() };
         let servers = ["a", "b"].map(|name| ServerSpec::new(name, address(1))).to_vec();
         let pool = Pool::new("p", PoolSpec { servers, rules, ..PoolSpec::default() }, Time::ZERO);

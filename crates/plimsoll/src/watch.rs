@@ -33,9 +33,9 @@ impl Watch {
         let run = move || {
             let mut watched = Vec::new();
             while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
-                look(&pools, &mut watched, Instant::now());
+                look(&pools, &mut watched, Some(Instant::now()));
             }
-            look(&pools, &mut watched, Instant::now());
+            look(&pools, &mut watched, None);
         };
         let thread = thread::Builder::new().name("watch".to_owned()).spawn(run);
         let thread = thread.context("the thread that watches the pools cannot be started")?;
@@ -61,7 +61,8 @@ struct Watched {
     told_refusals: Option<Instant>,
 }
 
-fn look(pools: &Pools, watched: &mut Vec<Watched>, now: Instant) {
+/// Tells what is new. Without a time it is the last look, and all is told.
+fn look(pools: &Pools, watched: &mut Vec<Watched>, now: Option<Instant>) {
     for pool in pools.all() {
         if !watched.iter().any(|known| Arc::ptr_eq(&known.pool, &pool)) {
             watched.push(Watched { pool, seen: 0, refused: Vec::new(), told_refusals: None });
@@ -85,8 +86,9 @@ fn line(event: &Event) -> String {
 
 impl Watched {
     /// How many requests found no server since that was last told, unless that was just now.
-    fn refusals(&mut self, now: Instant) -> Option<String> {
-        if self.told_refusals.is_some_and(|told| now.duration_since(told) < BETWEEN_REFUSALS) {
+    fn refusals(&mut self, now: Option<Instant>) -> Option<String> {
+        let just_now = |(told, now): (Instant, Instant)| now.duration_since(told) < BETWEEN_REFUSALS;
+        if self.told_refusals.zip(now).is_some_and(just_now) {
             return None;
         }
         let refused = self.pool.refused();
@@ -98,7 +100,7 @@ impl Watched {
             return None;
         }
         self.refused = refused;
-        self.told_refusals = Some(now);
+        self.told_refusals = now;
         Some(format!("pool {}: requests that found no server: {}", self.pool.name(), reasons.join(", ")))
     }
 }
@@ -114,14 +116,19 @@ mod tests {
         let pool = Arc::new(Pool::new("app", PoolSpec::default(), Time::ZERO));
         let mut watched = Watched { pool: Arc::clone(&pool), seen: 0, refused: Vec::new(), told_refusals: None };
         let start = Instant::now();
-        assert_eq!(watched.refusals(start), None);
+        let after = |looks: u32| Some(start + BETWEEN_REFUSALS / 2 * looks);
+        assert_eq!(watched.refusals(after(0)), None);
         let refuse = || assert!(pool.pick(&Ask::default()).is_err());
         refuse();
         let told = Some("pool app: requests that found no server: 1 no-server".to_owned());
-        assert_eq!(watched.refusals(start), told);
+        assert_eq!(watched.refusals(after(0)), told);
         refuse();
-        assert_eq!(watched.refusals(start + BETWEEN_REFUSALS / 2), None);
-        assert_eq!(watched.refusals(start + BETWEEN_REFUSALS), told);
-        assert_eq!(watched.refusals(start + BETWEEN_REFUSALS * 3), None);
+        assert_eq!(watched.refusals(after(1)), None);
+        assert_eq!(watched.refusals(after(2)), told);
+        assert_eq!(watched.refusals(after(6)), None);
+        refuse();
+        assert_eq!(watched.refusals(after(7)), told);
+        refuse();
+        assert_eq!(watched.refusals(None), told, "the last look leaves nothing untold");
     }
 }
