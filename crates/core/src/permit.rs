@@ -16,7 +16,9 @@ pub struct Permit {
     picked_at: Time,
     /// Its end decides whether an ejected server comes back.
     trial: bool,
-    outcome: Outcome,
+    /// It was finished, so that its drop has nothing left to do. An outcome kept for the drop would more than double what
+    /// every request carries about.
+    finished: bool,
 }
 
 /// What a permit that is dropped without a word reports.
@@ -25,7 +27,7 @@ const ABORTED: Outcome = Outcome::of(OutcomeKind::Aborted, Duration::ZERO);
 impl Permit {
     /// For a slot of `server` that was claimed; it is released when the permit is dropped.
     pub(crate) fn new(server: Arc<Server>, picked_at: Time) -> Self {
-        Self { server, picked_at, trial: false, outcome: ABORTED }
+        Self { server, picked_at, trial: false, finished: false }
     }
 
     /// The same, for a server on trial.
@@ -63,13 +65,19 @@ impl Permit {
 
     /// Ends the request and tells how it went.
     pub fn finish(mut self, outcome: Outcome) {
-        self.outcome = outcome;
+        self.end(&outcome);
+    }
+
+    fn end(&mut self, outcome: &Outcome) {
+        if !std::mem::replace(&mut self.finished, true) {
+            self.server.release(outcome, self.picked_at, self.trial);
+        }
     }
 }
 
 impl Drop for Permit {
     /// Takes the request off the server's count. Without [`finish`](Permit::finish) it counts as aborted.
     fn drop(&mut self) {
-        self.server.release(&self.outcome, self.picked_at, self.trial);
+        self.end(&ABORTED);
     }
 }

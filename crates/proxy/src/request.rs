@@ -38,11 +38,13 @@ struct Work<'a> {
     body: Body,
 }
 
-/// What follows a try.
-enum After {
-    Next(Next),
-    /// Another try, for which this permit was given.
-    Try(Permit),
+impl Work<'_> {
+    /// A connection to the server of the next try that is open already.
+    fn idle_connection(&self) -> Option<ServerConn> {
+        let certain = !self.desk.request.method_kind.idempotent();
+        let permit = self.tries.next.as_ref()?;
+        self.worker.idle.borrow_mut().take(permit.server(), self.worker.recently(), certain)
+    }
 }
 
 impl Busy<'_> {
@@ -81,8 +83,14 @@ impl Busy<'_> {
         }
         self.input.consume(head_length);
         let body = Body::from(desk.request.body);
-        let work = Work { worker: &worker, tries: &mut tries, desk, body };
-        self.run_tries(work, permit).await
+        tries.next = Some(permit);
+        let mut work = Work { worker: &worker, tries: &mut tries, desk, body };
+        loop {
+            if let Some(next) = self.try_next(&mut work).await {
+                return next;
+            }
+            self.prepare_again(&mut work);
+        }
     }
 
     /// Writes the head for the server of `permit` from the `bytes` that were read, and tells how long it is.
@@ -99,96 +107,89 @@ impl Busy<'_> {
         out.len()
     }
 
-    /// Tries until a try is the last.
-    async fn run_tries(&mut self, mut work: Work<'_>, mut permit: Permit) -> Next {
-        loop {
-            match self.try_server(&mut work, permit).await {
-                After::Next(next) => return next,
-                After::Try(next) => permit = next,
-            }
-            self.prepare_again(&mut work, &permit);
-        }
-    }
-
-    /// One try on the server of `permit`.
-    async fn try_server(&mut self, work: &mut Work<'_>, mut permit: Permit) -> After {
-        let certain = !work.desk.request.method_kind.idempotent();
-        let mut idle = work.worker.idle.borrow_mut().take(permit.server(), work.worker.recently(), certain);
+    /// Makes the next try; `None` when another is to follow. What is rare is boxed, so that a busy connection does not hold
+    /// the memory for it.
+    async fn try_next(&mut self, work: &mut Work<'_>) -> Option<Next> {
+        let mut idle = work.idle_connection();
         loop {
             let server = match idle.take() {
                 Some(server) => server,
-                None => match Box::pin(self.connect(&permit, work.tries)).await {
+                None => match Box::pin(self.connect(work.tries)).await {
                     Ok(server) => server,
-                    Err(failure) => return self.connect_failed(failure.as_ref(), permit, work).await,
+                    Err(failure) => return Box::pin(self.connect_failed(failure, work)).await,
                 },
             };
+            let Some(permit) = work.tries.next.take() else { return Some(Next::Close) };
             let Connection { stream, deadline, .. } = &mut *self.connection;
             let Work { worker, tries, desk, body } = &mut *work;
             let parties = Parties { worker, tries, deadline, client: stream, input: &mut self.input, desk };
             let mut exchange = Exchange::new(parties, permit, server, std::mem::take(body));
             match poll_fn(|cx| exchange.poll(cx)).await {
-                Ok(End::Done { keep: true }) => return After::Next(Next::Request),
+                Ok(End::Done { keep: true }) => return Some(Next::Request),
                 Ok(End::Done { keep: false }) => {
                     let read = exchange.request_read();
                     drop(exchange);
-                    return After::Next(if read && self.all_read() { Next::Close } else { Next::Linger });
+                    return Some(if read && self.all_read() { Next::Close } else { Next::Linger });
                 }
                 Ok(End::Upgraded) => {
                     if let Some(upgraded) = exchange.into_tunnel() {
                         Box::pin(self.tunnel(upgraded, work.tries)).await;
                     }
-                    return After::Next(Next::Close);
+                    return Some(Next::Close);
                 }
                 // What is sent on a connection that the server had left was no try; such a request has no body.
                 Err(Trouble::ServerStale) => match exchange.into_permit() {
-                    Some(taken_back) => permit = taken_back,
-                    None => return After::Next(Next::Close),
+                    Some(taken_back) => work.tries.next = Some(taken_back),
+                    None => return Some(Next::Close),
                 },
                 Err(trouble) => {
                     let given_up = exchange.give_up(&trouble);
-                    return self.failed(&trouble, given_up, work).await;
+                    return Box::pin(self.failed(trouble, given_up, work)).await;
                 }
             }
         }
     }
 
     /// What follows an exchange that did not end well.
-    async fn failed(&mut self, trouble: &Trouble, given_up: GivenUp, work: &mut Work<'_>) -> After {
+    async fn failed(&mut self, trouble: Trouble, given_up: GivenUp, work: &mut Work<'_>) -> Option<Next> {
         work.body = given_up.rest;
         let request = (work.desk.request.method_kind, &work.desk.replay);
-        let again = match (trouble, given_up.server) {
+        let again = match (&trouble, given_up.server) {
             (Trouble::AnotherTry, _) => true,
             (_, Some(server)) if !given_up.told => {
-                work.tries.another(&server, &Failure::Exchange(trouble), request, work.worker.recently())
+                work.tries.another(&server, &Failure::Exchange(&trouble), request, work.worker.recently())
             }
             _ => false,
         };
-        if again && let Some(permit) = Box::pin(self.pick_again(work.tries)).await {
-            return After::Try(permit);
+        if again && self.pick_again(work.tries).await {
+            return None;
         }
-        After::Next(match trouble.answer() {
+        Some(match trouble.answer() {
             Some(reject) if !given_up.answering => Next::Answer { reject, refused: None, unread: !given_up.read },
             _ => Next::Close,
         })
     }
 
     /// Lays out what the next server gets at once: the head, and what has been read of the body.
-    fn prepare_again(&self, work: &mut Work<'_>, permit: &Permit) {
+    fn prepare_again(&self, work: &mut Work<'_>) {
         let Desk { request, replay, to_server, to_server_head, head, .. } = &mut *work.desk;
         to_server.truncate(*to_server_head);
-        if !head.is_empty() {
+        if let Some(permit) = work.tries.next.as_ref().filter(|_| !head.is_empty()) {
             *to_server_head = self.write_head((to_server, head, request), work.tries, permit);
         }
         replay.write(to_server, request.body, work.body.ended());
     }
 
-    /// A permit for another try; `None` when nobody can take it, or the client has left.
-    async fn pick_again(&mut self, tries: &mut Tries) -> Option<Permit> {
-        let worker = Rc::clone(&self.connection.worker);
-        match tries.pick(&worker, worker.now()) {
-            Ok(permit) => Some(permit),
-            Err(refused) => self.wait(refused, tries).await.ok(),
+    /// Picks for another try; false when nobody can take it, or the client has left.
+    async fn pick_again(&mut self, tries: &mut Tries) -> bool {
+        if tries.next.is_none() {
+            let worker = Rc::clone(&self.connection.worker);
+            tries.next = match tries.pick(&worker, worker.now()) {
+                Ok(permit) => Some(permit),
+                Err(refused) => self.wait(refused, tries).await.ok(),
+            };
         }
+        tries.next.is_some()
     }
 
     /// After a pick was refused: waits in the pool's queue if it has one, and turns to its fallback.
@@ -244,9 +245,10 @@ impl Busy<'_> {
         .await
     }
 
-    /// Opens a connection to the server of `permit`; `None` in the error when the client has left meanwhile.
-    async fn connect(&mut self, permit: &Permit, tries: &Tries) -> Result<ServerConn, Option<ConnectError>> {
-        let connecting = server_conn::connect(permit.server(), tries.served().rules.timeouts.connect);
+    /// Opens a connection to the server of the next try; `None` in the error when the client has left meanwhile.
+    async fn connect(&mut self, tries: &Tries) -> Result<ServerConn, Option<ConnectError>> {
+        let server = Arc::clone(tries.next.as_ref().ok_or(None)?.server());
+        let connecting = server_conn::connect(&server, tries.served().rules.timeouts.connect);
         tokio::pin!(connecting);
         let Connection { stream, deadline, worker, .. } = &mut *self.connection;
         let input = &mut self.input;
@@ -271,13 +273,14 @@ impl Busy<'_> {
         .await
     }
 
-    async fn connect_failed(&mut self, failure: Option<&ConnectError>, permit: Permit, work: &mut Work<'_>) -> After {
+    async fn connect_failed(&mut self, failure: Option<ConnectError>, work: &mut Work<'_>) -> Option<Next> {
         let now = work.worker.now();
+        let Some(permit) = work.tries.next.take() else { return Some(Next::Close) };
         let total = now.saturating_since(permit.picked_at());
-        let (failure, status, reason) = match failure {
+        let (failure, status, reason) = match &failure {
             None => {
                 permit.finish(Outcome::of(OutcomeKind::Aborted, total));
-                return After::Next(Next::Close);
+                return Some(Next::Close);
             }
             Some(late @ ConnectError::TimedOut) => (late, 504, "connecting to the server took too long"),
             Some(failed @ ConnectError::Failed) => (failed, 502, "the server could not be connected to"),
@@ -286,13 +289,12 @@ impl Busy<'_> {
         let server = Arc::clone(permit.server());
         permit.finish(Outcome { excused, ..Outcome::of(OutcomeKind::ConnectFailed, total) });
         let request = (work.desk.request.method_kind, &work.desk.replay);
-        if work.tries.another(&server, &Failure::Connect(failure), request, now)
-            && let Some(permit) = Box::pin(self.pick_again(work.tries)).await
-        {
-            return After::Try(permit);
+        let again = work.tries.another(&server, &Failure::Connect(failure), request, now);
+        if again && self.pick_again(work.tries).await {
+            return None;
         }
         let unread = work.desk.request.body != BodyLength::None;
-        After::Next(Next::Answer { reject: Reject { status, reason }, refused: None, unread })
+        Some(Next::Answer { reject: Reject { status, reason }, refused: None, unread })
     }
 
     fn refuse(&mut self, refused: (Refused, Arc<Served>), desk: &Desk, head_length: usize) -> Next {

@@ -22,8 +22,8 @@ pub(crate) struct Tries {
     made: u32,
     /// Filled only once a try has failed, so a request that goes well allocates nothing.
     tried: Vec<Arc<Server>>,
-    /// Picked already for the next try.
-    next: Option<Permit>,
+    /// Given for the next try.
+    pub(crate) next: Option<Permit>,
 }
 
 /// How a try ended, as far as it matters for another.
@@ -64,11 +64,8 @@ impl Tries {
         rule.tries > 1 && (*reset || *timeout || !statuses.is_empty()) && self.may_repeat(method)
     }
 
-    /// Picks a server for the first try, or the next.
-    pub(crate) fn pick(&mut self, worker: &Worker, now: Time) -> Result<Permit, Refused> {
-        if let Some(permit) = self.next.take() {
-            return Ok(permit);
-        }
+    /// Picks a server for the first try, or another.
+    pub(crate) fn pick(&self, worker: &Worker, now: Time) -> Result<Permit, Refused> {
         self.served().pool.pick(&self.ask(worker, now))
     }
 
