@@ -29,7 +29,7 @@ use crate::worker::{ClientCount, Desk, Worker};
 
 /// How long a quiet connection keeps its state: a client in a loop never waits for it to be built anew, and an
 /// idle one soon costs little.
-const WARM: Duration = Duration::from_millis(100);
+const WARM: Duration = Duration::from_millis(50);
 
 /// How long a graceful stop leaves an idle connection open: the next request may be on its way already, and is
 /// then answered with `Connection: close`.
