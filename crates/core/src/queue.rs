@@ -37,6 +37,7 @@ struct Places {
 /// What one who waits has left at the queue.
 #[derive(Debug)]
 struct Place {
+    since: Time,
     random: u64,
     tried: Box<[Arc<Server>]>,
     hand: Mutex<Hand>,
@@ -53,6 +54,8 @@ struct Hand {
 pub struct QueueStats {
     /// Who waits now.
     pub waiting: usize,
+    /// Since when the one waits whose turn is next; each [`Ticket`] knows its own position and time.
+    pub oldest: Option<Time>,
     /// Left before they had their answer.
     pub left: u64,
     /// How long those waited that got a server.
@@ -71,8 +74,10 @@ impl Queue {
     }
 
     pub(crate) fn stats(&self) -> QueueStats {
+        let oldest = self.places().by_number.first_key_value().map(|(_, place)| place.since);
         QueueStats {
             waiting: self.waiting.load(Ordering::Relaxed),
+            oldest,
             left: self.left.load(Ordering::Relaxed),
             waits: self.waits.total(),
         }
@@ -84,7 +89,8 @@ impl Queue {
         if places.by_number.len() >= rule.limit.get() as usize {
             return Err(Refused::QueueFull);
         }
-        let place = Arc::new(Place { random: ask.random, tried: ask.tried.into(), hand: Mutex::default() });
+        let place =
+            Arc::new(Place { since: ask.now, random: ask.random, tried: ask.tried.into(), hand: Mutex::default() });
         let number = places.next;
         places.next += 1;
         places.by_number.insert(number, Arc::clone(&place));

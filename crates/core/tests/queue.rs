@@ -214,6 +214,7 @@ impl History {
                 self.taken()
             );
             let queue = stats.queue;
+            assert_eq!(queue.oldest, self.waiting.first().map(|one| one.ticket.since()), "step {step}");
             let told = (queue.waiting, full, late, queue.left, queue.waits.count());
             assert_eq!(told, (self.waiting.len(), self.full, self.late, self.left, self.waited), "step {step}");
         }
