@@ -80,7 +80,7 @@ impl Explanation {
         // As a pick would find it, which makes it anew when somebody has warmed up.
         let renewed = current.warmed_up(ask.now).then(|| current.renewed(ask.now));
         if let Some(renewed) = &renewed {
-            renewed.repair_all(ask.now);
+            renewed.repair_all(home.moment(ask.now));
         }
         let snapshot: &Snapshot = renewed.as_ref().unwrap_or(&current);
         let trial = home.trial_candidate(snapshot, ask);

@@ -15,7 +15,7 @@ use crate::queue::Queue;
 use crate::rank::Ranking;
 use crate::refused::Refusals;
 use crate::slots::Claim;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Moment, Snapshot};
 use crate::tournament::Reach;
 use crate::turn::{Clock, stride};
 use crate::view::Bounds;
@@ -192,7 +192,7 @@ impl Home {
         for member in &new.members {
             member.live.tally.measured.store(measured, Ordering::Relaxed);
         }
-        new.repair_all(now);
+        new.repair_all(self.moment(now));
         self.current.store(Arc::clone(new));
         for (i, member) in new.members.iter().enumerate() {
             if new.is_indexed() {
@@ -204,8 +204,14 @@ impl Home {
         for server in gone {
             server.live.place.leave();
         }
-        new.repair_all(now);
+        new.repair_all(self.moment(now));
         self.schedule_trials(new, now);
+    }
+
+    /// What an index must know of the time.
+    #[inline]
+    pub(crate) fn moment(&self, now: Time) -> Moment {
+        Moment { now, charged: self.guard.charging(now) }
     }
 
     /// Brings the index, if there is one, up to date with a server whose rank has just changed.
@@ -216,7 +222,7 @@ impl Home {
             // A snapshot newer than the place is being put in force, and will repair this place once it
             // is; one older than the place cannot be met (see `place.rs`).
             if snapshot.generation == generation {
-                snapshot.repair(index, reach, now);
+                snapshot.repair(index, reach, self.moment(now));
             }
         }
     }

@@ -221,7 +221,7 @@ impl Snapshot {
                 return Ok(self.claimed(choice.index(), ask, home));
             }
             // Whoever took the slot may not have got round to the index yet.
-            self.repair(choice.index(), Reach::Root, ask.now);
+            self.repair(choice.index(), Reach::Root, home.moment(ask.now));
         }
         self.claim_any(ask, home, &view)
     }
@@ -240,7 +240,7 @@ impl Snapshot {
             if view.eligible(i) && view.takes_turn(i) && self.claim_slot(i) {
                 return Ok(self.claimed(i, ask, home));
             }
-            self.repair(i, Reach::Root, ask.now);
+            self.repair(i, Reach::Root, home.moment(ask.now));
         }
         let slot = found.and_then(|_| (0..self.members.len()).find(|&i| view.eligible(i) && self.claim_slot(i)));
         slot.map(|i| self.claimed(i, ask, home)).ok_or_else(|| self.why_none())
@@ -277,21 +277,21 @@ impl Snapshot {
 
     /// Brings the index up to date with one member.
     #[inline]
-    pub(crate) fn repair(&self, i: usize, reach: Reach, now: Time) {
+    pub(crate) fn repair(&self, i: usize, reach: Reach, moment: Moment) {
         if let Some(index) = &self.index {
-            index.tree.repair(i, reach, &self.field(index, now));
+            index.repair(i, reach, (&self.members, moment));
         }
     }
 
     /// Brings the index up to date with all members.
-    pub(crate) fn repair_all(&self, now: Time) {
+    pub(crate) fn repair_all(&self, moment: Moment) {
         if let Some(index) = &self.index {
-            index.tree.replay(&self.field(index, now));
+            if moment.charged {
+                index.tree.replay(&index.field::<true>(&self.members, moment.now));
+            } else {
+                index.tree.replay(&index.field::<false>(&self.members, moment.now));
+            }
         }
-    }
-
-    fn field<'a>(&'a self, index: &Index, now: Time) -> Field<'a> {
-        Field { members: &self.members, ranking: index.ranking, now }
     }
 
     /// Response times and charges fade with time alone, which no claim or release tells the index. So each pick
@@ -302,7 +302,7 @@ impl Snapshot {
         let Some(index) = &self.index else { return };
         if index.ranking == Ranking::ResponseTime || home.guard.charged_lately(now) {
             let next = index.stalest.fetch_add(1, Ordering::Relaxed) % self.members.len();
-            index.tree.repair(next, Reach::Needed, &self.field(index, now));
+            index.repair(next, Reach::Needed, (&self.members, home.moment(now)));
         }
     }
 
@@ -338,14 +338,36 @@ fn ramps(
     if warm { ramps } else { vec![None; tier.len()] }
 }
 
-/// The members as the index sees them at one time.
-struct Field<'a> {
+impl Index {
+    #[inline]
+    fn repair(&self, i: usize, reach: Reach, (members, moment): (&[Member], Moment)) {
+        if moment.charged {
+            self.tree.repair(i, reach, &self.field::<true>(members, moment.now));
+        } else {
+            self.tree.repair(i, reach, &self.field::<false>(members, moment.now));
+        }
+    }
+
+    fn field<'a, const CHARGED: bool>(&self, members: &'a [Member], now: Time) -> Field<'a, CHARGED> {
+        Field { members, ranking: self.ranking, now }
+    }
+}
+
+/// The members as the index sees them at one time. Where none is charged, which is nearly always, it does not look.
+struct Field<'a, const CHARGED: bool> {
     members: &'a [Member],
     ranking: Ranking,
     now: Time,
 }
 
-impl Contest for Field<'_> {
+/// A time, and whether any server is charged at it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    pub(crate) now: Time,
+    pub(crate) charged: bool,
+}
+
+impl<const CHARGED: bool> Contest for Field<'_, CHARGED> {
     /// The tier comes first: a backup stands behind all primaries that are eligible.
     type Rank = (bool, Rank);
 
@@ -355,7 +377,8 @@ impl Contest for Field<'_> {
         let in_flight = member.live.slots.in_flight();
         // Those who warm up are looked at one by one.
         let behind = member.backup | member.ramped | !member.eligible(in_flight);
-        (behind, member.rank(self.ranking, (in_flight, member.live.charge.at(self.now)), self.now))
+        let charge = if CHARGED { member.live.charge.at(self.now) } else { 0 };
+        (behind, member.rank(self.ranking, (in_flight, charge), self.now))
     }
 
     #[inline]
