@@ -18,11 +18,9 @@ mod statistics;
 mod tail;
 
 use std::ffi::OsString;
-use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 
@@ -144,11 +142,7 @@ fn run(arguments: &RunArguments) -> anyhow::Result<bool> {
         seconds: plan.seconds,
         outcomes,
     };
-    print!("{}", report.markdown());
-    if let Some(path) = &arguments.json {
-        fs::write(path, serde_json::to_vec_pretty(&report)?)
-            .with_context(|| format!("cannot write {}", path.display()))?;
-    }
+    report::publish(&report, &report.markdown(), arguments.json.as_deref())?;
     let enforced_miss = arguments.enforce && report.misses_bars();
     Ok(!report.has_failures() && !enforced_miss)
 }

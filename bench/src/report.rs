@@ -3,7 +3,10 @@
 mod table;
 
 use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
 
+use anyhow::Context;
 use serde::Serialize;
 
 use crate::bars::Verdict;
@@ -12,6 +15,16 @@ use crate::proxies::{Installed, Name};
 use crate::scenarios::{Outcome, Row, Unit};
 use crate::statistics::Spread;
 pub(crate) use table::Table;
+
+/// Prints a report as text, and writes all of it as JSON where that is asked for.
+pub(crate) fn publish(report: &impl Serialize, markdown: &str, json: Option<&Path>) -> anyhow::Result<()> {
+    print!("{markdown}");
+    if let Some(path) = json {
+        fs::write(path, serde_json::to_vec_pretty(report)?)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
 
 /// All there is to say about a run.
 #[derive(Debug, Serialize)]

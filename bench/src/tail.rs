@@ -90,11 +90,7 @@ pub(crate) fn run(arguments: &TailArguments) -> anyhow::Result<bool> {
         seconds,
         outcomes,
     };
-    print!("{}", report.markdown());
-    if let Some(path) = &arguments.json {
-        fs::write(path, serde_json::to_vec_pretty(&report)?)
-            .with_context(|| format!("cannot write {}", path.display()))?;
-    }
+    crate::report::publish(&report, &report.markdown(), arguments.json.as_deref())?;
     let enforced_miss = arguments.enforce && report.misses_bars();
     Ok(!report.has_failures() && !enforced_miss)
 }

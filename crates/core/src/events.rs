@@ -1,9 +1,10 @@
 //! What happened to the servers of a pool, for logs and dashboards: the last changes of their health.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use crate::health::{HealthState, Reason, Transition};
+use crate::lock::lock;
 use crate::{ServerId, Time};
 
 /// A change of what is believed of a server.
@@ -39,7 +40,7 @@ struct Log {
 
 impl Events {
     pub(crate) fn add(&self, server: &ServerId, Transition { from, to, reason }: Transition, at: Time) {
-        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut log = lock(&self.0);
         if log.kept.len() == KEPT {
             log.kept.pop_front();
         }
@@ -50,7 +51,7 @@ impl Events {
 
     /// Those after number `seen`, as far as they are kept.
     pub(crate) fn since(&self, seen: u64) -> Vec<Event> {
-        let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let log = lock(&self.0);
         if log.last == seen {
             return Vec::new();
         }

@@ -7,12 +7,13 @@
 //! bounds what a broken server gets even where it may not be ejected. The first success clears them. Charges are load
 //! and not in flight: no limit and no count sees them.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::Time;
 use crate::histogram::{self, BUCKETS};
+use crate::lock::lock;
 use crate::snapshot::Snapshot;
 
 /// 64 times the median: a second at 15 ms, which leaves a broken server less than a request in a hundred.
@@ -119,7 +120,7 @@ impl Guard {
     }
 
     fn median(&self, snapshot: &Snapshot, now: Time) -> Duration {
-        let mut service = self.service.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut service = lock(&self.service);
         if service.measured_at.is_none_or(|at| now.saturating_since(at) >= MEASURED_EVERY) {
             service.measure(snapshot);
             service.measured_at = Some(now);

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
-use crate::judge::Record;
+use crate::record::Record;
 use crate::{Eject, Initial, OutcomeKind, Percent, ProbeRule, Time};
 
 /// What is believed of a server.

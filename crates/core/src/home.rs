@@ -1,7 +1,7 @@
 //! What the servers of one pool share, and the pick itself.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -11,6 +11,7 @@ use crate::events::Events;
 use crate::guard::Guard;
 use crate::judge::Rates;
 use crate::live::Live;
+use crate::lock::{lock, try_lock};
 use crate::queue::Queue;
 use crate::rank::Ranking;
 use crate::refused::Refusals;
@@ -120,20 +121,17 @@ impl Home {
             return None;
         }
         // Whoever is changing the pool now will not be waited for.
-        let _change = self.change.try_lock().ok()?;
+        let _change = try_lock(&self.change)?;
         let snapshot = self.current.load();
         let begun = self.trial_candidate(&snapshot, ask).and_then(|i| {
             let details = &snapshot.details[i];
-            let live = &details.server.live;
-            if live.slots.claim(u32::MAX, details.limit) != Claim::Taken {
+            // Its limit, as the snapshot has no room for one that is ejected.
+            if details.server.live.slots.claim(u32::MAX, details.limit) != Claim::Taken {
                 return None;
             }
-            live.turn.take(&self.clock, stride(snapshot.members[i].weight));
-            live.last_pick.store(ask.now.as_nanos(), Ordering::Relaxed);
-            // An index that names it knows its rank, when all are tried.
-            self.repair(live, Reach::Root, ask.now);
-            self.alter(&details.server, ask.now, |health| health.try_again(ask.now));
-            Some(Permit::new(Arc::clone(&details.server), ask.now).on_trial())
+            let server = snapshot.claimed(i, ask, self);
+            self.alter(server, ask.now, |health| health.try_again(ask.now));
+            Some(Permit::new(Arc::clone(server), ask.now).on_trial())
         });
         self.schedule_trials(&snapshot, ask.now + TRIAL_DELAY);
         begun
@@ -167,7 +165,7 @@ impl Home {
 
     /// Makes the snapshot anew after what is believed of a server has changed.
     pub(crate) fn refresh(&self, now: Time) {
-        let change = self.change.lock().unwrap_or_else(PoisonError::into_inner);
+        let change = lock(&self.change);
         self.refresh_locked(now);
         drop(change);
     }

@@ -4,14 +4,15 @@
 //! nothing.
 
 use std::sync::atomic::Ordering;
-use std::sync::{PoisonError, TryLockError};
 use std::time::Duration;
 
 use crate::health::{Health, Transition};
 use crate::home::Home;
 use crate::live::Live;
+use crate::lock::{lock, try_lock};
+use crate::record::Record;
 use crate::snapshot::Snapshot;
-use crate::{Eject, HealthState, Outcome, OutcomeKind, Percent, ProbeResult, Reason, Server, Time};
+use crate::{Eject, HealthState, Outcome, OutcomeKind, ProbeResult, Reason, Server, Time};
 
 /// What servers had finished and failed when the window of failure shares began.
 #[derive(Debug)]
@@ -23,41 +24,9 @@ pub(crate) struct Rates {
 /// Shares are compared at most this often, since that walks the pool.
 const COMPARED_EVERY: Duration = Duration::from_millis(100);
 
-/// What one server finished, and how much of it failed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Record {
-    finished: u64,
-    failed: u64,
-}
-
 impl Rates {
     pub(crate) fn new(now: Time) -> Self {
         Self { began: now, compared: now }
-    }
-}
-
-impl Record {
-    /// All that a server did ever.
-    fn of(live: &Live) -> Self {
-        let (in_flight, picks) = live.slots.in_flight_and_picks();
-        let failed = live.tally.blamed.load(Ordering::Relaxed);
-        Self { finished: picks - u64::from(in_flight), failed }
-    }
-
-    fn since(self, start: Self) -> Self {
-        Self {
-            finished: self.finished.saturating_sub(start.finished),
-            failed: self.failed.saturating_sub(start.failed),
-        }
-    }
-
-    fn plus(self, other: Self) -> Self {
-        Self { finished: self.finished + other.finished, failed: self.failed + other.failed }
-    }
-
-    /// The share that failed, rounded down.
-    fn share(self) -> Percent {
-        Percent::new((self.failed * 100).checked_div(self.finished).unwrap_or(0).min(100) as u8)
     }
 }
 
@@ -155,12 +124,8 @@ impl Home {
 
     /// Whether a server fails more than the others of its pool, in the window of now.
     fn fails_more(&self, server: &Server, rule: &Eject, snapshot: &Snapshot, now: Time) -> Option<Reason> {
-        let mut rates = match self.rates.try_lock() {
-            Ok(rates) => rates,
-            Err(TryLockError::Poisoned(rates)) => rates.into_inner(),
-            // Another caller is comparing.
-            Err(TryLockError::WouldBlock) => return None,
-        };
+        // Otherwise another caller is comparing.
+        let mut rates = try_lock(&self.rates)?;
         if now.saturating_since(rates.compared) < COMPARED_EVERY {
             return None;
         }
@@ -172,7 +137,7 @@ impl Home {
         // Nobody failed for so long that the window holds what was before, too.
         let stale = window >= rule.interval.saturating_mul(2);
         for member in &snapshot.members {
-            let ever = Record::of(&member.live);
+            let ever = record_of(&member.live);
             let lately = ever.since(member.live.health(|health| health.window));
             if std::ptr::eq(&raw const *member.live, &raw const *server.live) {
                 own = lately;
@@ -189,13 +154,13 @@ impl Home {
         let enough = u64::from(rule.min_requests.get());
         let (own_share, others_share) = (own.share(), others.share());
         let much_more = own_share.as_u8() >= others_share.as_u8().saturating_add(rule.rate.as_u8());
-        (!stale && own.finished >= enough && others.finished >= enough && much_more)
+        (!stale && own.finished() >= enough && others.finished() >= enough && much_more)
             .then_some(Reason::FailsMore(own_share, others_share))
     }
 
     /// Leaves a server out for a while, if as many as may be are not out already.
     fn eject(&self, server: &Server, reason: Reason, rule: &Eject, now: Time) {
-        let change = self.change.lock().unwrap_or_else(PoisonError::into_inner);
+        let change = lock(&self.change);
         let snapshot = self.current.load();
         let is_it = |live: &Live| std::ptr::eq(live, &raw const *server.live);
         let Some(backup) = snapshot.members.iter().find(|member| is_it(&member.live)).map(|member| member.backup)
@@ -217,4 +182,10 @@ impl Home {
         }
         drop(change);
     }
+}
+
+/// All that a server did ever.
+fn record_of(live: &Live) -> Record {
+    let (in_flight, picks) = live.slots.in_flight_and_picks();
+    Record::new(picks - u64::from(in_flight), live.tally.blamed.load(Ordering::Relaxed))
 }

@@ -1,11 +1,11 @@
 //! What is alive about a server: its count, its turn, its health, its times and totals.
 
-use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::guard::Charge;
 use crate::health::Health;
 use crate::latency::Latency;
+use crate::lock::lock;
 use crate::place::Place;
 use crate::slots::Slots;
 use crate::tally::{Tally, add};
@@ -62,7 +62,7 @@ impl Live {
 
     /// Reads or changes the server's health; what changed is seen by [`state`](Live::state) at once.
     pub(crate) fn health<T>(&self, with: impl FnOnce(&mut Health) -> T) -> T {
-        let mut health = self.tally.health.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut health = lock(&self.tally.health);
         let result = with(&mut health);
         self.tally.state.store(health.state() as u8, Ordering::SeqCst);
         self.tally.troubled.store(health.failures() > 0, Ordering::Relaxed);

@@ -1,12 +1,13 @@
 //! A pool: servers, and the rule by which one is picked.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 
 use crate::health::Health;
 use crate::home::Home;
 use crate::live::Live;
+use crate::lock::lock;
 use crate::policy::Policy;
 use crate::snapshot::{Snapshot, Wanted};
 use crate::turn::stride;
@@ -108,7 +109,7 @@ impl Pool {
 
     /// Takes one retry out of the pool's budget; false when it is used up, so that the request must end as it did.
     pub fn may_retry(&self, now: Time) -> bool {
-        let mut budget = self.home.budget.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut budget = lock(&self.home.budget);
         let snapshot = self.home.current.load();
         budget.take(snapshot.rules.retry_budget, now, || snapshot.picks())
     }
@@ -123,14 +124,14 @@ impl Pool {
     /// was there before keeps what it has in flight and has done, also when its address, weight, limit or
     /// state changes. One that is no longer listed finishes what it has in flight. Whoever waits keeps its place.
     pub fn apply(&self, spec: PoolSpec, now: Time) {
-        let mut leaving = self.home.change.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut leaving = lock(&self.home.change);
         let old = self.home.current.load_full();
         let policy = self.own_policy.clone().unwrap_or_else(|| spec.policy.policy());
         let mut roster = Roster::new(&old, std::mem::take(&mut *leaving));
         let wanted = roster.enlist(&self.home, &self.name, &spec, now);
         let new = Arc::new(Snapshot::new(old.generation + 1, (policy, Arc::new(spec.rules)), wanted, now));
         roster.welcome(&self.home, &new);
-        let mut budget = self.home.budget.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut budget = lock(&self.home.budget);
         self.home.put_in_force(&new, roster.unlisted(), now);
         // Under one lock, so that no retry is judged by the servers of now and the picks of those before.
         budget.follow(old.picks(), new.picks());
@@ -160,7 +161,7 @@ impl Pool {
 
     /// What the pool and each of its servers do.
     pub fn stats(&self) -> PoolStats {
-        let leaving = self.home.change.lock().unwrap_or_else(PoisonError::into_inner);
+        let leaving = lock(&self.home.change);
         let snapshot = self.home.current.load_full();
         let members = snapshot.members.iter().zip(&snapshot.details);
         let listed = members.map(|(member, details)| MemberStats {
@@ -183,7 +184,7 @@ impl Pool {
             state: crate::AdminState::Drain,
             listed: false,
         });
-        let (retries, retries_over_budget) = self.home.budget.lock().unwrap_or_else(PoisonError::into_inner).spent();
+        let (retries, retries_over_budget) = lock(&self.home.budget).spent();
         PoolStats {
             name: self.name.to_string(),
             policy: snapshot.policy.name().to_owned(),
@@ -207,7 +208,7 @@ impl Pool {
 
     /// Permits alive on all servers, listed or not.
     pub(crate) fn in_flight(&self) -> u64 {
-        let leaving = self.home.change.lock().unwrap_or_else(PoisonError::into_inner);
+        let leaving = lock(&self.home.change);
         let snapshot = self.home.current.load();
         let listed = snapshot.details.iter().map(|details| &details.server);
         listed.chain(leaving.iter()).map(|server| u64::from(server.in_flight())).sum()
@@ -217,7 +218,7 @@ impl Pool {
 impl Drop for Pool {
     /// Servers hold on to the home, and the home to the servers: those of its snapshot and those that left.
     fn drop(&mut self) {
-        let mut leaving = self.home.change.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut leaving = lock(&self.home.change);
         let policy = Arc::clone(&self.home.current.load().policy);
         self.home.current.store(Arc::new(Snapshot::empty(policy)));
         let gone = std::mem::take(&mut *leaving);

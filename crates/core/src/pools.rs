@@ -1,10 +1,11 @@
 //! All pools, by name.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 
+use crate::lock::lock;
 use crate::{Pool, PoolSpec, Time};
 
 /// Every pool of a program. Finding one never waits; changes come one at a time.
@@ -36,7 +37,7 @@ impl Pools {
     /// and every server that stays keeps its counts; the others come or go. A pool that went still serves
     /// who holds it. Of several specs with one name the first counts.
     pub fn apply(&self, specs: impl IntoIterator<Item = (String, PoolSpec)>, now: Time) {
-        let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut leaving = lock(&self.leaving);
         let mut known: BTreeMap<String, Arc<Pool>> = BTreeMap::clone(&self.by_name.load());
         known.extend(leaving.drain(..).map(|pool| (pool.name().to_owned(), pool)));
         let mut listed: BTreeMap<String, Arc<Pool>> = BTreeMap::new();

@@ -10,11 +10,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
 use crate::histogram::{Distribution, Times};
 use crate::home::Home;
+use crate::lock::lock;
 use crate::{Ask, Permit, QueueRule, Refused, Server, Time};
 
 /// A pool's queue.
@@ -107,7 +108,7 @@ impl Queue {
     }
 
     fn places(&self) -> MutexGuard<'_, Places> {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.places)
     }
 }
 
@@ -162,7 +163,7 @@ impl Home {
 
 impl Place {
     fn hand(&self) -> MutexGuard<'_, Hand> {
-        self.hand.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.hand)
     }
 }
 

@@ -75,8 +75,13 @@ pub(crate) struct Details {
 impl Details {
     /// Whether the operator wants it to take requests.
     pub(crate) fn wanted(&self, weight: u16) -> bool {
-        self.state == AdminState::Ready && weight > 0
+        is_wanted(self.state, weight)
     }
+}
+
+/// Whether the operator wants a server to take requests.
+fn is_wanted(state: AdminState, weight: u16) -> bool {
+    state == AdminState::Ready && weight > 0
 }
 
 /// A server as its pool wants it, whatever its health.
@@ -98,7 +103,7 @@ impl Wanted {
 
     /// Whether it would take requests if its health were no matter.
     pub(crate) fn admissible(&self) -> bool {
-        self.state == AdminState::Ready && self.weight > 0
+        is_wanted(self.state, self.weight)
     }
 
     fn up(&self) -> bool {
@@ -254,7 +259,7 @@ impl Snapshot {
 
     /// Books a slot that was just claimed.
     #[inline]
-    fn claimed(&self, i: usize, ask: &Ask<'_>, home: &Home) -> &Arc<Server> {
+    pub(crate) fn claimed(&self, i: usize, ask: &Ask<'_>, home: &Home) -> &Arc<Server> {
         let Member { live, weight, .. } = &self.members[i];
         live.turn.take(&home.clock, turn::stride(*weight));
         live.last_pick.store(ask.now.as_nanos(), Ordering::Relaxed);

@@ -119,7 +119,7 @@ impl Tries {
         if !self.another(server, &Failure::Status(status), request, now) {
             return false;
         }
-        self.next = self.served().pool.pick(&self.ask(worker, now)).ok();
+        self.next = self.pick(worker, now).ok();
         self.next.is_some()
     }
 

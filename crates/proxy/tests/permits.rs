@@ -1,6 +1,8 @@
 //! Every permit ends, once and with the outcome that is due, whoever leaves, breaks off or stalls.
 
 mod kit;
+#[path = "kit/until.rs"]
+mod until;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -12,9 +14,7 @@ use std::time::{Duration, Instant};
 use kit::{Plane, Rules};
 use plimsoll_core::{OutcomeKind, ServerStats};
 use socket2::{Domain, SockRef, Socket, Type};
-
-/// How long anything may take before a test gives it up.
-const PATIENCE: Duration = Duration::from_secs(30);
+use until::{PATIENCE, until};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const POST: &str = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
@@ -44,15 +44,6 @@ fn read_request(stream: &mut TcpStream) -> Option<String> {
         }
         let count = stream.read(&mut bytes).ok().filter(|count| *count > 0)?;
         read.push_str(&String::from_utf8_lossy(&bytes[..count]));
-    }
-}
-
-#[track_caller]
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "in vain: {what}");
-        thread::park_timeout(Duration::from_millis(1));
     }
 }
 

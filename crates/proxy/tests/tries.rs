@@ -1,20 +1,19 @@
 //! Each try of a request has a permit of its own, which ends as that try did, and no request holds one while it waits.
 
 mod kit;
+#[path = "kit/until.rs"]
+mod until;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::num::NonZeroU32;
 use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use kit::{Plane, Rules};
 use plimsoll_core::ServerStats;
-
-/// How long anything may take before a test gives it up.
-const PATIENCE: Duration = Duration::from_secs(30);
+use until::{PATIENCE, until};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -67,15 +66,6 @@ fn status(mut client: TcpStream) -> String {
     let mut bytes = [0; 12];
     client.read_exact(&mut bytes).unwrap();
     String::from_utf8_lossy(&bytes[9..]).into_owned()
-}
-
-#[track_caller]
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "in vain: {what}");
-        thread::park_timeout(Duration::from_millis(1));
-    }
 }
 
 fn servers(plane: &Plane) -> Vec<ServerStats> {
