@@ -2,12 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use plimsoll_core::AdminState;
 use serde_json::json;
 use toml::de::DeValue;
 
 use crate::reader::Reader;
-use crate::resolved::{Host, HostMode};
+use crate::resolved::{Host, HostMode, Server};
 use crate::setting::{Item, Place, Setting, Shape};
+use crate::value::{NAME_HELP, name_fault};
 use crate::wording::{nearest, quoted};
 
 /// An address to listen on.
@@ -196,6 +198,39 @@ fn address(text: &str) -> Result<Address, Fault> {
         );
     }
     Ok(Address { host, port })
+}
+
+impl Server {
+    /// A ready server of weight 1 at `address`, a host and a port as in the setting of that name, and called after it.
+    ///
+    /// # Errors
+    /// What is wrong with the address and what to write instead, in one sentence.
+    pub fn at(address: &str) -> Result<Self, String> {
+        let Address { host, port } =
+            self::address(address).map_err(|fault| format!("{} {}; {}", quoted(address), fault.what, fault.help))?;
+        let mut server = Self {
+            name: String::new(),
+            host,
+            port,
+            weight: 1,
+            max_connections: None,
+            backup: false,
+            state: AdminState::Ready,
+        };
+        server.name = server.authority();
+        Ok(server)
+    }
+
+    /// The same under another name.
+    ///
+    /// # Errors
+    /// What is wrong with the name and what a name is, in one sentence.
+    pub fn named(self, name: &str) -> Result<Self, String> {
+        match name_fault(name) {
+            None => Ok(Self { name: name.to_owned(), ..self }),
+            Some(fault) => Err(format!("{} {fault}; {NAME_HELP}", quoted(name))),
+        }
+    }
 }
 
 /// What `text` says to send as Host.

@@ -127,7 +127,7 @@ impl<T: Choice> Setting for Word<T> {
 const LONGEST_NAME: usize = 128;
 
 /// What is wrong with a name, if anything.
-fn name_fault(name: &str) -> Option<&'static str> {
+pub(crate) fn name_fault(name: &str) -> Option<&'static str> {
     if name.is_empty() {
         return Some("is empty");
     }
@@ -141,7 +141,7 @@ fn name_fault(name: &str) -> Option<&'static str> {
 }
 
 /// What a name should look like.
-const NAME_HELP: &str = "write a short name such as \"app\" or \"rack 2\"";
+pub(crate) const NAME_HELP: &str = "write a short name such as \"app\" or \"rack 2\"";
 
 impl Setting for Name {
     fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {

@@ -3,18 +3,19 @@
 use std::fmt::Write;
 
 use plimsoll_config::{Config, Listener, Pool};
+use plimsoll_control::Names;
 use plimsoll_core::AdminState;
 
 use crate::arguments::Check;
 use crate::failure::Failure;
-use crate::{console, names, source};
+use crate::{console, source};
 
 /// Checks the configuration and prints what it would do. Nothing is bound, and no name is looked up unless asked for.
 pub(crate) fn run(arguments: &Check) -> Result<(), Failure> {
     let without_file = "there is no plimsoll.toml here; name a file: plimsoll check FILE";
     let config = source::from_file(arguments.file.as_deref(), without_file)?;
     if arguments.look_up {
-        names::pool_specs(&config)?;
+        Names::default().pool_specs(&config, true).map_err(anyhow::Error::from)?;
     }
     Ok(console::print(&summary(&config))?)
 }

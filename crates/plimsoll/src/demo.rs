@@ -15,12 +15,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use plimsoll_config::Config;
+use plimsoll_control::Names;
 use plimsoll_core::Pool;
 use plimsoll_proxy::Clock;
 
 use crate::arguments::Demo;
 use crate::failure::Failure;
-use crate::names;
 use crate::plane::Plane;
 use crate::signals::{self, Hangup, Stop};
 
@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: &Demo) -> Result<(), Failure> {
     for pool in &mut config.pools {
         pool.policy = arguments.policy;
     }
-    let specs = names::pool_specs(&config)?;
+    let specs = Names::default().pool_specs(&config, true).map_err(anyhow::Error::from)?;
     let stop = signals::watch(Hangup::Stop)?;
     let plane = Plane::start(&config, specs)?;
     let pools = plane.pools.all();

@@ -11,12 +11,10 @@ mod console;
 mod demo;
 mod failure;
 mod limits;
-mod names;
 mod plane;
 mod serve;
 mod signals;
 mod source;
-mod watch;
 
 use std::process::ExitCode;
 

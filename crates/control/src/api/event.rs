@@ -1,0 +1,47 @@
+//! What happened.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Event {
+    /// Counts the events of this process, from 1.
+    pub number: u64,
+    /// When.
+    pub at: String,
+    /// Of what kind.
+    pub kind: EventKind,
+    /// The pool concerned.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub pool: Option<String>,
+    /// The server concerned.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub server: Option<String>,
+    /// What was before, of a change.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub from: Option<String>,
+    /// What is now, of a change.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub to: Option<String>,
+    /// All of it in words.
+    pub message: String,
+}
+
+/// The kind of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum EventKind {
+    /// The health of a server changed.
+    Health,
+    /// Requests found no server.
+    Refused,
+    /// A setting was changed by the API.
+    Edit,
+    /// A configuration was put in force.
+    Reload,
+    /// A configuration was refused; nothing changed.
+    ReloadRefused,
+    /// Something else to be known, such as a worker that died or log lines that were dropped.
+    Warning,
+}

@@ -1,0 +1,19 @@
+//! What the admin API says and is told, as it stands in JSON: the same types serve the server, its description
+//! and the commands that are its clients.
+//!
+//! Units are in the names: `_seconds`, `_ms`, `_bytes`; rates are per second. A time of day is RFC 3339 in UTC. What is
+//! not there is left out rather than null, except where null is what a client must be able to tell.
+
+mod change;
+mod event;
+mod history;
+mod status;
+mod why;
+
+pub use change::{AddServers, Changed, Difference, NewServer, Reloaded, ServerPatch};
+pub use event::{Event, EventKind};
+pub use history::{History, ServerHistory};
+pub use status::{
+    Health, HealthName, Listener, Outcomes, Pool, Probe, Queue, Retries, Server, State, Status, WarmUp, Worker,
+};
+pub use why::{Candidate, Explanation, Pick};

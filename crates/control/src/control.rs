@@ -1,0 +1,308 @@
+//! The one writer: whatever is wanted, by the file, the API or a signal, is put in force here, whole or not at all.
+
+use std::error::Error;
+use std::fmt::{self, Write};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use jiff::Timestamp;
+use plimsoll_config::{Config, Diagnostics};
+use plimsoll_core::Pools;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::watch;
+
+use crate::api::{Changed, Difference, EventKind, Reloaded};
+use crate::desired::{Desired, Edit, EditError};
+use crate::journal::{Happened, Journal};
+use crate::names::{NameError, Names};
+use crate::plane::DataPlane;
+use crate::tasks;
+
+/// A running control plane.
+#[derive(Debug)]
+pub struct Control {
+    shared: Arc<Shared>,
+    end: watch::Sender<bool>,
+    thread: JoinHandle<()>,
+}
+
+/// What control begins with: what is in force already.
+pub struct Beginning {
+    /// The configuration in force.
+    pub config: Config,
+    /// Where it comes from.
+    pub source: Source,
+    /// The names that were looked up for it.
+    pub names: Names,
+    /// The pools, which follow it.
+    pub pools: Arc<Pools>,
+    /// The data plane, which follows it.
+    pub plane: Arc<dyn DataPlane>,
+    /// Where it is written down what happens.
+    pub journal: Arc<Journal>,
+}
+
+/// Where the configuration comes from.
+pub struct Source {
+    /// The file; `None` when the arguments of the program say everything.
+    pub file: Option<PathBuf>,
+    /// Reads it anew.
+    pub load: Box<dyn Fn() -> Result<Config, Diagnostics> + Send>,
+    /// Whether the file is looked at each second and read anew when it has changed.
+    pub watch: bool,
+}
+
+/// A configuration in force.
+#[derive(Clone, Debug)]
+pub struct Published {
+    /// Counts them, from 1.
+    pub generation: u64,
+    /// Since when.
+    pub at: Timestamp,
+    /// What holds: the file with the edits.
+    pub config: Config,
+    /// What differs from the file.
+    pub differences: Vec<Difference>,
+}
+
+/// Why something that was wanted is not in force. Then nothing has changed.
+#[derive(Debug)]
+pub enum ControlError {
+    /// The edit cannot be made.
+    Edit(EditError),
+    /// The file is wrong.
+    Configuration(Diagnostics),
+    /// A host name has no address.
+    Name(NameError),
+    /// The data plane cannot follow.
+    Plane(String),
+    /// There is no file to reload.
+    NoFile,
+}
+
+/// What the parts of control share.
+pub(crate) struct Shared {
+    pub(crate) pools: Arc<Pools>,
+    pub(crate) plane: Arc<dyn DataPlane>,
+    pub(crate) journal: Arc<Journal>,
+    /// When the process began to serve.
+    pub(crate) started: (Timestamp, Instant),
+    pub(crate) file: Option<PathBuf>,
+    published: watch::Sender<Arc<Published>>,
+    writer: Mutex<Writer>,
+}
+
+/// What only one may hold at a time.
+struct Writer {
+    desired: Desired,
+    names: Names,
+    load: Box<dyn Fn() -> Result<Config, Diagnostics> + Send>,
+}
+
+impl Control {
+    /// Starts the control plane on a thread of its own.
+    ///
+    /// # Errors
+    /// That of the system when it has no thread or descriptor left for it.
+    pub fn start(beginning: Beginning) -> io::Result<Self> {
+        let Beginning { config, source, names, pools, plane, journal } = beginning;
+        let published =
+            Published { generation: 1, at: Timestamp::now(), config: config.clone(), differences: Vec::new() };
+        let shared = Arc::new(Shared {
+            pools,
+            plane,
+            journal,
+            started: (published.at, Instant::now()),
+            file: source.file.clone(),
+            published: watch::Sender::new(Arc::new(published)),
+            writer: Mutex::new(Writer { desired: Desired::new(config), names, load: source.load }),
+        });
+        let (end, ended) = watch::channel(false);
+        let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+        // Made here, so that a system without descriptors is an error and not a silence; it is local to its thread, so
+        // what counts is made there again.
+        drop(runtime?);
+        let (of_thread, watched) = (Arc::clone(&shared), source.file.filter(|_| source.watch));
+        let run = move || {
+            let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+            if let Ok(runtime) = runtime {
+                runtime.block_on(tasks::run(of_thread, watched, ended));
+            }
+        };
+        let thread = thread::Builder::new().name("control".to_owned()).spawn(run)?;
+        Ok(Self { shared, end, thread })
+    }
+
+    /// Reads the file anew and puts it in force under the edits that still stand. May wait for the resolver.
+    ///
+    /// # Errors
+    /// Why nothing has changed. It is in the journal too.
+    pub fn reload(&self) -> Result<Reloaded, ControlError> {
+        self.shared.reload()
+    }
+
+    /// Makes an edit. May wait for the resolver.
+    ///
+    /// # Errors
+    /// Why nothing has changed.
+    pub fn edit(&self, edit: &Edit) -> Result<Changed, ControlError> {
+        self.shared.edit(edit)
+    }
+
+    /// Opens the files of the logs anew.
+    pub fn reopen_logs(&self) {
+        self.shared.plane.reopen_logs();
+    }
+
+    /// Ends it, after a last look at what happened.
+    pub fn stop(self) {
+        self.end.send_replace(true);
+        // One that panicked has nothing left to wait for.
+        let _ = self.thread.join();
+    }
+}
+
+impl Shared {
+    /// What is in force.
+    pub(crate) fn published(&self) -> Arc<Published> {
+        Arc::clone(&self.published.borrow())
+    }
+
+    /// Tells whenever something else is in force.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Arc<Published>> {
+        self.published.subscribe()
+    }
+
+    /// See [`Control::reload`].
+    pub(crate) fn reload(&self) -> Result<Reloaded, ControlError> {
+        let reloaded = self.try_reload();
+        match &reloaded {
+            Ok(Reloaded { generation, notes, .. }) => {
+                let mut message = format!("reloaded: configuration {generation} is in force");
+                for note in notes {
+                    let _ = write!(message, "\n  {note}");
+                }
+                self.journal.add(Happened::new(EventKind::Reload, message));
+            }
+            Err(error) => {
+                let message = format!("not reloaded, everything stays as it was: {error}");
+                self.journal.add(Happened::new(EventKind::ReloadRefused, message));
+            }
+        }
+        reloaded
+    }
+
+    fn try_reload(&self) -> Result<Reloaded, ControlError> {
+        let mut writer = self.writer();
+        if self.file.is_none() {
+            return Err(ControlError::NoFile);
+        }
+        let file = (writer.load)().map_err(ControlError::Configuration)?;
+        let (desired, mut notes) = writer.desired.rebased(file);
+        let before = self.published();
+        let generation = self.put_in_force(&mut writer, desired, true)?;
+        let now = self.published();
+        if now.config.workers != before.config.workers {
+            notes.push("`workers` takes effect at the next start".to_owned());
+        }
+        Ok(Reloaded { generation, differences: now.differences.len(), notes })
+    }
+
+    /// See [`Control::edit`].
+    pub(crate) fn edit(&self, edit: &Edit) -> Result<Changed, ControlError> {
+        let mut writer = self.writer();
+        let desired = writer.desired.edited(edit).map_err(ControlError::Edit)?;
+        let generation = self.put_in_force(&mut writer, desired, false)?;
+        drop(writer);
+        self.journal.add(told(edit));
+        Ok(Changed { generation, differences: self.published().differences.len() })
+    }
+
+    /// All that can fail comes first. `fresh` looks all host names up anew.
+    fn put_in_force(&self, writer: &mut Writer, desired: Desired, fresh: bool) -> Result<u64, ControlError> {
+        let config = desired.effective();
+        let mut names = writer.names.clone();
+        let specs = names.pool_specs(&config, fresh).map_err(ControlError::Name)?;
+        let prepared = self.plane.prepare(&config).map_err(ControlError::Plane)?;
+        self.pools.apply(specs, self.plane.now());
+        prepared.commit(&self.pools).map_err(ControlError::Plane)?;
+        let generation = self.published().generation + 1;
+        let differences = desired.differences();
+        (writer.desired, writer.names) = (desired, names);
+        let published = Published { generation, at: Timestamp::now(), config, differences };
+        self.published.send_replace(Arc::new(published));
+        Ok(generation)
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An edit as it stands in the journal.
+fn told(edit: &Edit) -> Happened {
+    let (pool, server, what) = match edit {
+        Edit::Set { pool, server, patch } => {
+            let state = patch.state.map(|state| format!("state {}", plimsoll_core::AdminState::from(state)));
+            let weight = patch.weight.map(|weight| format!("weight {weight}"));
+            let max = patch.max_connections.map(|max| match max {
+                Some(max) => format!("max_connections {max}"),
+                None => "no max_connections".to_owned(),
+            });
+            let set: Vec<String> = [state, weight, max].into_iter().flatten().collect();
+            (Some(pool), Some(server), format!("pool {pool}: server {server} was set to {}", set.join(", ")))
+        }
+        Edit::Add { pool, servers } => match &servers[..] {
+            [one] => (Some(pool), Some(&one.address), format!("pool {pool}: server {} was added", one.address)),
+            many => (Some(pool), None, format!("pool {pool}: {} servers were added", many.len())),
+        },
+        Edit::Remove { pool, server } => {
+            (Some(pool), Some(server), format!("pool {pool}: server {server} was removed"))
+        }
+        Edit::Undo => (None, None, "all edits were undone: what the file says holds".to_owned()),
+    };
+    let happened = Happened::new(EventKind::Edit, what);
+    Happened { pool: pool.cloned(), server: server.cloned(), ..happened }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let generation = self.published().generation;
+        f.debug_struct("Shared").field("generation", &generation).field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+impl Source {
+    /// A file that is loaded as it stands.
+    pub fn file(path: &Path) -> Self {
+        let file = path.to_owned();
+        let from = file.clone();
+        Self { file: Some(file), load: Box::new(move || plimsoll_config::load(&from)), watch: false }
+    }
+}
+
+impl fmt::Display for ControlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Edit(error) => error.fmt(f),
+            Self::Configuration(diagnostics) => write!(f, "the configuration is wrong\n{diagnostics}"),
+            Self::Name(error) => error.fmt(f),
+            Self::Plane(why) => f.write_str(why),
+            Self::NoFile => f.write_str("there is no file to reload: the program was started with options alone"),
+        }
+    }
+}
+
+impl Error for ControlError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Edit(error) => Some(error),
+            Self::Configuration(diagnostics) => Some(diagnostics),
+            Self::Name(error) => Some(error),
+            Self::Plane(_) | Self::NoFile => None,
+        }
+    }
+}

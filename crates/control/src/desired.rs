@@ -1,0 +1,175 @@
+//! What is wanted: the configuration file, and the edits laid over it.
+//!
+//! An edit holds until it is undone or the file says something else about the same thing: a file that has not changed
+//! since is older than the edit, one that has is newer. So each edit remembers what the file said when it was made.
+
+mod edits;
+#[cfg(test)]
+mod tests;
+
+use std::error::Error;
+use std::fmt;
+
+use plimsoll_config::{Config, Pool};
+
+use crate::api::{Difference, NewServer, ServerPatch};
+use edits::Edits;
+
+/// The file and the edits to it. Values of it are never changed: an edit makes a new one.
+#[derive(Clone, Debug)]
+pub(crate) struct Desired {
+    file: Config,
+    edits: Edits,
+}
+
+/// A change of what is wanted.
+#[derive(Clone, Debug)]
+pub enum Edit {
+    /// New settings of a server.
+    Set {
+        /// Its pool.
+        pool: String,
+        /// Its name there.
+        server: String,
+        /// The settings.
+        patch: ServerPatch,
+    },
+    /// Servers that join a pool, all of them or none.
+    Add {
+        /// The pool.
+        pool: String,
+        /// The servers.
+        servers: Vec<NewServer>,
+    },
+    /// A server that leaves its pool; what it has in flight is finished.
+    Remove {
+        /// Its pool.
+        pool: String,
+        /// Its name there.
+        server: String,
+    },
+    /// All edits are undone: what the file says holds.
+    Undo,
+}
+
+/// Why an edit was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EditError {
+    /// No pool has this name.
+    NoPool(String),
+    /// The pool has no server of this name.
+    NoServer {
+        /// The pool.
+        pool: String,
+        /// The name.
+        server: String,
+    },
+    /// What was asked for cannot be: why, and what to do instead.
+    Invalid(String),
+    /// It does not go with what is there: why, and what to do instead.
+    Conflict(String),
+}
+
+impl fmt::Display for EditError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoPool(pool) => write!(f, "there is no pool {pool:?}"),
+            Self::NoServer { pool, server } => write!(f, "pool {pool:?} has no server {server:?}"),
+            Self::Invalid(why) | Self::Conflict(why) => f.write_str(why),
+        }
+    }
+}
+
+impl Error for EditError {}
+
+impl Desired {
+    /// What the file says, and nothing else.
+    pub(crate) fn new(file: Config) -> Self {
+        Self { file, edits: Edits::default() }
+    }
+
+    /// The configuration that is wanted.
+    pub(crate) fn effective(&self) -> Config {
+        let mut config = self.file.clone();
+        for pool in &mut config.pools {
+            self.edits.apply(pool);
+        }
+        config
+    }
+
+    /// What differs from the file, by pool and server.
+    pub(crate) fn differences(&self) -> Vec<Difference> {
+        self.edits.differences()
+    }
+
+    /// How many settings differ from the file.
+    pub(crate) fn difference_count(&self) -> usize {
+        self.edits.count()
+    }
+
+    /// The same with one more edit.
+    pub(crate) fn edited(&self, edit: &Edit) -> Result<Self, EditError> {
+        let mut next = self.clone();
+        match edit {
+            Edit::Set { pool, server, patch } => next.set(pool, server, *patch)?,
+            Edit::Add { pool, servers } => next.add(pool, servers)?,
+            Edit::Remove { pool, server } => next.remove(pool, server)?,
+            Edit::Undo => next.edits = Edits::default(),
+        }
+        Ok(next)
+    }
+
+    /// The same edits over another file, without those that it has overtaken, and a line about each of these.
+    pub(crate) fn rebased(&self, file: Config) -> (Self, Vec<String>) {
+        let (edits, notes) = self.edits.rebased(&file);
+        (Self { file, edits }, notes)
+    }
+
+    fn pool(&self, name: &str) -> Result<&Pool, EditError> {
+        let found = self.file.pools.iter().find(|pool| pool.name == name);
+        found.ok_or_else(|| EditError::NoPool(name.to_owned()))
+    }
+
+    fn set(&mut self, pool: &str, server: &str, patch: ServerPatch) -> Result<(), EditError> {
+        if patch.max_connections == Some(Some(0)) {
+            let why = "max_connections 0 takes nothing; write null for no limit, or set the state to drain";
+            return Err(EditError::Invalid(why.to_owned()));
+        }
+        let of_file = self.pool(pool)?.clone();
+        self.edits.set(&of_file, server, patch)
+    }
+
+    fn add(&mut self, pool: &str, servers: &[NewServer]) -> Result<(), EditError> {
+        if servers.is_empty() {
+            return Err(EditError::Invalid("no server is named; name at least one".to_owned()));
+        }
+        let of_file = self.pool(pool)?.clone();
+        let added = servers.iter().map(edits::server).collect::<Result<Vec<_>, _>>()?;
+        self.edits.add(&of_file, added)?;
+        if self.edited_pool(of_file).servers.len() > MOST_SERVERS {
+            return Err(EditError::Conflict(format!("a pool can have {MOST_SERVERS} servers; use several pools")));
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, pool: &str, server: &str) -> Result<(), EditError> {
+        let of_file = self.pool(pool)?.clone();
+        self.edits.remove(&of_file, server)?;
+        if self.edited_pool(of_file).servers.iter().all(|server| server.backup) {
+            let why = format!(
+                "{server:?} is the last server of pool {pool:?} that is no backup; add another first, or set its state to \
+                 \"down\""
+            );
+            return Err(EditError::Conflict(why));
+        }
+        Ok(())
+    }
+
+    fn edited_pool(&self, mut pool: Pool) -> Pool {
+        self.edits.apply(&mut pool);
+        pool
+    }
+}
+
+/// The most servers of a pool: ten times what is promised to work well, and a bound on what a caller can make us hold.
+const MOST_SERVERS: usize = 100_000;

@@ -1,0 +1,26 @@
+//! Plimsoll's control plane: what is wanted, what is, and those who ask.
+//!
+//! [`Control`] is the one writer of the desired state: the configuration file, edits made through the admin API, and
+//! reloads all become a new resolved configuration by the same way, which is put in force whole or not at all. The
+//! data plane is reached through [`DataPlane`] alone.
+//!
+//! `desired` is the file with the edits laid over it, `names` looks hosts up, `control` puts in force, `observer` looks at
+//! the pools and `journal` remembers what happened, `tasks` runs on the one thread of control. `api` holds the types of
+//! the admin API. All of it is beside the workers: nothing here is on the way of a request.
+
+pub mod api;
+mod control;
+mod desired;
+mod file_watch;
+mod journal;
+mod names;
+mod observer;
+mod plane;
+mod tasks;
+mod wall;
+
+pub use control::{Beginning, Control, ControlError, Published, Source};
+pub use desired::{Edit, EditError};
+pub use journal::Journal;
+pub use names::{NameError, Names};
+pub use plane::{DataPlane, ListenerStats, LogStats, PlaneStats, Prepared, WorkerStats};

@@ -1,0 +1,106 @@
+//! What control needs of the data plane. The program stands between the two, which know nothing of each other.
+
+use std::time::Duration;
+
+use plimsoll_config::Config;
+use plimsoll_core::{Pools, Time};
+
+/// The data plane as control sees it.
+pub trait DataPlane: Send + Sync {
+    /// The time by the clock of the pools.
+    fn now(&self) -> Time;
+
+    /// Does all that can fail of putting `config` in force, such as binding its sockets, and changes nothing yet.
+    /// Dropping what is returned undoes it.
+    ///
+    /// # Errors
+    /// Why it cannot be done, in a sentence for the user.
+    fn prepare(&self, config: &Config) -> Result<Box<dyn Prepared>, String>;
+
+    /// What it does.
+    fn stats(&self) -> PlaneStats;
+
+    /// Opens the files it writes to anew.
+    fn reopen_logs(&self);
+}
+
+/// A configuration that is ready to be put in force.
+pub trait Prepared: Send {
+    /// Puts it in force. The pools follow it already.
+    ///
+    /// # Errors
+    /// Why it could not be done after all; that is a bug of ours.
+    fn commit(self: Box<Self>, pools: &Pools) -> Result<(), String>;
+}
+
+/// What the data plane does.
+#[derive(Clone, Debug, Default)]
+pub struct PlaneStats {
+    /// Each worker, in order of their numbers.
+    pub workers: Vec<WorkerStats>,
+    /// Each listener, in the order of the configuration; then those that finish what they have.
+    pub listeners: Vec<ListenerStats>,
+    /// The access log, when there is one.
+    pub log: Option<LogStats>,
+    /// Whether a graceful stop is under way.
+    pub stopping: bool,
+}
+
+/// What one worker does and has done.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WorkerStats {
+    /// False when it has died.
+    pub alive: bool,
+    /// Client connections accepted.
+    pub accepted: u64,
+    /// Client connections open now.
+    pub open: u64,
+    /// Requests read.
+    pub requests: u64,
+    /// Bytes read from clients.
+    pub received: u64,
+    /// Bytes written to clients.
+    pub sent: u64,
+    /// Connections to servers opened.
+    pub opened: u64,
+    /// Connections to servers used again.
+    pub reused: u64,
+    /// Idle connections to servers kept now.
+    pub idle: u64,
+    /// Tunnels open now.
+    pub tunnels: u64,
+    /// Time spent working.
+    pub busy: Duration,
+    /// How late its last tick was.
+    pub lag: Duration,
+    /// The latest its ticks have been since this was last read.
+    pub worst_lag: Duration,
+}
+
+/// What one listener does and has done.
+#[derive(Clone, Debug, Default)]
+pub struct ListenerStats {
+    /// Its name.
+    pub name: String,
+    /// The addresses bound.
+    pub addresses: Vec<String>,
+    /// The pool that serves it.
+    pub pool: String,
+    /// Client connections open now.
+    pub open: u64,
+    /// The most that may be open.
+    pub limit: u64,
+    /// Client connections accepted.
+    pub accepted: u64,
+}
+
+/// What the access log has done.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LogStats {
+    /// Lines written.
+    pub written: u64,
+    /// Lines dropped because the writer could not keep up.
+    pub dropped: u64,
+    /// Failures to write.
+    pub errors: u64,
+}

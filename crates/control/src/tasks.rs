@@ -1,0 +1,55 @@
+//! What runs on the thread of control.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::control::Shared;
+use crate::file_watch::FileWatch;
+use crate::observer::{self, Observer};
+
+/// How often a watched file is looked at.
+const FILE_LOOK: Duration = Duration::from_secs(1);
+
+/// Runs until `ended` says so.
+pub(crate) async fn run(shared: Arc<Shared>, watched: Option<PathBuf>, mut ended: watch::Receiver<bool>) {
+    let observing = tokio::task::spawn_local(observe(Arc::clone(&shared), ended.clone()));
+    if let Some(file) = watched {
+        tokio::task::spawn_local(follow(Arc::clone(&shared), file));
+    }
+    // An error means that nobody is left who could say so.
+    let _ = ended.wait_for(|ended| *ended).await;
+    let _ = observing.await;
+}
+
+async fn observe(shared: Arc<Shared>, ended: watch::Receiver<bool>) {
+    let mut observer = Observer::default();
+    let mut looks = interval(observer::LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let last = *ended.borrow();
+        observer.look(&shared.pools, &shared.journal, shared.plane.now(), last);
+        if last {
+            return;
+        }
+        looks.tick().await;
+    }
+}
+
+/// Reloads when the file has changed.
+async fn follow(shared: Arc<Shared>, file: PathBuf) {
+    let mut watch = FileWatch::new(file);
+    let mut looks = interval(FILE_LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        if watch.has_changed() {
+            let shared = Arc::clone(&shared);
+            // What came of it is in the journal.
+            let _ = tokio::task::spawn_blocking(move || shared.reload()).await;
+        }
+    }
+}
