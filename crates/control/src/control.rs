@@ -19,6 +19,7 @@ use crate::desired::{Desired, Edit, EditError};
 use crate::journal::{Happened, Journal};
 use crate::names::{NameError, Names};
 use crate::plane::DataPlane;
+use crate::samples::Samples;
 use crate::tasks;
 
 /// A running control plane.
@@ -88,6 +89,7 @@ pub(crate) struct Shared {
     pub(crate) pools: Arc<Pools>,
     pub(crate) plane: Arc<dyn DataPlane>,
     pub(crate) journal: Arc<Journal>,
+    pub(crate) samples: Samples,
     /// When the process began to serve.
     pub(crate) started: (Timestamp, Instant),
     pub(crate) file: Option<PathBuf>,
@@ -115,6 +117,7 @@ impl Control {
             pools,
             plane,
             journal,
+            samples: Samples::default(),
             started: (published.at, Instant::now()),
             file: source.file.clone(),
             published: watch::Sender::new(Arc::new(published)),

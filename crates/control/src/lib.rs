@@ -16,6 +16,7 @@ mod journal;
 mod names;
 mod observer;
 mod plane;
+mod samples;
 mod tasks;
 mod wall;
 

@@ -14,15 +14,29 @@ use crate::observer::{self, Observer};
 /// How often a watched file is looked at.
 const FILE_LOOK: Duration = Duration::from_secs(1);
 
+/// How often a sample is taken of what the pools do.
+const SAMPLE: Duration = Duration::from_secs(1);
+
 /// Runs until `ended` says so.
 pub(crate) async fn run(shared: Arc<Shared>, watched: Option<PathBuf>, mut ended: watch::Receiver<bool>) {
     let observing = tokio::task::spawn_local(observe(Arc::clone(&shared), ended.clone()));
+    let sampling = tokio::task::spawn_local(sample(Arc::clone(&shared)));
     if let Some(file) = watched {
         tokio::task::spawn_local(follow(Arc::clone(&shared), file));
     }
     // An error means that nobody is left who could say so.
     let _ = ended.wait_for(|ended| *ended).await;
     let _ = observing.await;
+    sampling.abort();
+}
+
+async fn sample(shared: Arc<Shared>) {
+    let mut samples = interval(SAMPLE);
+    samples.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        samples.tick().await;
+        shared.samples.take(&shared.pools, &shared.plane.stats(), shared.plane.now());
+    }
 }
 
 async fn observe(shared: Arc<Shared>, ended: watch::Receiver<bool>) {
