@@ -88,7 +88,8 @@ mod tests {
 
     #[test]
     fn a_worker_that_died_is_told_once() {
-        let looks = [(plane(&[true, true], None), 0), (plane(&[true, false], None), 0), (plane(&[true, false], None), 0)];
+        let looks =
+            [(plane(&[true, true], None), 0), (plane(&[true, false], None), 0), (plane(&[true, false], None), 0)];
         let told = told(&looks);
         assert_eq!(told[1], ["worker 1 died; 1 of 2 serve on. Restart soon"]);
         assert!(told[0].is_empty() && told[2].is_empty());
@@ -99,7 +100,8 @@ mod tests {
         let look = |dropped| (plane(&[], Some((dropped, 1))), 0);
         let looks: Vec<_> = (0..12).map(|second| look(second * 5)).chain([look(0), look(0)]).collect();
         let told = told(&looks);
-        let all: Vec<(usize, &String)> = told.iter().enumerate().flat_map(|(at, told)| told.iter().map(move |m| (at, m))).collect();
+        let all: Vec<(usize, &String)> =
+            told.iter().enumerate().flat_map(|(at, told)| told.iter().map(move |m| (at, m))).collect();
         let first = "access log: 0 lines were dropped, 1 writes failed".to_owned();
         let later = "access log: 50 lines were dropped, 0 writes failed".to_owned();
         assert_eq!(all, [(0, &first), (10, &later)]);

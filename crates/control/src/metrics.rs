@@ -55,15 +55,21 @@ pub(crate) fn render(shared: &Shared, accept: Option<&str>) -> Exposition {
         process: Process::new(shared),
         permits: shared.samples.permits(),
     };
+    let text = text(scene);
+    if accept.is_some_and(|accept| accept.contains("application/openmetrics-text")) {
+        return Exposition { content_type: OPEN_METRICS, text };
+    }
+    Exposition { content_type: PLAIN, text: plain::from_open_metrics(&text) }
+}
+
+/// The page in OpenMetrics.
+fn text(scene: Scene) -> String {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(scene));
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ = encode(&mut text, &registry);
-    if accept.is_some_and(|accept| accept.contains("application/openmetrics-text")) {
-        return Exposition { content_type: OPEN_METRICS, text };
-    }
-    Exposition { content_type: PLAIN, text: plain::from_open_metrics(&text) }
+    text
 }
 
 /// A pool with more servers has its sums only: at thirty lines a server, what Prometheus takes in without complaint.

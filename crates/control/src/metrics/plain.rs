@@ -9,7 +9,8 @@ pub(super) fn from_open_metrics(page: &str) -> String {
         if line.starts_with("# HELP ") {
             // Told once the type is known, which comes next.
             help = line;
-        } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.trim_end().split_once(' ')) {
+        } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.trim_end().split_once(' '))
+        {
             let (end, kind) = match kind {
                 "counter" => ("_total", "counter"),
                 "info" => ("_info", "gauge"),

@@ -44,16 +44,19 @@ fn servers(page: &mut Page<'_>, pools: &Pools) -> fmt::Result {
         })
     });
     page.gauges(("plimsoll_pool_servers", "Servers of the pool, by what is believed of them."), states)?;
-    let hidden = pools.all.iter().map(|(stats, _)| {
-        (label(stats), if pools.shows(stats) { 0.0 } else { stats.servers.len() as f64 })
-    });
+    let hidden = pools
+        .all
+        .iter()
+        .map(|(stats, _)| (label(stats), if pools.shows(stats) { 0.0 } else { stats.servers.len() as f64 }));
     let about = ("plimsoll_pool_servers_not_shown", "Servers that have no metrics of their own, as they are too many.");
     page.gauges(about, hidden)
 }
 
 fn requests(page: &mut Page<'_>, pools: &Pools) -> fmt::Result {
     gauges(page, pools, ("plimsoll_pool_in_flight", "Requests in flight."), |stats| stats.in_flight() as f64)?;
-    counters(page, pools, ("plimsoll_pool_picks", "Requests sent to servers, tries included."), |_, totals| totals.picks)?;
+    counters(page, pools, ("plimsoll_pool_picks", "Requests sent to servers, tries included."), |_, totals| {
+        totals.picks
+    })?;
     let outcomes = pools.all.iter().flat_map(|(stats, totals)| {
         let line = |(outcome, count)| ([("pool", stats.name.as_str()), ("outcome", outcome)], count);
         OUTCOMES.into_iter().zip(totals.outcomes).map(line)
@@ -64,9 +67,14 @@ fn requests(page: &mut Page<'_>, pools: &Pools) -> fmt::Result {
     });
     page.counters(("plimsoll_pool_refused", "Requests that found no server."), refused)?;
     counters(page, pools, ("plimsoll_pool_sent_bytes", "Bytes sent to servers."), |_, totals| totals.sent)?;
-    counters(page, pools, ("plimsoll_pool_received_bytes", "Bytes received from servers."), |_, totals| totals.received)?;
-    counters(page, pools, ("plimsoll_pool_ejections", "How often servers were ejected."), |_, totals| totals.ejections)?;
-    let about = ("plimsoll_pool_slot_underflows", "Slots given back that were not taken; more than 0 is a bug of Plimsoll.");
+    counters(page, pools, ("plimsoll_pool_received_bytes", "Bytes received from servers."), |_, totals| {
+        totals.received
+    })?;
+    counters(page, pools, ("plimsoll_pool_ejections", "How often servers were ejected."), |_, totals| {
+        totals.ejections
+    })?;
+    let about =
+        ("plimsoll_pool_slot_underflows", "Slots given back that were not taken; more than 0 is a bug of Plimsoll.");
     counters(page, pools, about, |_, totals| totals.underflows)
 }
 

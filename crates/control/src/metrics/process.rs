@@ -41,9 +41,13 @@ impl Process {
             generation: published.generation,
             configured: seconds(published.at),
             differences: published.differences.len(),
-            tally: shared.journal.tally(),
-            memory: Memory::now(),
+            ..Self::of(shared.journal.tally())
         }
+    }
+
+    /// One that has only just begun, and to which this happened.
+    pub(super) fn of(tally: Tally) -> Self {
+        Self { started: 0.0, generation: 1, configured: 0.0, differences: 0, tally, memory: Memory::now() }
     }
 }
 
@@ -79,7 +83,10 @@ pub(super) fn write(page: &mut Page<'_>, process: &Process) -> fmt::Result {
         f64::from(u8::from(reload.is_none_or(|(_, good)| good))),
     )?;
     let told = reload.map(|(at, _)| ([], seconds(at)));
-    page.gauges(("plimsoll_config_last_reload_timestamp_seconds", "When the last reload was tried, in Unix time."), told)?;
+    page.gauges(
+        ("plimsoll_config_last_reload_timestamp_seconds", "When the last reload was tried, in Unix time."),
+        told,
+    )?;
     page.counters(
         ("plimsoll_events", "What happened, by kind, as the journal tells it."),
         EventKind::ALL.into_iter().zip(process.tally.counts).map(|(kind, count)| ([("kind", kind.name())], count)),

@@ -32,12 +32,18 @@ fn with<'a>(member: &'a MemberStats, key: &'static str, value: &'a str) -> Label
 
 fn states(page: &mut Page<'_>, servers: &[&MemberStats]) -> fmt::Result {
     let believed = servers.iter().flat_map(|member| {
-        let line = |state| (with(member, "health", state.name()), f64::from(u8::from(member.health.state == state)));
+        let line = |state: HealthState| {
+            (with(member, "health", state.name()), f64::from(u8::from(member.health.state == state)))
+        };
         HealthState::ALL.into_iter().map(line)
     });
-    page.gauges(("plimsoll_server_health", "What is believed of the server: 1 for that and 0 for the others."), believed)?;
+    page.gauges(
+        ("plimsoll_server_health", "What is believed of the server: 1 for that and 0 for the others."),
+        believed,
+    )?;
     let wanted = servers.iter().flat_map(|member| {
-        let line = |state: AdminState| (with(member, "state", state.name()), f64::from(u8::from(member.state == state)));
+        let line =
+            |state: AdminState| (with(member, "state", state.name()), f64::from(u8::from(member.state == state)));
         AdminState::ALL.into_iter().map(line)
     });
     page.gauges(("plimsoll_server_state", "What is wanted of the server: 1 for that and 0 for the others."), wanted)
@@ -45,7 +51,10 @@ fn states(page: &mut Page<'_>, servers: &[&MemberStats]) -> fmt::Result {
 
 fn gauges(page: &mut Page<'_>, servers: &[&MemberStats]) -> fmt::Result {
     let all = |of: fn(&MemberStats) -> f64| servers.iter().map(move |member| (labels(member), of(member)));
-    page.gauges(("plimsoll_server_in_flight", "Requests in flight."), all(|member| f64::from(member.server.in_flight)))?;
+    page.gauges(
+        ("plimsoll_server_in_flight", "Requests in flight."),
+        all(|member| f64::from(member.server.in_flight)),
+    )?;
     let limited = servers.iter().filter(|member| member.limit < plimsoll_core::MAX_IN_FLIGHT);
     page.gauges(
         ("plimsoll_server_in_flight_limit", "Requests that may be in flight, where that is limited."),

@@ -50,7 +50,9 @@ fn worker_gauges(page: &mut Page<'_>, all: &[Worker]) -> fmt::Result {
         ("plimsoll_worker_alive", "Whether the worker serves; 0 when it has died.", |worker| {
             f64::from(u8::from(worker.stats.alive))
         }),
-        ("plimsoll_worker_load_ratio", "The share of the last second in which the worker was busy.", |worker| worker.load),
+        ("plimsoll_worker_load_ratio", "The share of the last second in which the worker was busy.", |worker| {
+            worker.load
+        }),
         ("plimsoll_worker_worst_lag_seconds", "How late the worker was at worst, over the last minute.", |worker| {
             worker.worst_lag.as_secs_f64()
         }),
@@ -77,7 +79,10 @@ fn worker_counters(page: &mut Page<'_>, all: &[Worker]) -> fmt::Result {
         ("plimsoll_worker_server_connections_reused", "Requests sent on a kept connection.", |stats| stats.reused),
     ];
     for (name, help, of) in counters {
-        page.counters((name, help), all.iter().map(|worker| ([("worker", worker.number.as_str())], of(&worker.stats))))?;
+        page.counters(
+            (name, help),
+            all.iter().map(|worker| ([("worker", worker.number.as_str())], of(&worker.stats))),
+        )?;
     }
     page.seconds(
         ("plimsoll_worker_busy_seconds", "Time the worker spent working."),
