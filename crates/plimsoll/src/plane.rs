@@ -39,7 +39,7 @@ impl Plane {
     /// Says where it listens and what serves there, a line for each address.
     pub(crate) fn announce(&self, config: &Config) {
         for (name, address) in self.proxy.addresses() {
-            let listener = config.listeners.iter().find(|listener| listener.name == *name);
+            let listener = config.listeners.iter().find(|listener| listener.name == name);
             let serving = listener.and_then(|listener| config.pools.iter().find(|pool| pool.name == listener.pool));
             if let Some(pool) = serving {
                 let (count, policy) = (servers(pool.servers.len()), pool.policy);
@@ -50,7 +50,7 @@ impl Plane {
 
     /// An address under which this machine reaches the first listener.
     pub(crate) fn local_address(&self) -> anyhow::Result<SocketAddr> {
-        let first = self.proxy.addresses().first();
+        let first = self.proxy.addresses().into_iter().next();
         let (_, address) = first.context("no listener has an address")?;
         let local = match address {
             SocketAddr::V4(any) if any.ip().is_unspecified() => Ipv4Addr::LOCALHOST.into(),
