@@ -3,13 +3,14 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::available_parallelism;
 
 use anyhow::Context;
 use plimsoll_config::Config;
 use plimsoll_control::{DataPlane, ListenerStats, Names, PlaneStats, Prepared, WorkerStats};
 use plimsoll_core::{Pools, Time};
-use plimsoll_proxy::{Clock, Proxy};
+use plimsoll_proxy::{Clock, Proxy, WorkerState};
 
 use crate::check::servers;
 use crate::console;
@@ -19,6 +20,7 @@ pub(crate) struct Plane {
     pub(crate) pools: Arc<Pools>,
     pub(crate) clock: Clock,
     proxy: Arc<Proxy>,
+    stopping: Arc<AtomicBool>,
 }
 
 impl Plane {
@@ -36,12 +38,13 @@ impl Plane {
         let cores = || available_parallelism().map_or(1, NonZeroUsize::get);
         let workers = config.workers.map_or_else(cores, NonZeroUsize::get);
         let proxy = Arc::new(Proxy::start(config, workers, &pools, clock)?);
-        Ok((Self { pools, clock, proxy }, names))
+        Ok((Self { pools, clock, proxy, stopping: Arc::default() }, names))
     }
 
     /// What control needs of it.
     pub(crate) fn for_control(&self) -> Arc<dyn DataPlane> {
-        Arc::new(Wires { proxy: Arc::clone(&self.proxy), clock: self.clock })
+        let stopping = Arc::clone(&self.stopping);
+        Arc::new(Wires { proxy: Arc::clone(&self.proxy), clock: self.clock, stopping })
     }
 
     /// Says where it listens and what serves there, a line for each address.
@@ -71,6 +74,7 @@ impl Plane {
     /// Takes nothing new, waits for what is under way, and gives the number of client connections that were cut off
     /// because they were still busy after `shutdown_timeout`.
     pub(crate) fn stop(&self) -> usize {
+        self.stopping.store(true, Ordering::Relaxed);
         self.proxy.stop();
         self.proxy.wait()
     }
@@ -80,6 +84,7 @@ impl Plane {
 struct Wires {
     proxy: Arc<Proxy>,
     clock: Clock,
+    stopping: Arc<AtomicBool>,
 }
 
 impl DataPlane for Wires {
@@ -98,9 +103,50 @@ impl DataPlane for Wires {
             workers: stats.workers.iter().map(worker).collect(),
             listeners: stats.listeners.into_iter().map(listener).collect(),
             log: None,
-            stopping: stats.stopping,
+            stopping: self.stopping.load(Ordering::Relaxed),
         }
     }
 
     fn reopen_logs(&self) {}
+}
+
+/// A configuration for which everything is bound.
+struct Change {
+    proxy: Arc<Proxy>,
+    prepared: plimsoll_proxy::Prepared,
+}
+
+impl Prepared for Change {
+    fn commit(self: Box<Self>, pools: &Pools) -> Result<(), String> {
+        self.proxy.commit(self.prepared, pools).map_err(|error| error.to_string())
+    }
+}
+
+fn worker(worker: &plimsoll_proxy::WorkerStats) -> WorkerStats {
+    WorkerStats {
+        alive: worker.state != WorkerState::Died,
+        accepted: worker.accepted,
+        open: worker.open,
+        requests: worker.requests,
+        received: worker.bytes_from_clients,
+        sent: worker.bytes_to_clients,
+        opened: worker.conns_opened,
+        reused: worker.conns_reused,
+        idle: worker.conns_idle,
+        tunnels: worker.tunnels,
+        busy: worker.busy,
+        panics: worker.panics,
+        lag: worker.lag,
+        worst_lag: worker.worst_lag,
+    }
+}
+
+fn listener(listener: plimsoll_proxy::ListenerStats) -> ListenerStats {
+    ListenerStats {
+        name: listener.name,
+        addresses: listener.addresses.iter().map(ToString::to_string).collect(),
+        open: listener.open as u64,
+        limit: listener.limit as u64,
+        accepted: listener.accepted,
+    }
 }
