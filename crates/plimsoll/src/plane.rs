@@ -3,7 +3,6 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::available_parallelism;
 
 use anyhow::Context;
@@ -20,7 +19,6 @@ pub(crate) struct Plane {
     pub(crate) pools: Arc<Pools>,
     pub(crate) clock: Clock,
     proxy: Arc<Proxy>,
-    stopping: Arc<AtomicBool>,
 }
 
 impl Plane {
@@ -38,13 +36,12 @@ impl Plane {
         let cores = || available_parallelism().map_or(1, NonZeroUsize::get);
         let workers = config.workers.map_or_else(cores, NonZeroUsize::get);
         let proxy = Arc::new(Proxy::start(config, workers, &pools, clock)?);
-        Ok((Self { pools, clock, proxy, stopping: Arc::default() }, names))
+        Ok((Self { pools, clock, proxy }, names))
     }
 
     /// What control needs of it.
     pub(crate) fn for_control(&self) -> Arc<dyn DataPlane> {
-        let stopping = Arc::clone(&self.stopping);
-        Arc::new(Wires { proxy: Arc::clone(&self.proxy), clock: self.clock, stopping })
+        Arc::new(Wires { proxy: Arc::clone(&self.proxy), clock: self.clock })
     }
 
     /// Says where it listens and what serves there, a line for each address.
@@ -74,7 +71,6 @@ impl Plane {
     /// Takes nothing new, waits for what is under way, and gives the number of client connections that were cut off
     /// because they were still busy after `shutdown_timeout`.
     pub(crate) fn stop(&self) -> usize {
-        self.stopping.store(true, Ordering::Relaxed);
         self.proxy.stop();
         self.proxy.wait()
     }
@@ -84,7 +80,6 @@ impl Plane {
 struct Wires {
     proxy: Arc<Proxy>,
     clock: Clock,
-    stopping: Arc<AtomicBool>,
 }
 
 impl DataPlane for Wires {
@@ -103,7 +98,7 @@ impl DataPlane for Wires {
             workers: stats.workers.iter().map(worker).collect(),
             listeners: stats.listeners.into_iter().map(listener).collect(),
             log: None,
-            stopping: self.stopping.load(Ordering::Relaxed),
+            stopping: stats.stopping,
         }
     }
 
