@@ -74,7 +74,10 @@ fn each_setting_of_the_webhook_reaches_its_field() {
     assert_eq!(webhook.headers, [("X-Key".to_owned(), "secret-value".to_owned())]);
     assert_eq!(webhook.token.as_ref().expect("there is one").bytes(), b"open-sesame-open-sesame");
     let shown = format!("{webhook:?}");
-    assert!(shown.contains("hooks.example.com:8443") && !shown.contains("secret-") && !shown.contains("sesame"), "{shown}");
+    assert!(
+        shown.contains("hooks.example.com:8443") && !shown.contains("secret-") && !shown.contains("sesame"),
+        "{shown}"
+    );
 }
 
 #[test]

@@ -97,7 +97,12 @@ impl Home {
     /// recorded.
     #[cold]
     fn pick_closely(&self, ask: &Ask<'_>, step: Step<'_>) -> Result<Permit, Refused> {
-        if self.recorder.takes(ask.now) { self.pick_recorded(ask, step) } else { self.pick_with_care(ask, step) }
+        let servers = || self.current.load().members.len();
+        if self.recorder.takes(ask.now, servers) {
+            self.pick_recorded(ask, step)
+        } else {
+            self.pick_with_care(ask, step)
+        }
     }
 
     fn pick_recorded(&self, ask: &Ask<'_>, step: Step<'_>) -> Result<Permit, Refused> {

@@ -220,8 +220,9 @@ impl Pool {
         copy.room_at(snapshot.rules.retry_budget, now, || snapshot.picks())
     }
 
-    /// Keeps picks until then, for [`recorded`](Pool::recorded): the first 32 of each second. When it was asked for a longer
-    /// time before, that holds. No pick waits for it, and it ends by itself.
+    /// Keeps picks until then, for [`recorded`](Pool::recorded): the first 32 of each second, and fewer in a pool of more
+    /// than 1500 servers. When it was asked for a longer time before, that holds. No pick waits for it, and it ends by
+    /// itself.
     pub fn record_picks(&self, until: Time) {
         self.home.recorder.record(until);
     }

@@ -39,8 +39,12 @@ const KEPT: usize = 64;
 /// Candidates of a pick.
 const CANDIDATES: usize = 8;
 
-/// Picks recorded in a second at most. Each walks the pool, which takes a fraction of a millisecond among ten thousand servers.
-const A_SECOND: u32 = 32;
+/// Picks recorded in a second at most.
+const A_SECOND: usize = 32;
+
+/// Servers looked at for it in a second at most, so that fewer picks of a large pool are recorded. A server takes some 35 ns,
+/// so all of them take less than 2 ms, and a single pick among ten thousand servers a third of one.
+const LOOKED_AT: usize = 50_000;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -60,7 +64,7 @@ struct Log {
     until: Time,
     /// When the current second began, and how many were recorded in it.
     second: Time,
-    in_second: u32,
+    in_second: usize,
     last: u64,
     kept: VecDeque<Picked>,
 }
@@ -95,8 +99,9 @@ impl Recorder {
         now.as_nanos() >= self.due.load(Ordering::Relaxed)
     }
 
-    /// Whether the pick at `now` is one to record, which counts it. Not while somebody else has the log.
-    pub(crate) fn takes(&self, now: Time) -> bool {
+    /// Whether the pick at `now` of one of so many servers is one to record, which counts it. Not while somebody else has
+    /// the log.
+    pub(crate) fn takes(&self, now: Time, servers: impl Fn() -> usize) -> bool {
         if !self.is_due(now) {
             return false;
         }
@@ -108,7 +113,7 @@ impl Recorder {
         if now.saturating_since(log.second) >= SECOND {
             (log.second, log.in_second) = (now, 0);
         }
-        if log.in_second == A_SECOND {
+        if log.in_second >= (LOOKED_AT / servers().max(1)).clamp(1, A_SECOND) {
             self.due.store((log.second + SECOND).as_nanos(), Ordering::Relaxed);
             return false;
         }

@@ -14,7 +14,7 @@ use plimsoll_core::{
     RetryBudget, ServerId, ServerSpec, Time, Verdict, WarmUpProgress,
 };
 
-/// Picks recorded in a second.
+/// Picks recorded in a second, of a small pool.
 const A_SECOND: u64 = 32;
 
 #[test]
@@ -72,6 +72,18 @@ fn so_many_a_second_are_recorded_and_so_many_kept() {
     let numbers: Vec<u64> = told.iter().map(|pick| pick.number).collect();
     assert_eq!(numbers, (A_SECOND + 1..=A_SECOND * 3).collect::<Vec<_>>(), "the longer time holds");
     assert_eq!((told[0].at, told[32].at), (at(1000), at(2000)));
+}
+
+#[test]
+fn of_a_large_pool_fewer_are_recorded() {
+    for (size, expected) in [(1500, 32), (5000, 10), (60_000, 1)] {
+        let pool = pool((0..size).map(|i| server(&i.to_string())).collect());
+        pool.record_picks(Time::LAST);
+        for _ in 0..100 {
+            drop(pick(&pool, at(1)));
+        }
+        assert_eq!(pool.recorded(64).len(), expected, "{size}");
+    }
 }
 
 /// To be watched changes nobody's choice.

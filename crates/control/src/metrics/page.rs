@@ -73,8 +73,7 @@ impl<'a> Page<'a> {
             let bounds = BOUNDS.iter().map(Duration::as_secs_f64).chain([f64::INFINITY]);
             // Each bucket is told without those below it, which the encoder adds.
             let mut below = 0;
-            let between =
-                times.below(&BOUNDS).into_iter().chain([count]).map(|most| most - replace(&mut below, most));
+            let between = times.below(&BOUNDS).into_iter().chain([count]).map(|most| most - replace(&mut below, most));
             let buckets: Vec<(f64, u64)> = bounds.zip(between).collect();
             line.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
         })
