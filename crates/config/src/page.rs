@@ -76,6 +76,11 @@ impl<'a> Pages<'a> {
         Self { folder, read: HashMap::new() }
     }
 
+    /// Where relative paths begin.
+    pub(crate) fn folder(&self) -> &'a Path {
+        self.folder
+    }
+
     /// The page at the path that `setting` says, or a report why it cannot be had.
     pub(crate) fn page(&mut self, setting: &Field<PagePath>, reader: &mut Reader) -> Option<Page> {
         let PagePath { path, content_type } = &setting.value;

@@ -17,6 +17,7 @@ use crate::value::Entry;
 use crate::wording::quoted;
 
 mod failure;
+mod log;
 mod names;
 mod pool;
 mod probe;
@@ -27,9 +28,12 @@ pub(crate) fn resolve(file: &raw::File, pages: &mut Pages<'_>, reader: &mut Read
     let (listen, pool) = (&file.listen.value.0, &file.pool.value.0);
     names::check(listen, pool, reader);
     check_binds(listen, reader);
+    let access_log = log::access_log(file, pages.folder(), reader);
     Config {
         workers: file.workers.as_ref().and_then(|workers| NonZeroUsize::new(workers.value.0 as usize)),
         shutdown_timeout: file.shutdown_timeout.value.0,
+        access_log,
+        trace: log::trace(file),
         listeners: listen
             .iter()
             .filter_map(|entry| Some(listener(&entry.name, entry.table.as_ref()?, reader)))
@@ -93,6 +97,8 @@ fn listener(name: &str, raw: &raw::Listener, reader: &mut Reader) -> Listener {
         timeouts: client_timeouts(&raw.timeout.value),
         bare_lf: raw.http1.value.bare_lf.value.0,
         forward: forward(&raw.forward.value),
+        access_log: raw.access_log.value,
+        request_id: log::request_id(&raw.request_id.value),
     }
 }
 
