@@ -146,6 +146,13 @@ impl<'a> Exchange<'a> {
         self.sending.source_ended() && self.sending.staged_input() == 0
     }
 
+    /// Tells the entry how much went through.
+    pub(crate) fn note_bytes(&mut self) {
+        let facts = &mut self.parties.desk.entry.facts;
+        facts.body_in = self.body_received;
+        facts.bytes_out += self.receiving.written;
+    }
+
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
         let Parties { client, input, desk, tries, .. } = &mut self.parties;
         let Some(server) = &mut self.server else {
@@ -184,6 +191,8 @@ impl<'a> Exchange<'a> {
                 Phase::Head => ready!(self.poll_head(cx))?,
                 Phase::Interim => {
                     ready!(self.poll_to_client(cx))?;
+                    self.parties.desk.entry.facts.bytes_out += self.receiving.written;
+                    self.receiving.written = 0;
                     self.phase = Phase::Head;
                 }
                 Phase::Body => {

@@ -7,7 +7,8 @@
 //! A request goes through these rooms: `listener` accepts its connection, `serve` reads its head, `request` picks a server
 //! or waits for one, `server_conn` finds a connection to it, `exchange` forwards it and brings the response back through
 //! a `flow` for each direction, `tries` says whether another server is tried when that fails, `tunnel` takes over when it
-//! was an upgrade. `http1` knows the wire and never waits. Beside all that, `prober` asks the servers how they are.
+//! was an upgrade. `http1` knows the wire and never waits. `log` and `trace`
+//! collect what is told of a request and hand it out. Beside all that, `prober` asks the servers how they are.
 
 mod buffer;
 mod clock;
@@ -15,6 +16,7 @@ mod exchange;
 mod flow;
 mod http1;
 mod listener;
+mod log;
 mod patience;
 mod prober;
 mod proxy;
@@ -25,10 +27,13 @@ mod server_conn;
 mod service;
 mod thread;
 mod timers;
+mod trace;
 mod tries;
 mod trouble;
 mod tunnel;
 mod worker;
 
 pub use clock::Clock;
+pub use log::{LogError, LogStats, Logs};
 pub use proxy::{Proxy, StartError};
+pub use trace::{TracedRequest, TracedTry};

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::listener::{self, Bound};
+use crate::log::{LogError, Logs};
 use crate::prober::{Prober, Target};
 use crate::service::Service;
 use crate::thread::{self as worker_thread, Control};
@@ -27,6 +28,7 @@ pub struct Proxy {
     workers: Vec<JoinHandle<()>>,
     /// `None` when no pool is probed.
     prober: Option<Prober>,
+    logs: Arc<Logs>,
     stop: watch::Sender<Option<Duration>>,
     cut_off: Arc<AtomicUsize>,
     patience: Duration,
@@ -51,6 +53,8 @@ pub enum StartError {
         /// The pool's name.
         pool: String,
     },
+    /// The access log cannot be written where it should be.
+    Log(LogError),
     /// A thread could not be started.
     Worker(io::Error),
 }
@@ -74,6 +78,7 @@ impl fmt::Display for StartError {
             Self::NoPool { listener, pool } => {
                 write!(f, "listener `{listener}` wants pool `{pool}`, which is not there")
             }
+            Self::Log(error) => error.fmt(f),
             Self::Worker(source) => write!(f, "a worker thread cannot be started: {source}"),
         }
     }
@@ -83,6 +88,7 @@ impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Bind { source, .. } | Self::Worker(source) => Some(source),
+            Self::Log(error) => Some(&error.source),
             Self::NoPool { .. } => None,
         }
     }
@@ -94,10 +100,12 @@ impl Proxy {
     /// `clock` must be the one the pools were made with. Everything is bound before anything is served.
     pub fn start(config: &Config, workers: usize, pools: &Pools, clock: Clock) -> Result<Self, StartError> {
         let workers = workers.max(1);
+        let logs = Arc::new(Logs::new());
+        let plan = logs.prepare(config, workers).map_err(StartError::Log)?;
         let mut addresses = Vec::new();
         let mut bound: Vec<Vec<Bound>> = (0..workers).map(|_| Vec::new()).collect();
         for listener in &config.listeners {
-            let service = Service::new(config, listener, pools)
+            let service = Service::new(config, listener, pools, &plan)
                 .map_err(|pool| StartError::NoPool { listener: listener.name.clone(), pool })?;
             let service = Arc::new(service);
             for &address in &listener.binds {
@@ -121,12 +129,23 @@ impl Proxy {
         if let Some(prober) = &prober {
             prober.replace(targets);
         }
-        Ok(Self { addresses, workers, prober, stop, cut_off, patience: config.shutdown_timeout })
+        logs.commit(&plan);
+        Ok(Self { addresses, workers, prober, logs, stop, cut_off, patience: config.shutdown_timeout })
     }
 
     /// The addresses bound, each with the name of its listener.
     pub fn addresses(&self) -> &[(String, SocketAddr)] {
         &self.addresses
+    }
+
+    /// The access log and the traces.
+    pub fn logs(&self) -> &Arc<Logs> {
+        &self.logs
+    }
+
+    /// Opens the file of the access log anew, for whoever has moved it away.
+    pub fn reopen_logs(&self) {
+        self.logs.reopen();
     }
 
     /// Begins a graceful stop: nothing new is accepted, what is under way is finished.
@@ -145,6 +164,7 @@ impl Proxy {
         if let Some(prober) = self.prober {
             prober.stop();
         }
+        self.logs.finish();
         self.cut_off.load(Ordering::Relaxed)
     }
 }

@@ -23,6 +23,7 @@ use crate::http1::answer::Answer;
 use crate::http1::forwarding::ClientFacts;
 use crate::http1::request::{HeadRules, MethodKind};
 use crate::http1::scan::Scan;
+use crate::log::entry::{Entry, Facts};
 use crate::service::{Served, Service};
 use crate::timers::Deadline;
 use crate::worker::{ClientCount, Desk, Worker};
@@ -151,7 +152,7 @@ impl<'a> Busy<'a> {
 
     async fn run(mut self, mut idle_until: Time) -> After {
         loop {
-            let (mut next, desk) = match self.read_head(idle_until).await {
+            let (mut next, mut desk) = match self.read_head(idle_until).await {
                 HeadRead::Head(mut desk, length) => (self.handle(&mut desk, length).await, Some(desk)),
                 HeadRead::Quiet => return After::Park { until: idle_until },
                 HeadRead::Closed => return After::Close,
@@ -159,9 +160,10 @@ impl<'a> Busy<'a> {
             };
             // What is rare is boxed, so that the memory for it is not held by every busy connection.
             if let Next::Answer { reject, refused, unread } = next {
-                next = Box::pin(self.answer((reject, refused), desk.as_deref(), unread)).await;
+                next = Box::pin(self.answer((reject, refused), desk.as_deref_mut(), unread)).await;
             }
-            if let Some(desk) = desk {
+            if let Some(mut desk) = desk {
+                self.tell(&mut desk.entry);
                 self.connection.worker.clear_desk(desk);
             }
             match next {
@@ -264,27 +266,41 @@ impl<'a> Busy<'a> {
     async fn answer(
         &mut self,
         (reject, refused): (Reject, Option<(Refused, Arc<Served>)>),
-        desk: Option<&Desk>,
+        desk: Option<&mut Desk>,
         unread: bool,
     ) -> Next {
+        let Some(desk) = desk else { return self.answer_unparsed(reject).await };
         let Self { connection, input, .. } = self;
         let Connection { stream, worker, service, .. } = &mut **connection;
-        let persistent = desk.is_some_and(|desk| desk.request.persistent && desk.request.minor_version >= 1);
+        let Desk { request, entry, marks, .. } = desk;
+        let persistent = request.persistent && request.minor_version >= 1;
         let close = unread || !persistent || (worker.stopping() && !input.holds_earlier());
-        let bodiless = desk.is_some_and(|desk| desk.request.method_kind == MethodKind::Head);
+        let bodiless = request.method_kind == MethodKind::Head;
         let answer = match &refused {
             Some((refused, served)) => Answer::unavailable(&served.rules.unavailable, *refused, reject.reason),
             None => Answer::plain(reject.status, reject.reason),
         };
-        let answer = answer.framed(close, bodiless);
-        let mut bytes = Vec::new();
-        answer.write(&mut bytes);
-        let patience = service.listener.timeouts.body;
-        match tokio::time::timeout(patience, stream.write_all(&bytes)).await {
-            Ok(Ok(())) if close => Next::Linger,
-            Ok(Ok(())) => Next::Request,
-            _ => Next::Close,
-        }
+        let reason = refused.as_ref().map_or(reject.reason, |(refused, _)| refused.name());
+        let answer = answer.framed(close, bodiless).marked(&marks.to_client);
+        give(stream, &answer, entry.answered(reason), service.listener.timeouts.body).await
+    }
+
+    /// The same for what was no request.
+    async fn answer_unparsed(&mut self, reject: Reject) -> Next {
+        let Self { connection, input, .. } = self;
+        let Connection { stream, service, worker, .. } = &mut **connection;
+        let mut entry = Entry::default();
+        service.observe.begin_unparsed(&mut entry, input.filled(), worker);
+        let answer = Answer::plain(reject.status, reject.reason).framed(true, false);
+        let next = give(stream, &answer, entry.answered(reject.reason), service.listener.timeouts.body).await;
+        self.tell(&mut entry);
+        next
+    }
+
+    /// The request is over, and its client has what it gets.
+    fn tell(&self, entry: &mut Entry) {
+        let Connection { worker, service, address, .. } = &*self.connection;
+        service.observe.tell((entry, worker), &service.listener, *address);
     }
 
     /// Tells the client that no more comes, and reads on for a while so that it gets to see the answer.
@@ -306,5 +322,20 @@ impl<'a> Busy<'a> {
         };
         // Whether the client or our patience ends it makes no difference.
         let _ = tokio::time::timeout(LINGER, drain).await;
+    }
+}
+
+/// Writes an answer of our own, within the time a client has to take it.
+async fn give(stream: &mut TcpStream, answer: &Answer<'_>, facts: &mut Facts, patience: Duration) -> Next {
+    let mut bytes = Vec::new();
+    let head = answer.write(&mut bytes);
+    facts.status = answer.status;
+    match tokio::time::timeout(patience, stream.write_all(&bytes)).await {
+        Ok(Ok(())) => {
+            facts.bytes_out += bytes.len() as u64;
+            facts.head_out = head as u64;
+            if answer.close { Next::Linger } else { Next::Request }
+        }
+        _ => Next::Close,
     }
 }

@@ -7,10 +7,14 @@ use plimsoll_config::{Conditions, Config, HostMode, Listener, Pool as PoolRules}
 use plimsoll_core::{OutcomeKind, Pool, Pools, Server};
 use tokio::sync::Semaphore;
 
+use crate::log::{Observe, Plan};
+
 /// One listener with all that a request on it needs. Shared by the workers.
 pub(crate) struct Service {
     pub(crate) listener: Listener,
     pub(crate) served: Arc<Served>,
+    /// What is told about its requests.
+    pub(crate) observe: Observe,
     /// Room for client connections, all workers together.
     pub(crate) room: Arc<Semaphore>,
 }
@@ -26,10 +30,10 @@ pub(crate) struct Served {
 
 impl Service {
     /// The service of `listener`; in the error the name of a pool that is not there.
-    pub(crate) fn new(config: &Config, listener: &Listener, pools: &Pools) -> Result<Self, String> {
+    pub(crate) fn new(config: &Config, listener: &Listener, pools: &Pools, plan: &Plan) -> Result<Self, String> {
         let served = Served::new(config, &listener.pool, pools, config.pools.len())?;
         let room = Arc::new(Semaphore::new(listener.max_connections.min(Semaphore::MAX_PERMITS)));
-        Ok(Self { listener: listener.clone(), served, room })
+        Ok(Self { listener: listener.clone(), served, observe: plan.observe(listener), room })
     }
 
     /// The host and port of `server` as configured, where a request needs it for its `Host`.

@@ -4,13 +4,15 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use plimsoll_core::Time;
+use plimsoll_core::{Permit, Time};
 
 use crate::buffer::Buffers;
 use crate::clock::Clock;
 use crate::http1::framing::BodyLength;
 use crate::http1::request::RequestHead;
 use crate::http1::response::ResponseHead;
+use crate::log::entry::Entry;
+use crate::log::{Lines, Marks};
 use crate::replay::Replay;
 use crate::server_conn::IdleConns;
 use crate::timers::Timers;
@@ -31,6 +33,8 @@ pub(crate) struct Worker {
     pub(crate) buffers: Rc<Buffers>,
     pub(crate) timers: Rc<Timers>,
     pub(crate) idle: RefCell<IdleConns>,
+    /// Of the access log.
+    pub(crate) lines: RefCell<Lines>,
     #[expect(clippy::vec_box, reason = "a desk is handed from hand to hand, so it must be cheap to move")]
     desks: RefCell<Vec<Box<Desk>>>,
     random: RefCell<fastrand::Rng>,
@@ -54,6 +58,18 @@ pub(crate) struct Desk {
     /// How the client's copy of the response is framed.
     pub(crate) response_framing: BodyLength,
     pub(crate) to_client: Vec<u8>,
+    /// What is told of the request.
+    pub(crate) entry: Entry,
+    /// What is written into its messages to tell it by.
+    pub(crate) marks: Marks,
+}
+
+impl Desk {
+    /// A try begins on the server of `permit`: notes it, and marks the request for it.
+    pub(crate) fn begin_try(&mut self, permit: &Permit) {
+        self.entry.picked(permit);
+        self.marks.begin_try(self.entry.tracing.as_ref());
+    }
 }
 
 impl Worker {
@@ -65,6 +81,7 @@ impl Worker {
             buffers: Buffers::new(head_bytes),
             timers: Timers::new(clock.now()),
             idle: RefCell::default(),
+            lines: RefCell::new(Lines::new(clock.now())),
             desks: RefCell::default(),
             random: RefCell::new(fastrand::Rng::new()),
             stopping: Cell::new(false),
@@ -124,6 +141,7 @@ impl Worker {
     pub(crate) fn tick(&self) {
         let now = self.now();
         self.timers.advance(now);
+        self.lines.borrow_mut().tick(now);
         if now.saturating_since(self.swept.get()) >= SWEEP {
             self.idle.borrow_mut().sweep(now);
             self.swept.set(now);

@@ -9,7 +9,8 @@ use crate::flow::Flow;
 use crate::http1::framing::BodyLength;
 use crate::http1::request::MethodKind;
 use crate::http1::scan::Scan;
-use crate::http1::{Reject, write};
+use crate::http1::write::{self, ResponseRules};
+use crate::http1::{Reject, fields};
 use crate::trouble::Trouble;
 use crate::worker::Desk;
 
@@ -97,7 +98,8 @@ impl Exchange<'_> {
         if desk.request.minor_version >= 1 {
             desk.to_client.clear();
             let head = &self.from_server.filled()[..length];
-            write::response(&mut desk.to_client, head, &desk.response, BodyLength::None, "");
+            let rules = ResponseRules { body: BodyLength::None, connection: "", marks: b"" };
+            write::response(&mut desk.to_client, head, &desk.response, rules);
             self.receiving = Flow::new(BodyLength::None, BodyLength::None);
             self.phase = Phase::Interim;
         }
@@ -110,8 +112,8 @@ impl Exchange<'_> {
         self.first_byte = Some(self.since_pick(now));
         self.note_answer(now);
         let request_read = self.sent && self.request_read();
-        let Parties { desk, worker, input, .. } = &mut self.parties;
-        let Desk { request, response, response_framing, to_client, .. } = &mut **desk;
+        let Parties { desk, worker, input, tries, .. } = &mut self.parties;
+        let Desk { request, response, response_framing, to_client, marks, entry, .. } = &mut **desk;
         *response_framing = match response.body {
             BodyLength::Chunked | BodyLength::UntilClose if request.minor_version == 0 => BodyLength::UntilClose,
             BodyLength::UntilClose => BodyLength::Chunked,
@@ -129,7 +131,13 @@ impl Exchange<'_> {
         };
         to_client.clear();
         let head = &self.from_server.filled()[..length];
-        write::response(to_client, head, response, *response_framing, connection);
+        if let Some(name) = tries.service.observe.id_field() {
+            // A server that tells the id itself tells the same one.
+            response.fields.retain(|field| !fields::same_variable(field.name.slice(head), name.as_bytes()));
+        }
+        let rules = ResponseRules { body: *response_framing, connection, marks: &marks.to_client };
+        write::response(to_client, head, response, rules);
+        (entry.facts.status, entry.facts.head_out) = (response.status, to_client.len() as u64);
         self.receiving = Flow::new(response.body, *response_framing);
         if connection == "close" {
             self.receiving.close_after();

@@ -49,6 +49,8 @@ impl Exchange<'_> {
     pub(super) fn finish(&mut self, kind: OutcomeKind, now: Time) {
         let total = self.since_pick(now);
         let Some(permit) = self.permit.take() else { return };
+        let answer = self.first_byte.map(|first_byte| (first_byte, self.parties.desk.response.status));
+        self.parties.desk.entry.ended(kind, answer, now);
         let (sent, received, first_byte) = (self.sending.written, self.received, self.first_byte);
         let excused = kind.is_error() && self.parties.tries.served().excuses(kind, self.parties.desk.response.status);
         permit.finish(Outcome { kind, first_byte, total, sent, received, excused });
