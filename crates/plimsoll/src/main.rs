@@ -16,6 +16,7 @@ mod plane;
 mod serve;
 mod signals;
 mod source;
+mod trace;
 mod watch;
 
 use std::process::ExitCode;

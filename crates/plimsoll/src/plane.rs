@@ -8,16 +8,19 @@ use std::thread::available_parallelism;
 use anyhow::Context;
 use plimsoll_config::Config;
 use plimsoll_core::{PoolSpec, Pools};
-use plimsoll_proxy::{Clock, Proxy};
+use plimsoll_proxy::{Clock, Logs, Proxy};
 
 use crate::check::servers;
 use crate::console;
+use crate::trace::Exporter;
 
 /// A running data plane with the pools it serves.
 pub(crate) struct Plane {
     pub(crate) pools: Arc<Pools>,
     pub(crate) clock: Clock,
     proxy: Proxy,
+    /// Sends traces, where there are any.
+    exporter: Option<Exporter>,
 }
 
 impl Plane {
@@ -33,7 +36,9 @@ impl Plane {
         let cores = || available_parallelism().map_or(1, NonZeroUsize::get);
         let workers = config.workers.map_or_else(cores, NonZeroUsize::get);
         let proxy = Proxy::start(config, workers, &pools, clock)?;
-        Ok(Self { pools, clock, proxy })
+        let traces = config.trace.clone().and_then(|settings| Some((proxy.logs().traces()?, settings)));
+        let exporter = traces.map(|(traces, settings)| Exporter::start(traces, Some(settings))).transpose()?;
+        Ok(Self { pools, clock, proxy, exporter })
     }
 
     /// Says where it listens and what serves there, a line for each address.
@@ -60,10 +65,18 @@ impl Plane {
         Ok(SocketAddr::new(local, address.port()))
     }
 
+    /// The access log and the traces.
+    pub(crate) fn logs(&self) -> Arc<Logs> {
+        Arc::clone(self.proxy.logs())
+    }
+
     /// Takes nothing new, waits for what is under way, and gives the number of client connections that were cut off
     /// because they were still busy after `shutdown_timeout`.
     pub(crate) fn stop(self) -> usize {
         self.proxy.stop();
-        self.proxy.wait()
+        let cut_off = self.proxy.wait();
+        // Last, so that it sends what the last requests left.
+        drop(self.exporter);
+        cut_off
     }
 }

@@ -20,7 +20,7 @@ pub(crate) fn run(arguments: &Serve) -> Result<(), Failure> {
     limits::raise_open_files(&config);
     let plane = Plane::start(&config, specs)?;
     plane.announce(&config);
-    let watch = Watch::start(Arc::clone(&plane.pools))?;
+    let watch = Watch::start(Arc::clone(&plane.pools), plane.logs())?;
     stop.wait();
     say(format_args!(
         "stopping: taking no new connections, finishing requests for up to {}; once more to stop at once",

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use plimsoll_core::{Event, Pool, Pools, Refused};
+use plimsoll_proxy::Logs;
 
 use crate::console::say;
 
@@ -24,16 +25,17 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Begins to watch all pools.
+    /// Begins to watch all pools, and how the access log fares.
     ///
     /// # Errors
     /// A thread that cannot be started.
-    pub(crate) fn start(pools: Arc<Pools>) -> anyhow::Result<Self> {
+    pub(crate) fn start(pools: Arc<Pools>, logs: Arc<Logs>) -> anyhow::Result<Self> {
         let (end, ended) = mpsc::channel();
         let run = move || {
             let mut watched = Vec::new();
             while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
                 look(&pools, &mut watched, Some(Instant::now()));
+                logs.news().into_iter().for_each(say);
             }
             look(&pools, &mut watched, None);
         };

@@ -278,3 +278,6 @@ impl Observe {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
