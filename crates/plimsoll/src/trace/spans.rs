@@ -49,7 +49,7 @@ fn server_span(request: &TracedRequest) -> Span {
         text("client.address", &request.client.ip().to_canonical().to_string()),
         number("client.port", request.client.port().into()),
         text("plimsoll.listener", &request.listener),
-        number("plimsoll.tries", request.tries.len() as i64),
+        number("plimsoll.tries", count(request.tries.len())),
         double("plimsoll.queue_ms", request.queued.as_secs_f64() * 1000.0),
     ];
     push_method(&mut attributes, &request.method);
@@ -100,7 +100,7 @@ fn client_span(request: &TracedRequest, one: &TracedTry, number_of_try: usize) -
         attributes.push(text("url.full", &format!("http://{address}{path}")));
     }
     if number_of_try > 0 {
-        attributes.push(number("http.request.resend_count", number_of_try as i64));
+        attributes.push(number("http.request.resend_count", count(number_of_try)));
     }
     if let Some(status) = one.status {
         attributes.push(number("http.response.status_code", status.into()));
@@ -160,6 +160,11 @@ fn push_authority(attributes: &mut Vec<KeyValue>, host: &str) {
 
 fn status(failed: bool) -> Option<Status> {
     failed.then(|| Status { code: StatusCode::Error.into(), message: String::new() })
+}
+
+/// How many of something there are, which is never past what fits.
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 fn nanos(since_epoch: Duration) -> u64 {

@@ -2,7 +2,7 @@
 //! Requests never notice.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read, pipe};
+use std::io::{BufRead, BufReader, pipe};
 use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
@@ -84,10 +84,8 @@ fn a_stop_leaves_no_line_behind() {
     ask(&program, 50);
     program.terminate();
     assert!(program.ended().success());
-    let mut text = String::new();
-    BufReader::new(reader).read_to_string(&mut text).unwrap();
-    let expected: String = (0..50).map(|number| format!("/{number}\n")).collect();
-    assert_eq!(text, expected);
+    let lines: Vec<_> = BufReader::new(reader).lines().map(Result::unwrap).collect();
+    assert_eq!(lines, (0..50).map(|number| format!("/{number}")).collect::<Vec<_>>());
 }
 
 #[test]
