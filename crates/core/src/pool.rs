@@ -209,7 +209,7 @@ impl Pool {
 
     /// Who waits for a server, as [`stats`](Pool::stats) tells.
     pub fn queue(&self) -> QueueStats {
-        self.home.queue.stats()
+        self.home.queue.stats(self.home.current.load().rules.queue.as_ref())
     }
 
     /// What the pool may retry at `now`.
