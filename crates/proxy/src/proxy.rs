@@ -102,13 +102,13 @@ impl Proxy {
     ///
     /// Connections go on. From the next request on they are served by the new settings and pools; requests and tunnels
     /// under way end by those they began with. Where a listener is gone, what the kernel has accepted is still served,
-    /// idle connections close, and busy ones after their request; tunnels stay. What it keeps of its `max_connections`
-    /// stays with the listener's name, or with its address if it was renamed.
+    /// idle connections close, and busy ones after their request; tunnels stay. Open connections go on counting against the
+    /// `max_connections` of the listener of that name or, if it was renamed, of the one that took its address over.
     ///
     /// # Errors
     /// A pool of the configuration is not among `pools`, or what another configuration that was committed since has closed
     /// cannot be bound again; nothing has changed then. [`StartError::Worker`] if a worker's runtime cannot take a new
-    /// socket: that worker goes on as before, the others follow.
+    /// socket: all else is in force then, and the other workers serve that address.
     pub fn commit(&self, prepared: Prepared, pools: &Pools) -> Result<(), StartError> {
         let Prepared { config, bound, telling, probing } = prepared;
         let mut in_force = lock(&self.in_force);
@@ -128,8 +128,10 @@ impl Proxy {
         }
         drop(done);
         self.logs.commit(&telling);
-        *in_force = next;
-        let followed = answers.iter().collect::<io::Result<()>>();
+        let before = std::mem::replace(&mut *in_force, next);
+        let followed = answers.iter().fold(Ok(()), io::Result::and);
+        // Not before the workers have let go of it: to free what ten thousand servers need is not their work.
+        drop(before);
         let mut known = lock(&self.probing);
         *known = known.take().or(probing);
         if let Some(probing) = &*known {
