@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use plimsoll_core::{Pool, PoolStats, Server, ServerId, Time};
+use plimsoll_core::{Ask, Pool, Server, ServerId, Time};
 
-use super::ledger::{Ledger, Reading, Totals};
+use super::ledger::{About, Ledger, Totals};
 use super::past::{Past, Point, SAMPLES_A_POINT};
-use super::{PoolRates, Rates};
+use super::{PoolRates, Rates, Reading};
 use crate::api::History;
 use crate::wall;
 
@@ -112,7 +112,7 @@ impl Sampled {
             self.ledger.keep(&followed.name);
             return Arc::clone(&followed.name);
         }
-        let totals = self.ledger.book(&server.stats(), Reading { listed: true, ejections: None });
+        let totals = self.ledger.book(&server.stats(), About { listed: true, ejections: None });
         followed.window.push(now, totals);
         let rates = followed.window.rates(WINDOW);
         match self.rates.servers.get_mut(&*followed.name) {
@@ -122,16 +122,18 @@ impl Sampled {
         Arc::clone(&followed.name)
     }
 
-    /// Reads the whole pool, and what its servers have done together since it was first looked at.
-    pub(super) fn read(&mut self) -> (PoolStats, Totals) {
+    /// Reads the whole pool.
+    pub(super) fn read(&mut self, now: Time) -> Reading {
         let stats = self.pool.stats();
         self.ledger.begin();
         for member in &stats.servers {
-            let reading = Reading { listed: member.listed, ejections: Some(member.health.ejections) };
-            self.ledger.book(&member.server, reading);
+            let about = About { listed: member.listed, ejections: Some(member.health.ejections) };
+            self.ledger.book(&member.server, about);
         }
         self.ledger.end();
-        (stats, self.ledger.totals().clone())
+        let explanation = self.pool.explain(&Ask { now, ..Ask::default() });
+        let (totals, budget) = (self.ledger.totals().clone(), self.pool.retry_budget(now));
+        Reading { stats, totals, explanation, budget }
     }
 
     pub(super) fn rates(&self) -> PoolRates {

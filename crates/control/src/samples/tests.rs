@@ -50,7 +50,7 @@ impl Scene {
     }
 
     fn finished(&self) -> u64 {
-        self.samples.read(&self.pools)[0].1.finished()
+        self.samples.read(&self.pools, self.now)[0].totals.finished()
     }
 }
 
