@@ -1,0 +1,138 @@
+//! The configuration in force, as far as the data plane has to remember it: what listens where, under which limits, over
+//! which pools.
+
+use std::collections::{HashMap, HashSet};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use plimsoll_config::{Config, Listener};
+use plimsoll_core::Pools;
+
+use crate::room::{Occupancy, Room};
+use crate::service::{self, Catalog, Service};
+use crate::sockets::{self, Bound, Listening, PlaceId, Wanted};
+use crate::start_error::StartError;
+use crate::stats::ListenerStats;
+
+/// What is in force; by default nothing.
+#[derive(Default)]
+pub(crate) struct InForce {
+    listening: Vec<Listening>,
+    /// One for each listener, in the order of the configuration.
+    services: Vec<Arc<Service>>,
+    catalog: Catalog,
+    patience: Duration,
+    /// Places ever made.
+    places: u64,
+}
+
+/// The sockets of one new place, one for each worker.
+type NewSockets = (PlaceId, Vec<TcpListener>);
+
+impl InForce {
+    /// What `config` needs and neither listens nor is among `bound`, with that. Each is bound `count` times.
+    pub(crate) fn bind(&self, config: &Config, count: usize, mut bound: Vec<Bound>) -> Result<Vec<Bound>, StartError> {
+        let wanted = sockets::wanted(config, &self.listening);
+        let kept: HashSet<PlaceId> = wanted.iter().filter_map(|wanted| Some(wanted.kept?.place)).collect();
+        let mut here = std::mem::take(&mut bound);
+        for Wanted { listener, configured, .. } in wanted.into_iter().filter(|wanted| wanted.kept.is_none()) {
+            if let Some(position) = here.iter().position(|bound| bound.configured == configured) {
+                bound.push(here.swap_remove(position));
+                continue;
+            }
+            let going = self.listening.iter().filter(|known| !kept.contains(&known.place));
+            let beside = sockets::gives_way(configured, going);
+            let failed = |source| StartError::Bind { listener: listener.name.clone(), address: configured, source };
+            bound.push(sockets::bind(configured, count, beside).map_err(failed)?);
+        }
+        Ok(bound)
+    }
+
+    /// What is in force next, by `config` with what is `bound` for it, in its order; and the sockets that are new. Nothing
+    /// changes by this.
+    pub(crate) fn next(
+        &self,
+        config: &Config,
+        bound: Vec<Bound>,
+        pools: &Pools,
+    ) -> Result<(Self, Vec<NewSockets>), StartError> {
+        let catalog = service::catalog(config, pools, &self.catalog).map_err(|pool| no_pool(config, pool))?;
+        let (mut listening, mut sockets, mut places) = (Vec::new(), Vec::new(), self.places);
+        let wanted = sockets::wanted(config, &self.listening);
+        let mut bound = bound.into_iter();
+        for Wanted { listener, kept, .. } in &wanted {
+            let name = listener.name.clone();
+            if let Some(kept) = *kept {
+                listening.push(Listening { listener: name, ..kept.clone() });
+            } else if let Some(bound) = bound.next() {
+                let place = PlaceId(places);
+                places += 1;
+                listening.push(Listening { place, listener: name, configured: bound.configured, local: bound.local });
+                sockets.push((place, bound.sockets));
+            }
+        }
+        let mut rooms = self.rooms(config, &wanted);
+        let services = config.listeners.iter().map(|listener| {
+            let served = catalog.get(&listener.pool).cloned().ok_or_else(|| no_pool(config, listener.pool.clone()))?;
+            let room = rooms.remove(&*listener.name).unwrap_or_else(|| Room::new(listener.max_connections));
+            Ok(Arc::new(Service { listener: listener.clone(), served, room }))
+        });
+        let services = services.collect::<Result<_, StartError>>()?;
+        Ok((Self { listening, services, catalog, patience: config.shutdown_timeout, places }, sockets))
+    }
+
+    /// The rooms that go on, by the name of the listener they are for from now on: that of the same name, else that of a
+    /// listener that is gone and had one of its addresses.
+    fn rooms<'a>(&self, config: &'a Config, wanted: &[Wanted<'a>]) -> HashMap<&'a str, Arc<Room>> {
+        let mut left: HashMap<&str, &Arc<Room>> =
+            self.services.iter().map(|service| (&*service.listener.name, &service.room)).collect();
+        let mut rooms = HashMap::new();
+        for Listener { name, .. } in &config.listeners {
+            rooms.extend(left.remove(&**name).map(|room| (&**name, Arc::clone(room))));
+        }
+        for Wanted { listener, kept, .. } in wanted {
+            let before = kept.filter(|_| !rooms.contains_key(&*listener.name));
+            let room = before.and_then(|kept| left.remove(&*kept.listener));
+            rooms.extend(room.map(|room| (&*listener.name, Arc::clone(room))));
+        }
+        rooms
+    }
+
+    /// Puts the limits in force.
+    pub(crate) fn set_limits(&self) {
+        for service in &self.services {
+            service.room.set_limit(service.listener.max_connections);
+        }
+    }
+
+    /// Every place, with what is served there.
+    pub(crate) fn places(&self) -> Arc<[(PlaceId, Arc<Service>)]> {
+        let service = |name: &str| self.services.iter().find(|service| service.listener.name == *name);
+        self.listening.iter().filter_map(|at| Some((at.place, Arc::clone(service(&at.listener)?)))).collect()
+    }
+
+    pub(crate) fn addresses(&self) -> Vec<(String, SocketAddr)> {
+        self.listening.iter().map(|at| (at.listener.clone(), at.local)).collect()
+    }
+
+    pub(crate) fn listeners(&self) -> Vec<ListenerStats> {
+        let stats = |service: &Arc<Service>| {
+            let name = &service.listener.name;
+            let at = self.listening.iter().filter(|at| at.listener == *name).map(|at| at.local).collect();
+            let Occupancy { limit, inside, entered } = service.room.occupancy();
+            ListenerStats { name: name.clone(), addresses: at, open: inside, limit, accepted: entered }
+        };
+        self.services.iter().map(stats).collect()
+    }
+
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
+    }
+}
+
+/// The error for a pool that is not there, with the listener that wants it, be it as a fallback.
+fn no_pool(config: &Config, pool: String) -> StartError {
+    let wants = config.listeners.iter().find(|listener| listener.pool == pool).or(config.listeners.first());
+    StartError::NoPool { listener: wants.map_or_else(String::new, |listener| listener.name.clone()), pool }
+}
