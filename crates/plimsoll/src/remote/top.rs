@@ -25,7 +25,7 @@ use self::model::Model;
 use super::arguments::Top;
 use super::{names, setup};
 use crate::failure::Failure;
-use crate::signals::{self, Hangup, Stop};
+use crate::signals::{self, Asks, Hangup};
 
 /// How long a key is waited for before news are looked for: short for the eye, long for the processor.
 const LOOK: Duration = Duration::from_millis(50);
@@ -39,21 +39,21 @@ pub(crate) fn run(arguments: &Top) -> Result<(), Failure> {
     let client = setup::client(&arguments.connection)?;
     let pool = arguments.pool.as_deref().map(|pool| names::pool(&client, Some(pool))).transpose()?;
     client.status()?;
-    let stop = signals::watch(Hangup::Stop)?;
+    let asks = signals::watch(Hangup::Stop)?;
     let feed = Feed::start(client, pool).context("a thread cannot be started")?;
     let mut screen = Screen::open().context("the terminal cannot be set up")?;
-    Ok(watch(&mut screen.0, &feed, &stop)?)
+    Ok(watch(&mut screen.0, &feed, &asks)?)
 }
 
 /// Shows and obeys, until the user has seen enough.
-fn watch(terminal: &mut DefaultTerminal, feed: &Feed, stop: &Stop) -> anyhow::Result<()> {
+fn watch(terminal: &mut DefaultTerminal, feed: &Feed, asks: &Asks) -> anyhow::Result<()> {
     let mut model = Model::default();
     let mut changed = true;
     loop {
         if changed {
             terminal.draw(|frame| draw::draw(&mut model, frame)).context("the terminal cannot be written to")?;
         }
-        if stop.wait_for(Duration::ZERO) {
+        if asks.stop_within(Duration::ZERO) {
             return Ok(());
         }
         changed = false;
