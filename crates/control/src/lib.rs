@@ -8,11 +8,13 @@
 //! the pools and `journal` remembers what happened, `tasks` runs on the one thread of control. `api` holds the types of
 //! the admin API. All of it is beside the workers: nothing here is on the way of a request.
 
+mod alarm;
 pub mod api;
 mod control;
 mod desired;
 mod file_watch;
 mod journal;
+mod metrics;
 mod names;
 mod observer;
 mod plane;

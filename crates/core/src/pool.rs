@@ -12,8 +12,8 @@ use crate::policy::Policy;
 use crate::snapshot::{Snapshot, Wanted};
 use crate::turn::stride;
 use crate::{
-    Audit, Event, Explanation, MemberStats, Permit, PoolRules, PoolSpec, PoolStats, ProbeResult, Refused, Server,
-    ServerId, ServerSpec, Ticket, Time,
+    Audit, Event, Explanation, MemberStats, Permit, PoolRules, PoolSpec, PoolStats, ProbeResult, QueueStats, Refused,
+    Server, ServerId, ServerSpec, Ticket, Time,
 };
 
 /// What one pick is given.
@@ -198,6 +198,11 @@ impl Pool {
     /// How many requests found no server, by reason, as [`stats`](Pool::stats) tells.
     pub fn refused(&self) -> Vec<(Refused, u64)> {
         self.home.refusals.read()
+    }
+
+    /// Who waits for a server, as [`stats`](Pool::stats) tells.
+    pub fn queue(&self) -> QueueStats {
+        self.home.queue.stats()
     }
 
     /// Why a pick with this ask would go where it goes, without picking.

@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use plimsoll_config::Config;
-use plimsoll_control::Names;
 use plimsoll_core::Pool;
 use plimsoll_proxy::Clock;
 
@@ -39,9 +38,8 @@ pub(crate) fn run(arguments: &Demo) -> Result<(), Failure> {
     for pool in &mut config.pools {
         pool.policy = arguments.policy;
     }
-    let specs = Names::default().pool_specs(&config, true).map_err(anyhow::Error::from)?;
     let asks = signals::watch(Hangup::Stop)?;
-    let plane = Plane::start(&config, specs)?;
+    let (plane, _) = Plane::start(&config)?;
     let pools = plane.pools.all();
     let show = Show {
         pool: Arc::clone(pools.first().context("there is no pool to show")?),

@@ -9,7 +9,7 @@ use anyhow::Context;
 use plimsoll_config::Config;
 use plimsoll_control::{DataPlane, ListenerStats, Names, PlaneStats, Prepared, WorkerStats};
 use plimsoll_core::{Pools, Time};
-use plimsoll_proxy::{Clock, Proxy};
+use plimsoll_proxy::{Clock, Proxy, WorkerState};
 
 use crate::check::servers;
 use crate::console;
@@ -103,4 +103,45 @@ impl DataPlane for Wires {
     }
 
     fn reopen_logs(&self) {}
+}
+
+/// A configuration for which everything is bound.
+struct Change {
+    proxy: Arc<Proxy>,
+    prepared: plimsoll_proxy::Prepared,
+}
+
+impl Prepared for Change {
+    fn commit(self: Box<Self>, pools: &Pools) -> Result<(), String> {
+        self.proxy.commit(self.prepared, pools).map_err(|error| error.to_string())
+    }
+}
+
+fn worker(worker: &plimsoll_proxy::WorkerStats) -> WorkerStats {
+    WorkerStats {
+        alive: worker.state != WorkerState::Died,
+        accepted: worker.accepted,
+        open: worker.open,
+        requests: worker.requests,
+        received: worker.bytes_from_clients,
+        sent: worker.bytes_to_clients,
+        opened: worker.conns_opened,
+        reused: worker.conns_reused,
+        idle: worker.conns_idle,
+        tunnels: worker.tunnels,
+        busy: worker.busy,
+        panics: worker.panics,
+        lag: worker.lag,
+        worst_lag: worker.worst_lag,
+    }
+}
+
+fn listener(listener: plimsoll_proxy::ListenerStats) -> ListenerStats {
+    ListenerStats {
+        name: listener.name,
+        addresses: listener.addresses.iter().map(ToString::to_string).collect(),
+        open: listener.open as u64,
+        limit: listener.limit as u64,
+        accepted: listener.accepted,
+    }
 }

@@ -21,10 +21,19 @@ pub(crate) struct InForce {
     listening: Vec<Listening>,
     /// One for each listener, in the order of the configuration.
     services: Vec<Arc<Service>>,
+    /// Of listeners that are gone, as long as anybody is inside.
+    leaving: Vec<Leaving>,
     catalog: Catalog,
     patience: Duration,
     /// Places ever made.
     places: u64,
+}
+
+/// What is left of a listener that is gone.
+struct Leaving {
+    listener: String,
+    pool: String,
+    room: Arc<Room>,
 }
 
 /// The sockets of one new place, one for each worker.
@@ -78,15 +87,33 @@ impl InForce {
             let room = rooms.remove(&*listener.name).unwrap_or_else(|| Room::new(listener.max_connections));
             Ok(Arc::new(Service { listener: listener.clone(), served, room }))
         });
-        let services = services.collect::<Result<_, StartError>>()?;
-        Ok((Self { listening, services, catalog, patience: config.shutdown_timeout, places }, sockets))
+        let services = services.collect::<Result<Vec<_>, StartError>>()?;
+        let leaving = self.leaving(&services);
+        Ok((Self { listening, services, leaving, catalog, patience: config.shutdown_timeout, places }, sockets))
     }
 
-    /// The rooms that go on, by the name of the listener they are for from now on: that of the same name, else that of a
-    /// listener that is gone and had one of its addresses.
+    /// What is left of the listeners that are not among the `next`.
+    fn leaving(&self, next: &[Arc<Service>]) -> Vec<Leaving> {
+        let of_now =
+            self.services.iter().map(|service| (&service.listener.name, &service.listener.pool, &service.room));
+        let left = self.leaving.iter().map(|leaving| (&leaving.listener, &leaving.pool, &leaving.room));
+        let goes_on = |room: &Arc<Room>| next.iter().any(|service| Arc::ptr_eq(&service.room, room));
+        let gone = of_now.chain(left).filter(|(_, _, room)| !goes_on(room) && room.occupancy().inside > 0);
+        let leaving = |(listener, pool, room): (&String, &String, &Arc<Room>)| Leaving {
+            listener: listener.clone(),
+            pool: pool.clone(),
+            room: Arc::clone(room),
+        };
+        gone.map(leaving).collect()
+    }
+
+    /// The rooms that go on, by the name of the listener they are for from now on: that of the same name, be it one that
+    /// comes back, else that of a listener that goes and had one of its addresses.
     fn rooms<'a>(&self, config: &'a Config, wanted: &[Wanted<'a>]) -> HashMap<&'a str, Arc<Room>> {
-        let mut left: HashMap<&str, &Arc<Room>> =
-            self.services.iter().map(|service| (&*service.listener.name, &service.room)).collect();
+        let gone = self.leaving.iter().map(|leaving| (&*leaving.listener, &leaving.room));
+        let of_now = self.services.iter().map(|service| (&*service.listener.name, &service.room));
+        // A listener that is there comes after one that is gone and was called the same.
+        let mut left: HashMap<&str, &Arc<Room>> = gone.chain(of_now).collect();
         let mut rooms = HashMap::new();
         for Listener { name, .. } in &config.listeners {
             rooms.extend(left.remove(&**name).map(|room| (&**name, Arc::clone(room))));
@@ -117,13 +144,17 @@ impl InForce {
     }
 
     pub(crate) fn listeners(&self) -> Vec<ListenerStats> {
-        let stats = |service: &Arc<Service>| {
-            let name = &service.listener.name;
-            let at = self.listening.iter().filter(|at| at.listener == *name).map(|at| at.local).collect();
-            let Occupancy { limit, inside, entered } = service.room.occupancy();
-            ListenerStats { name: name.clone(), addresses: at, open: inside, limit, accepted: entered }
+        let of_now = self.services.iter().map(|service| {
+            let Listener { name, pool, .. } = &service.listener;
+            let at = self.listening.iter().filter(|at| at.listener == *name).map(|at| at.local);
+            (name, pool, service.room.occupancy(), at.collect())
+        });
+        let gone = self.leaving.iter().map(|gone| (&gone.listener, &gone.pool, gone.room.occupancy(), Vec::new()));
+        let stats = |(name, pool, occupancy, addresses): (&String, &String, Occupancy, _)| {
+            let Occupancy { limit, inside, entered } = occupancy;
+            ListenerStats { name: name.clone(), pool: pool.clone(), addresses, open: inside, limit, accepted: entered }
         };
-        self.services.iter().map(stats).collect()
+        of_now.chain(gone.filter(|(_, _, occupancy, _)| occupancy.inside > 0)).map(stats).collect()
     }
 
     pub(crate) fn patience(&self) -> Duration {

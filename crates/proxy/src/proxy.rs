@@ -140,7 +140,8 @@ impl Proxy {
     /// What workers and listeners tell of themselves. Costs them nothing.
     pub fn stats(&self) -> ProxyStats {
         let workers = self.workers.iter().map(|worker| worker.counts.read()).collect();
-        ProxyStats { workers, listeners: lock(&self.in_force).listeners() }
+        let listeners = lock(&self.in_force).listeners();
+        ProxyStats { workers, listeners, stopping: self.stop.borrow().is_some() }
     }
 
     /// Begins a graceful stop: nothing new is accepted, what is under way is finished.

@@ -8,8 +8,10 @@ use std::time::Duration;
 pub struct ProxyStats {
     /// By number: the thread of the first is called `worker-0`.
     pub workers: Vec<WorkerStats>,
-    /// In the order of the configuration.
+    /// In the order of the configuration; then those that are gone and still have connections open.
     pub listeners: Vec<ListenerStats>,
+    /// A graceful stop has begun.
+    pub stopping: bool,
 }
 
 /// Whether a worker is there.
@@ -62,12 +64,14 @@ pub struct WorkerStats {
 pub struct ListenerStats {
     /// Its name.
     pub name: String,
-    /// Where it listens, ports chosen by the system filled in.
+    /// Where it listens, ports chosen by the system filled in. Empty when it is gone.
     pub addresses: Vec<SocketAddr>,
+    /// The pool that serves it, or did last.
+    pub pool: String,
     /// Client connections open now that count against the limit. More than `limit` only after it was lowered.
     pub open: usize,
     /// The most client connections at once.
     pub limit: usize,
-    /// Client connections it ever served. Goes on when the listener is renamed.
+    /// Client connections it ever served. Goes on when the listener is renamed, or comes back while some are open.
     pub accepted: u64,
 }

@@ -4,6 +4,7 @@ mod check;
 mod commands;
 mod demo;
 mod kit;
+mod reload;
 mod remote;
 mod serve;
 mod stop;

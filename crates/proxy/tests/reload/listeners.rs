@@ -138,8 +138,16 @@ fn connections_of_a_listener_that_is_gone_end_when_they_have_nothing_under_way()
     assert!(busy.ended());
     tunnel.works();
     assert_eq!((other.ask("/"), live.sum(|worker| worker.tunnels)), (from("a"), 1));
+    until("only the tunnel is left", || live.listener("web").open == 1);
+    let left = live.listener("web");
+    assert_eq!((left.addresses.len(), &*left.pool, left.accepted), (0, "app", 3));
+    live.follow(&(listen("web", ANY, APP) + &listen("api", ANY, APP) + &app)).unwrap();
+    assert_eq!((live.listener("web").open, live.proxy.stats().listeners.len()), (1, 2));
     drop(tunnel);
-    until("only one connection is left", || live.sum(|worker| worker.open) == 1);
+    until("nobody is left", || live.listener("web").open == 0);
+    live.follow(&(listen("api", ANY, APP) + &app)).unwrap();
+    assert_eq!(live.proxy.stats().listeners.len(), 1);
+    assert!(!live.proxy.stats().stopping);
     live.end();
 }
 
