@@ -1,6 +1,7 @@
 //! How the commands write what the API says: names and messages made safe for a terminal, and numbers made short.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 /// `text` on one line, safe to print: what could steer a terminal or reorder a line stands there escaped.
 pub(crate) fn visible(text: &str) -> String {
@@ -82,7 +83,7 @@ pub(crate) fn share(share: f64) -> String {
 
 /// How long something has lasted: its two largest units.
 pub(crate) fn lasting(seconds: f64) -> String {
-    let seconds = seconds.max(0.0) as u64;
+    let seconds = Duration::try_from_secs_f64(seconds).unwrap_or_default().as_secs();
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds}s"),

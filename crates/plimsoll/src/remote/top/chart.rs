@@ -10,7 +10,7 @@ const LYING: [char; 8] = ['▏', '▎', '▍', '▌', '▋', '▊', '▉', '█'
 /// nothing is seen.
 pub(super) fn bar(value: f64, full: f64, width: usize) -> String {
     let share = if full > 0.0 { (value / full).clamp(0.0, 1.0) } else { 0.0 };
-    let eighths = (share * width as f64 * 8.0).round() as usize;
+    let eighths = rounded(share * width as f64 * 8.0);
     let eighths = if share > 0.0 { eighths.max(1) } else { 0 };
     let mut bar: String = std::iter::repeat_n(LYING[7], eighths / 8).collect();
     if eighths % 8 > 0 {
@@ -27,10 +27,15 @@ pub(super) fn curve(values: impl DoubleEndedIterator<Item = f64>, width: usize) 
     let mut last: Vec<f64> = values.rev().take(width).collect();
     last.reverse();
     let most = last.iter().copied().fold(0.0, f64::max);
-    let height = |value: f64| if most > 0.0 { (value / most * 7.0).round() as usize } else { 0 };
+    let height = |value: f64| if most > 0.0 { rounded(value / most * 7.0) } else { 0 };
     let mut curve: String = std::iter::repeat_n(' ', width - last.len()).collect();
-    curve.extend(last.iter().map(|value| UPRIGHT[height(value.max(0.0)).min(7)]));
+    curve.extend(last.iter().map(|value| UPRIGHT[height(*value).min(7)]));
     curve
+}
+
+#[expect(clippy::cast_sign_loss, reason = "what is below 0 becomes 0, which is right for something drawn")]
+fn rounded(value: f64) -> usize {
+    value.round() as usize
 }
 
 #[cfg(test)]

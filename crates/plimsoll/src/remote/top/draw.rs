@@ -2,6 +2,8 @@
 
 mod servers;
 
+use std::fmt::Write;
+
 use plimsoll_control::api::{Event, Pool};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Flex, Layout, Rect};
@@ -72,19 +74,19 @@ fn process(model: &Model) -> Line<'static> {
     }
     let Some(look) = &model.look else { return Line::from("connecting") };
     let status = &look.status;
-    let mut text = format!(" {}, up {}", visible(&status.version), lasting(status.uptime_seconds));
-    text += &format!(", configuration {}", status.generation);
-    if status.differences > 0 {
-        text += &format!(", {} edited", status.differences);
-    }
     let open: u64 = status.listeners.iter().map(|listener| listener.open).sum();
-    text += &format!(", {open} client connections");
-    let mut spans = vec![Span::styled("plimsoll", style(Tint::Bold)), Span::raw(text)];
+    let (version, up) = (visible(&status.version), lasting(status.uptime_seconds));
+    let mut text = format!(" {version}, up {up}, configuration {}", status.generation);
+    if status.differences > 0 {
+        let _ = write!(text, ", {} edited", status.differences);
+    }
+    let _ = write!(text, ", {open} client connections");
     let alive: Vec<f64> = status.workers.iter().filter(|worker| worker.alive).map(|worker| worker.load).collect();
     if !alive.is_empty() {
         let busiest = alive.iter().copied().fold(0.0, f64::max);
-        spans.push(Span::raw(format!(", {}, the busiest {}", count(alive.len() as u64, "worker"), share(busiest))));
+        let _ = write!(text, ", {}, the busiest {}", count(alive.len() as u64, "worker"), share(busiest));
     }
+    let mut spans = vec![Span::styled("plimsoll", style(Tint::Bold)), Span::raw(text)];
     if alive.len() < status.workers.len() {
         spans.push(Span::styled(format!(", {} died", status.workers.len() - alive.len()), style(Tint::Bad)));
     }
@@ -103,7 +105,7 @@ fn pools(model: &Model) -> Line<'static> {
         let text = format!(" {} {} ", visible(&pool.name), pool.in_flight);
         [Span::styled(text, style(tint).add_modifier(chosen)), Span::raw(" ")]
     };
-    Line::from_iter(all.iter().flat_map(tab))
+    all.iter().flat_map(tab).collect()
 }
 
 fn of_pool(model: &Model) -> Paragraph<'static> {
@@ -154,7 +156,8 @@ fn happened(model: &Model, area: Rect) -> Paragraph<'static> {
             Span::styled(visible(message), style(events::tint(event))),
         ])
     };
-    Paragraph::new(Vec::from_iter(model.events.iter().skip(skipped).map(line))).block(block)
+    let lines: Vec<Line<'_>> = model.events.iter().skip(skipped).map(line).collect();
+    Paragraph::new(lines).block(block)
 }
 
 /// `12:03:04` of `2026-03-01T12:03:04.5Z`.

@@ -1,6 +1,5 @@
 //! What is shown: the last look, what came before it, and what the user has chosen.
 
-use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use plimsoll_control::api::{Event, Explanation, Pool, Server, ServerPatch};
@@ -136,7 +135,8 @@ impl Model {
                     .then(load(b).total_cmp(&load(a)))
             }),
             Sort::Slowest => {
-                shown.sort_by_key(|server| Reverse((server.p99_ms.unwrap_or_default() * 1000.0) as u64));
+                let p99 = |server: &Server| server.p99_ms.unwrap_or_default();
+                shown.sort_by(|a, b| p99(b).total_cmp(&p99(a)));
             }
             Sort::Name => shown.sort_by(|a, b| a.name.cmp(&b.name)),
         }

@@ -28,7 +28,8 @@ impl Served {
     fn new(pools: &[(&str, &str)]) -> Self {
         let mut file = "workers = 1\n[admin]\nsocket = \"admin.sock\"\n".to_owned();
         for (name, settings) in pools {
-            file += &format!("[listen.{name}]\nbind = \"127.0.0.1:0\"\npool = \"{name}\"\n[pool.{name}]\n{settings}\n");
+            let listener = format!("[listen.{name}]\nbind = \"127.0.0.1:0\"\npool = \"{name}\"\n");
+            file = format!("{file}{listener}[pool.{name}]\n{settings}\n");
         }
         let folder = Folder::new();
         folder.file("plimsoll.toml", &file);

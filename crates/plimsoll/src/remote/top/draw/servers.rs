@@ -95,11 +95,11 @@ pub(super) fn draw(model: &mut Model, frame: &mut Frame<'_>, area: Rect) {
 fn title(model: &Model) -> String {
     let shown = model.servers().len();
     let all = model.pool().map_or(0, |pool| pool.servers_total);
-    let mut title = format!("servers, {}", model.sort.name());
-    if !model.filter.is_empty() {
-        title += &format!(", {shown} of {all} with `{}`", visible(&model.filter));
+    let order = model.sort.name();
+    if model.filter.is_empty() {
+        return format!("servers, {order}");
     }
-    title
+    format!("servers, {order}, {shown} of {all} with `{}`", visible(&model.filter))
 }
 
 fn row(scene: &Scene<'_>, server: &Server, columns: &[&Column], selected: bool) -> Row<'static> {
