@@ -33,8 +33,9 @@ pub(crate) fn run(arguments: &Explain) -> Result<(), Failure> {
         return Ok(print(&text)?);
     }
     let mut url = client.at(["pools", &pool, "explain"]);
-    for tried in &arguments.tried {
-        url.query_pairs_mut().append_pair("tried", tried);
+    let tried: Vec<String> = arguments.tried.iter().map(|server| format!("{pool}/{server}")).collect();
+    for tried in names::servers(&client, &tried)? {
+        url.query_pairs_mut().append_pair("tried", &tried.server.name);
     }
     if arguments.json {
         return Ok(print(&json(&client.text(url)?))?);

@@ -58,7 +58,6 @@ impl Trouble {
     pub(crate) fn from_error(error: &reqwest::Error, place: (&str, Origin), waited: Duration) -> Self {
         let (place, origin) = (place.0.to_owned(), place.1);
         let why = innermost(error);
-        let kind = causes(error).find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
         if error.is_timeout() {
             return Self::Slow { place, waited };
         }
@@ -67,12 +66,12 @@ impl Trouble {
             return Self::Foreign { place, what: format!("what it sends is no answer in HTTP ({why})") };
         }
         // What rustls finds wrong comes as data that are not valid; a server that speaks no TLS ends the handshake.
-        match kind {
-            Some(io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) if place.starts_with("https:") => {
-                Self::Tls { place, why }
-            }
-            _ => Self::Unreachable { place, origin, why },
+        let of_tls = |kind| matches!(kind, io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof);
+        let mut kinds = causes(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+        if place.starts_with("https:") && kinds.any(of_tls) {
+            return Self::Tls { place, why };
         }
+        Self::Unreachable { place, origin, why }
     }
 
     /// Whether the API says that there is no such thing.
@@ -90,9 +89,15 @@ impl Trouble {
     }
 }
 
-/// An error and what caused it.
+/// An error and what caused it. What an I/O error wraps counts as its cause; by itself it names the cause of that only.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |&error| error.source())
+    std::iter::successors(Some(error), |&error| {
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        match wrapped {
+            Some(wrapped) => Some(wrapped as &(dyn Error + 'static)),
+            None => error.source(),
+        }
+    })
 }
 
 /// The first cause in words: those around it only say that there was one.

@@ -16,8 +16,8 @@ fn status_at(place: &str, more: &[&str]) -> (Option<i32>, String) {
     (output.status.code(), stderr(&output))
 }
 
-/// A server that answers one connection so, whatever it is asked.
-fn answering(answer: &'static [u8]) -> String {
+/// A server that answers so, whatever it is asked, and ends each connection.
+fn answering(answer: impl AsRef<[u8]> + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = listener.local_addr().expect("it is bound");
     thread::spawn(move || {
@@ -25,7 +25,7 @@ fn answering(answer: &'static [u8]) -> String {
             // What came is read first: a connection closed before that would be reset, and the answer lost.
             let mut request = [0; 4096];
             let _ = std::io::Read::read(&mut stream, &mut request);
-            let _ = stream.write_all(answer);
+            let _ = stream.write_all(answer.as_ref());
         }
     });
     address.to_string()
@@ -76,10 +76,9 @@ fn who_speaks_no_tls_is_told() {
 
 #[test]
 fn what_the_api_refuses_is_told_in_its_words_and_escaped() {
-    let problem = answering(
-        b"HTTP/1.1 409 Conflict\r\nContent-Type: application/problem+json\r\nContent-Length: 66\r\nConnection: close\r\n\r\n\
-          {\"title\":\"Conflict\",\"status\":409,\"detail\":\"no \\u001b[2J\\nbecause \xc3\xa4\"}   ",
-    );
+    let problem = r#"{"title":"Conflict","status":409,"detail":"no \u001b[2J\nbecause ä"}"#;
+    let head = "HTTP/1.1 409 Conflict\r\nContent-Type: application/problem+json\r\nConnection: close\r\n";
+    let problem = answering(format!("{head}Content-Length: {}\r\n\r\n{problem}", problem.len()));
     let (code, said) = status_at(&problem, &[]);
     assert_eq!((code, &*said), (Some(1), "error: no \\u{1b}[2J\nbecause ä\n"));
     let refused = answering(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
