@@ -6,7 +6,8 @@
 //!
 //! `desired` is the file with the edits laid over it, `names` looks hosts up, `control` puts in force, `observer` looks at
 //! the pools and `journal` remembers what happened, `tasks` runs on the one thread of control. `api` holds the types of
-//! the admin API, `views` fills them in, and `admin` serves them. All of it is beside the workers: nothing here is on the way of a request.
+//! the admin API, `views` fills them in, and `admin` serves them. All of it is beside the workers: nothing here is on
+//! the way of a request.
 
 mod admin;
 mod alarm;

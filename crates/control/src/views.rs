@@ -57,7 +57,7 @@ impl<'a> Picture<'a> {
             configured: wall::text(published.at),
             differences: published.differences.len(),
             stopping: stats.stopping,
-            listeners: self.of_listeners(&stats),
+            listeners: self.listeners_of(&stats),
             workers: self.workers(&stats),
             pools: self.pools(Detail::Sums),
         }
@@ -65,7 +65,7 @@ impl<'a> Picture<'a> {
 
     /// Where clients connect.
     pub(crate) fn listeners(&self) -> Vec<api::Listener> {
-        self.of_listeners(&self.shared.plane.stats())
+        self.listeners_of(&self.shared.plane.stats())
     }
 
     /// The pools, in the order of the configuration.
@@ -94,14 +94,13 @@ impl<'a> Picture<'a> {
         workers.map(worker).collect()
     }
 
-    /// One that is no longer listed and finishes what it has serves no pool any more.
-    fn of_listeners(&self, stats: &PlaneStats) -> Vec<api::Listener> {
-        let listed = &self.published.config.listeners;
-        let pool = |name: &str| listed.iter().find(|listed| listed.name == name).map(|listed| listed.pool.clone());
+    fn listeners_of(&self, stats: &PlaneStats) -> Vec<api::Listener> {
+        let configured = &self.published.config.listeners;
+        let pool_of = |name: &str| configured.iter().find(|known| known.name == name).map(|known| known.pool.clone());
         let listener = |listener: &ListenerStats| api::Listener {
             name: listener.name.clone(),
             addresses: listener.addresses.clone(),
-            pool: pool(&listener.name).unwrap_or_default(),
+            pool: pool_of(&listener.name),
             open: listener.open,
             limit: listener.limit,
             accepted: listener.accepted,

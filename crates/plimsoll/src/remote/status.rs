@@ -73,7 +73,8 @@ fn process(status: &api::Status, sheet: Sheet) -> String {
     for listener in &status.listeners {
         let api::Listener { name, addresses, pool, open, limit, .. } = listener;
         let addresses = addresses.join(", ");
-        let line = format!("listener {name}: {addresses} -> pool {pool}, {open} of {limit} connections open");
+        let to = pool.as_ref().map_or_else(|| "removed, finishes".to_owned(), |pool| format!("-> pool {pool}"));
+        let line = format!("listener {name}: {addresses} {to}, {open} of {limit} connections open");
         let _ = writeln!(text, "{}", visible(&line));
     }
     for worker in status.workers.iter().filter(|worker| !worker.alive) {
