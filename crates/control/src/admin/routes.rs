@@ -9,9 +9,8 @@ mod why;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::from_fn_with_state;
-use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
 use tokio::sync::{Semaphore, watch};
@@ -25,7 +24,6 @@ use super::guard::{Intruders, guard};
 use super::{page, stream};
 use crate::api::Problem;
 use crate::control::Shared;
-use crate::metrics::{self, Exposition};
 
 /// What answers need.
 #[derive(Clone)]
