@@ -111,10 +111,10 @@ function errors({ error_rate: errors }) {
 function imbalance({ imbalance: value, in_flight: load, eligible }) {
   const told = { name: "Imbalance", value: ratio(value) };
   // With one request each, one more is twice as much.
-  if (load < 2 * eligible) return { ...told, note: "few requests: says little" };
-  if (value <= EVEN) return { ...told, note: "even" };
-  const note = `one has ${ratio(value)} × its share`;
-  return { ...told, note, tone: value > LOPSIDED ? "bad" : "warn" };
+  if (load < 2 * eligible) return { ...told, note: "busiest ÷ mean; few requests say little" };
+  if (value <= EVEN) return { ...told, note: "busiest ÷ mean: even" };
+  const lopsided = value > LOPSIDED;
+  return { ...told, note: `busiest ÷ mean: ${lopsided ? "lopsided" : "uneven"}`, tone: lopsided ? "bad" : "warn" };
 }
 
 function queue({ queue: line }) {
