@@ -27,6 +27,10 @@ pub(crate) struct Address {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HostText(pub(crate) String);
 
+/// A host without a port, in lower case and as a Host field says it: an IPv6 address in brackets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HostAlone(pub(crate) String);
+
 /// Why a text is no address, to follow the text, and what to write instead.
 #[derive(Debug, PartialEq, Eq)]
 struct Fault {
@@ -99,6 +103,23 @@ impl Setting for HostText {
 
     fn shape() -> Shape {
         Shape { expects: "a host name".to_owned(), schema: json!({ "type": "string", "minLength": 1 }), table: None }
+    }
+}
+
+impl Setting for HostAlone {
+    fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
+        match item.get_ref() {
+            DeValue::Integer(_) => reader.unfit(item, place, "write it in quotes"),
+            _ => read_text(item, place, reader, host_alone),
+        }
+    }
+
+    fn shape() -> Shape {
+        Shape {
+            expects: "a host name".to_owned(),
+            schema: json!({ "type": "string", "pattern": "^[^/]+$" }),
+            table: None,
+        }
     }
 }
 
@@ -268,6 +289,17 @@ fn host_text(text: &str) -> Result<String, Fault> {
     };
     parse_host(host)?;
     Ok(text.to_owned())
+}
+
+/// The host in `text`, which must have no port.
+fn host_alone(text: &str) -> Result<HostAlone, Fault> {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    if text.contains(':') && bare.parse::<Ipv6Addr>().is_err() {
+        let (host, _) = split(text)?;
+        return Fault::new("has a port", format!("write \"{host}\", which is taken with any port"));
+    }
+    let host = parse_host(bare)?.to_string();
+    Ok(HostAlone(host.strip_suffix('.').unwrap_or(&host).to_owned()))
 }
 
 /// The IP address in `text`, one that can be connected to.

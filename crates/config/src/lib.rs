@@ -5,9 +5,9 @@
 //! each with its line and what to write instead. [`reference()`] and [`schema`] tell what can be written.
 //!
 //! Inside, `raw` declares each setting once; `setting` and `reader` are the machinery that a declaration becomes; `value`,
-//! `quantity`, `address`, `condition`, `http`, `pattern` and `page` are the types a setting can have; `resolve` checks
+//! `quantity`, `address`, `condition`, `http`, `pattern`, `secret` and `page` are the types a setting can have; `resolve` checks
 //! what no setting can know alone. Nothing here looks up a name, opens a socket or asks the time, and the disk is touched
-//! only by [`load`] and where a configuration names a page.
+//! only by [`load`] and where a configuration names a page, a token or a certificate; the environment only for a token.
 
 mod address;
 mod condition;
@@ -23,6 +23,7 @@ mod raw;
 mod reader;
 mod resolve;
 mod resolved;
+mod secret;
 mod setting;
 mod source;
 mod value;
@@ -32,7 +33,8 @@ pub use diagnostic::{Diagnostic, Diagnostics};
 pub use document::{reference, schema};
 pub use probe::{Check, Conditions, Http, Pattern, Probe, StatusSet};
 pub use resolved::{
-    BareLf, ClientTimeouts, Config, FieldMode, Forward, Host, HostMode, KeepAlive, Listener, OnDown, Page, Pool, Retry,
-    Server, ServerTimeouts, Unavailable,
+    Admin, BareLf, ClientTimeouts, Config, FieldMode, Forward, Host, HostMode, KeepAlive, Listener, OnDown, Page, Pool,
+    Retry, Server, ServerTimeouts, Tls, Unavailable,
 };
+pub use secret::Secret;
 pub use source::{load, parse};

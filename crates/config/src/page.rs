@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde_json::json;
 
+use crate::quantity::show_bytes;
 use crate::reader::Reader;
 use crate::resolved::Page;
 use crate::setting::{Field, Item, Place, Setting, Shape};
@@ -76,6 +77,11 @@ impl<'a> Pages<'a> {
         Self { folder, read: HashMap::new() }
     }
 
+    /// Where relative paths begin.
+    pub(crate) fn folder(&self) -> &'a Path {
+        self.folder
+    }
+
     /// The page at the path that `setting` says, or a report why it cannot be had.
     pub(crate) fn page(&mut self, setting: &Field<PagePath>, reader: &mut Reader) -> Option<Page> {
         let PagePath { path, content_type } = &setting.value;
@@ -89,8 +95,8 @@ impl<'a> Pages<'a> {
                 self.read.insert(path.clone(), page.clone());
                 Some(page)
             }
-            Err(fault) => {
-                let message = format!("`page` cannot be used: {fault}");
+            Err(Unfit(why)) => {
+                let message = format!("`page` cannot be used: {why}");
                 let help = format!("it was looked for at {}", quoted_path(&file));
                 reader.report(setting.span.clone(), message, help);
                 None
@@ -99,22 +105,30 @@ impl<'a> Pages<'a> {
     }
 }
 
+/// Why a file cannot be used, in words that follow a colon.
+pub(crate) struct Unfit(pub(crate) String);
+
 /// What is in a file, or why that can be no page.
-fn content(file: &Path, content_type: &str) -> Result<Vec<u8>, String> {
+fn content(file: &Path, content_type: &str) -> Result<Vec<u8>, Unfit> {
+    let content = content_of(file, LARGEST)?;
+    if content_type.ends_with("utf-8") && std::str::from_utf8(&content).is_err() {
+        return Err(Unfit("this is not saved as UTF-8".to_owned()));
+    }
+    Ok(content)
+}
+
+/// What is in a regular file of at most `largest` bytes.
+pub(crate) fn content_of(file: &Path, largest: u64) -> Result<Vec<u8>, Unfit> {
     let mut content = Vec::new();
-    let about = fs::metadata(file).map_err(|error| unreadable(&error))?;
+    let unreadable = |error| Unfit(unreadable(&error));
+    let about = fs::metadata(file).map_err(unreadable)?;
     // Not opened before it is known to be a file: to open a pipe waits for someone who writes to it.
     if !about.is_file() && !about.is_dir() {
-        return Err("this is no regular file".to_owned());
+        return Err(Unfit("this is no regular file".to_owned()));
     }
-    File::open(file)
-        .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut content))
-        .map_err(|error| unreadable(&error))?;
-    if content.len() as u64 > LARGEST {
-        return Err("this is larger than 1 MiB".to_owned());
-    }
-    if content_type.ends_with("utf-8") && std::str::from_utf8(&content).is_err() {
-        return Err("this is not saved as UTF-8".to_owned());
+    File::open(file).and_then(|file| file.take(largest + 1).read_to_end(&mut content)).map_err(unreadable)?;
+    if content.len() as u64 > largest {
+        return Err(Unfit(format!("this is larger than {}", show_bytes(largest))));
     }
     Ok(content)
 }

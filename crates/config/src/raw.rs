@@ -8,10 +8,12 @@ use crate::setting::{Place, settings};
 use crate::value::{Choice, Name, Named, OneOrMore, Whole, Word};
 use crate::wording::quoted;
 
+mod admin;
 mod failure;
 mod pool;
 mod probe;
 
+pub(crate) use admin::{Admin, Tls, Token};
 pub(crate) use failure::{Eject, Retry, WarmUp};
 pub(crate) use pool::{KeepAlive, Pool, Server, ServerTable, ServerTimeouts, Unavailable};
 pub(crate) use probe::Probe;
@@ -43,6 +45,8 @@ settings! {
         workers: Whole<1, MOST_WORKERS>, optional "the cores this process may use";
         /// How long a graceful stop waits for requests in flight before it breaks them off.
         shutdown_timeout: Lasts<0, DAY>, default "30s";
+        /// The admin API, the dashboard and the metrics.
+        admin: Admin, optional "none of them";
         /// Where clients connect, by name.
         listen: Named<Listener>, required "`[listen.web]` and below it `bind = \"127.0.0.1:8080\"` and `pool = \"app\"`";
         /// Sets of servers, by name.

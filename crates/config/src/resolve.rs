@@ -13,9 +13,9 @@ use crate::raw;
 use crate::reader::Reader;
 use crate::resolved::{ClientTimeouts, Config, Forward, KeepAlive, Listener, ServerTimeouts};
 use crate::setting::{Place, Setting};
-use crate::value::Entry;
 use crate::wording::quoted;
 
+mod admin;
 mod failure;
 mod names;
 mod pool;
@@ -26,10 +26,12 @@ mod probe;
 pub(crate) fn resolve(file: &raw::File, pages: &mut Pages<'_>, reader: &mut Reader) -> Config {
     let (listen, pool) = (&file.listen.value.0, &file.pool.value.0);
     names::check(listen, pool, reader);
-    check_binds(listen, reader);
+    check_binds(file, reader);
+    let admin = file.admin.as_ref().map(|table| admin::resolve(table, pages.folder(), reader));
     Config {
         workers: file.workers.as_ref().and_then(|workers| NonZeroUsize::new(workers.value.0 as usize)),
         shutdown_timeout: file.shutdown_timeout.value.0,
+        admin,
         listeners: listen
             .iter()
             .filter_map(|entry| Some(listener(&entry.name, entry.table.as_ref()?, reader)))
@@ -42,13 +44,15 @@ pub(crate) fn resolve(file: &raw::File, pages: &mut Pages<'_>, reader: &mut Read
 }
 
 /// No two binds may want the same address.
-fn check_binds(listen: &[Entry<raw::Listener>], reader: &mut Reader) {
-    let mut taken: HashMap<u16, Vec<(SocketAddr, &str)>> = HashMap::new();
-    let all = listen.iter().filter_map(|entry| {
+fn check_binds(file: &raw::File, reader: &mut Reader) {
+    let mut taken: HashMap<u16, Vec<(SocketAddr, Option<&str>)>> = HashMap::new();
+    let of_listeners = file.listen.value.0.iter().filter_map(|entry| {
         let table = entry.table.as_ref()?;
-        Some(table.bind.value.0.iter().map(|bind| (entry.name.as_str(), bind)))
+        Some(table.bind.value.0.iter().map(|bind| (Some(entry.name.as_str()), bind)))
     });
-    for (listener, bind) in all.flatten() {
+    let of_admin = file.admin.as_ref().and_then(|admin| admin.value.bind.as_ref());
+    let of_admin = of_admin.iter().flat_map(|binds| &binds.value.0).map(|bind| (None, bind));
+    for (owner, bind) in of_listeners.flatten().chain(of_admin) {
         let address = bind.value.0;
         // The system gives each of these a port of its own.
         if address.port() == 0 {
@@ -61,10 +65,11 @@ fn check_binds(listen: &[Entry<raw::Listener>], reader: &mut Reader) {
             } else {
                 format!("{address} overlaps {other}, as one of them is every address")
             };
-            let help = format!("listener {} has {other} already: remove one, or change a port", quoted(owner));
+            let owner = owner.map_or_else(|| "`admin`".to_owned(), |name| format!("listener {}", quoted(name)));
+            let help = format!("{owner} has {other} already: remove one, or change a port");
             reader.report(bind.span.clone(), message, help);
         } else if others.len() < MOST_BINDS_OF_A_PORT {
-            others.push((address, listener));
+            others.push((address, owner));
         }
     }
 }

@@ -8,12 +8,13 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll_core::{AdminState, PolicyKind, PoolRules};
 
-use crate::{Conditions, Probe};
+use crate::{Conditions, Probe, Secret};
 
 /// A whole configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,11 +23,38 @@ pub struct Config {
     pub workers: Option<NonZeroUsize>,
     /// How long a graceful stop waits for requests in flight.
     pub shutdown_timeout: Duration,
+    /// The admin API; `None` is none.
+    pub admin: Option<Admin>,
     /// Where clients connect, in the order of the file. Never empty.
     pub listeners: Vec<Listener>,
     /// The pools, in the order of the file. Never empty, names differ, each is used by a listener or as a
     /// fallback.
     pub pools: Vec<Pool>,
+}
+
+/// The admin API with the dashboard and the metrics: at an address, a socket or both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// The addresses to bind. Port 0 leaves the port to the system. `[::]` is every address of the machine, IPv4 as well.
+    pub binds: Vec<SocketAddr>,
+    /// The path of the Unix socket.
+    pub socket: Option<PathBuf>,
+    /// What clients must show on an address that is not of this machine alone; there where such a one is bound. At least
+    /// 16 visible ASCII characters.
+    pub token: Option<Secret>,
+    /// The certificate for `binds`; `None` is plain HTTP.
+    pub tls: Option<Tls>,
+    /// Names it answers to beside its addresses and localhost, in lower case, without a port.
+    pub hosts: Vec<String>,
+}
+
+/// A certificate and its key as they were in their files, which are not looked into here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// PEM of the certificate and those that lead from it to a known one.
+    pub cert: Secret,
+    /// PEM of its private key.
+    pub key: Secret,
 }
 
 /// One place where clients connect.

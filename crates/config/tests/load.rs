@@ -96,7 +96,7 @@ fn a_page_that_is_too_large_is_refused_and_the_largest_is_not() {
     const LARGEST: usize = 1 << 20;
     let page = Scratch::new("large.png", &vec![0; LARGEST + 1]);
     let problem = refused_page("large-page.toml", file_name(&page));
-    assert_eq!(problem.message(), "`page` cannot be used: this is larger than 1 MiB");
+    assert_eq!(problem.message(), "`page` cannot be used: this is larger than 1MiB");
     let page = Scratch::new("fits.png", &vec![0; LARGEST]);
     let text = format!("{SERVED}unavailable = {{ page = \"{}\" }}\n", file_name(&page));
     load(&Scratch::new("fits.toml", text.as_bytes()).0).expect("a page may be as large as this");

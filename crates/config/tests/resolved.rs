@@ -1,6 +1,7 @@
 //! What a right file means.
 
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::Path;
 use std::time::Duration;
 
 use plimsoll_config::{
@@ -42,6 +43,23 @@ fn each_setting_of_a_listener_reaches_its_field() {
         host: HostMode::Set("app.example:8080".to_owned()),
     };
     assert_eq!(listener.forward, forward);
+}
+
+#[test]
+fn each_setting_of_the_admin_api_reaches_its_field() {
+    let admin = everything().admin.expect("there is one");
+    let binds: Vec<_> = admin.binds.iter().map(ToString::to_string).collect();
+    assert_eq!(binds, ["127.0.0.1:9900", "0.0.0.0:9901"]);
+    assert_eq!(admin.socket.as_deref(), Some(Path::new("tests/admin.sock")));
+    let token = admin.token.as_ref().expect("there is one");
+    assert_eq!(token.bytes(), b"open-sesame-open-sesame", "the line end is no part of it");
+    assert_eq!(token.source(), "tests/admin.token");
+    let tls = admin.tls.as_ref().expect("there is one");
+    assert!(tls.cert.bytes().starts_with(b"The reader"));
+    assert!(tls.key.bytes().starts_with(b"Nor into"));
+    assert_eq!(admin.hosts, ["lb.example.com", "192.168.1.5", "[2001:db8::5]"]);
+    let shown = format!("{admin:?}");
+    assert!(!shown.contains("sesame") && !shown.contains("Nor into"), "{shown}");
 }
 
 #[test]

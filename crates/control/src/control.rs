@@ -14,6 +14,7 @@ use plimsoll_core::Pools;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
 
+use crate::admin::Gate;
 use crate::api::{Changed, Difference, EventKind, Reloaded};
 use crate::desired::{Desired, Edit, EditError};
 use crate::journal::{Happened, Journal};
@@ -80,6 +81,8 @@ pub enum ControlError {
     Name(NameError),
     /// The data plane cannot follow.
     Plane(String),
+    /// The admin API cannot be served as the file wants it.
+    Admin(String),
     /// There is no file to reload.
     NoFile,
 }
@@ -90,6 +93,7 @@ pub(crate) struct Shared {
     pub(crate) plane: Arc<dyn DataPlane>,
     pub(crate) journal: Arc<Journal>,
     pub(crate) samples: Samples,
+    pub(crate) gate: Gate,
     /// When the process began to serve.
     pub(crate) started: (Timestamp, Instant),
     pub(crate) file: Option<PathBuf>,
@@ -108,9 +112,11 @@ impl Control {
     /// Starts the control plane on a thread of its own.
     ///
     /// # Errors
-    /// That of the system when it has no thread or descriptor left for it.
+    /// An address or a socket of the admin API that cannot be had, a certificate that cannot be used; that of the system
+    /// when it has no thread or descriptor left.
     pub fn start(beginning: Beginning) -> io::Result<Self> {
         let Beginning { config, source, names, pools, plane, journal } = beginning;
+        let gate = Gate::open(config.admin.as_ref()).map_err(io::Error::other)?;
         let published =
             Published { generation: 1, at: Timestamp::now(), config: config.clone(), differences: Vec::new() };
         let shared = Arc::new(Shared {
@@ -118,11 +124,15 @@ impl Control {
             plane,
             journal,
             samples: Samples::default(),
+            gate,
             started: (published.at, Instant::now()),
             file: source.file.clone(),
             published: watch::Sender::new(Arc::new(published)),
             writer: Mutex::new(Writer { desired: Desired::new(config), names, load: source.load }),
         });
+        for warning in shared.gate.warnings() {
+            shared.journal.add(Happened::new(EventKind::Warning, warning));
+        }
         let (end, ended) = watch::channel(false);
         let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
         // Made here, so that a system without descriptors is an error and not a silence; it is local to its thread, so
@@ -137,6 +147,11 @@ impl Control {
         };
         let thread = thread::Builder::new().name("control".to_owned()).spawn(run)?;
         Ok(Self { shared, end, thread })
+    }
+
+    /// Where the admin API is served: `http://` or `https://` and an address, or `unix:` and the path of a socket.
+    pub fn admin_addresses(&self) -> Vec<String> {
+        self.shared.gate.addresses()
     }
 
     /// Reads the file anew and puts it in force under the edits that still stand. May wait for the resolver.
@@ -207,6 +222,7 @@ impl Shared {
         let (desired, mut notes) = writer.desired.rebased(file);
         let before = self.published();
         let generation = self.put_in_force(&mut writer, desired, true)?;
+        notes.extend(self.gate.warnings());
         let now = self.published();
         if now.config.workers != before.config.workers {
             notes.push("`workers` takes effect at the next start".to_owned());
@@ -229,9 +245,13 @@ impl Shared {
         let config = desired.effective();
         let mut names = writer.names.clone();
         let specs = names.pool_specs(&config, fresh).map_err(ControlError::Name)?;
+        let admin = self.gate.prepare(config.admin.as_ref()).map_err(ControlError::Admin)?;
         let prepared = self.plane.prepare(&config).map_err(ControlError::Plane)?;
         self.pools.apply(specs, self.plane.now());
         prepared.commit(&self.pools).map_err(ControlError::Plane)?;
+        if let Some(admin) = admin {
+            self.gate.commit(admin);
+        }
         let generation = self.published().generation + 1;
         let differences = desired.differences();
         (writer.desired, writer.names) = (desired, names);
@@ -293,7 +313,7 @@ impl fmt::Display for ControlError {
             Self::Edit(error) => error.fmt(f),
             Self::Configuration(diagnostics) => write!(f, "the configuration is wrong\n{diagnostics}"),
             Self::Name(error) => error.fmt(f),
-            Self::Plane(why) => f.write_str(why),
+            Self::Plane(why) | Self::Admin(why) => f.write_str(why),
             Self::NoFile => f.write_str("there is no file to reload: the program was started with options alone"),
         }
     }
@@ -305,7 +325,7 @@ impl Error for ControlError {
             Self::Edit(error) => Some(error),
             Self::Configuration(diagnostics) => Some(diagnostics),
             Self::Name(error) => Some(error),
-            Self::Plane(_) | Self::NoFile => None,
+            Self::Plane(_) | Self::Admin(_) | Self::NoFile => None,
         }
     }
 }

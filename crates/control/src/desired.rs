@@ -64,8 +64,13 @@ pub enum EditError {
         /// The name.
         server: String,
     },
-    /// What was asked for cannot be: why, and what to do instead.
-    Invalid(String),
+    /// What was asked for cannot be.
+    Invalid {
+        /// The field that is wrong, as a JSON pointer into the patch or the list of servers.
+        pointer: String,
+        /// Why, and what to do instead.
+        why: String,
+    },
     /// It does not go with what is there: why, and what to do instead.
     Conflict(String),
 }
@@ -75,12 +80,18 @@ impl fmt::Display for EditError {
         match self {
             Self::NoPool(pool) => write!(f, "there is no pool {pool:?}"),
             Self::NoServer { pool, server } => write!(f, "pool {pool:?} has no server {server:?}"),
-            Self::Invalid(why) | Self::Conflict(why) => f.write_str(why),
+            Self::Invalid { why, .. } | Self::Conflict(why) => f.write_str(why),
         }
     }
 }
 
 impl Error for EditError {}
+
+impl EditError {
+    fn invalid(pointer: impl Into<String>, why: impl Into<String>) -> Self {
+        Self::Invalid { pointer: pointer.into(), why: why.into() }
+    }
+}
 
 impl Desired {
     /// What the file says, and nothing else.
@@ -133,7 +144,7 @@ impl Desired {
     fn set(&mut self, pool: &str, server: &str, patch: ServerPatch) -> Result<(), EditError> {
         if patch.max_connections == Some(Some(0)) {
             let why = "max_connections 0 takes nothing; write null for no limit, or set the state to drain";
-            return Err(EditError::Invalid(why.to_owned()));
+            return Err(EditError::invalid("/max_connections", why));
         }
         let of_file = self.pool(pool)?.clone();
         self.edits.set(&of_file, server, patch)
@@ -141,10 +152,10 @@ impl Desired {
 
     fn add(&mut self, pool: &str, servers: &[NewServer]) -> Result<(), EditError> {
         if servers.is_empty() {
-            return Err(EditError::Invalid("no server is named; name at least one".to_owned()));
+            return Err(EditError::invalid("/servers", "no server is named; name at least one"));
         }
         let of_file = self.pool(pool)?.clone();
-        let added = servers.iter().map(edits::server).collect::<Result<Vec<_>, _>>()?;
+        let added = servers.iter().enumerate().map(edits::server).collect::<Result<Vec<_>, _>>()?;
         self.edits.add(&of_file, added)?;
         if self.edited_pool(of_file).servers.len() > MOST_SERVERS {
             return Err(EditError::Conflict(format!("a pool can have {MOST_SERVERS} servers; use several pools")));

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::admin;
 use crate::control::Shared;
 use crate::file_watch::FileWatch;
 use crate::observer::{self, Observer};
@@ -20,13 +21,14 @@ const SAMPLE: Duration = Duration::from_secs(1);
 /// Runs until `ended` says so.
 pub(crate) async fn run(shared: Arc<Shared>, watched: Option<PathBuf>, mut ended: watch::Receiver<bool>) {
     let observing = tokio::task::spawn_local(observe(Arc::clone(&shared), ended.clone()));
+    let serving = tokio::task::spawn_local(admin::serve(Arc::clone(&shared), ended.clone()));
     let sampling = tokio::task::spawn_local(sample(Arc::clone(&shared)));
     if let Some(file) = watched {
         tokio::task::spawn_local(follow(Arc::clone(&shared), file));
     }
     // An error means that nobody is left who could say so.
     let _ = ended.wait_for(|ended| *ended).await;
-    let _ = observing.await;
+    let _ = tokio::join!(observing, serving);
     sampling.abort();
 }
 

@@ -141,6 +141,23 @@ impl PolicyKind {
             Self::Random => "random",
         }
     }
+
+    /// Its rule in a sentence; how and why is told at the head of each policy's file.
+    pub const fn rule(self) -> &'static str {
+        match self {
+            Self::LeastConnections => "The least in flight / weight; of equals the one whose turn is due first.",
+            Self::ShortestExpectedDelay => {
+                "The least (in flight + 1) / weight, an idle server before a busy one; of equals the one whose turn is \
+                 due first."
+            }
+            Self::RoundRobin => "The one whose turn is due first, as often as its weight says, whatever is in flight.",
+            Self::LeastResponseTime => {
+                "The least time to first byte x (in flight + 1) / weight; of equals the one whose turn is due first."
+            }
+            Self::TwoChoices => "Of two servers drawn by weight the one with less in flight / weight.",
+            Self::Random => "Drawn by weight, whatever is in flight.",
+        }
+    }
 }
 
 /// A word that names no policy, or no state.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use super::State;
+use super::{Object, State};
 
 /// New settings of a server; what is left out stays.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -66,8 +66,14 @@ fn ready() -> State {
 #[serde(deny_unknown_fields)]
 pub struct AddServers {
     /// The servers.
+    #[serde(deserialize_with = "objects")]
     #[schema(min_items = 1)]
     pub servers: Vec<NewServer>,
+}
+
+fn objects<'de, D: Deserializer<'de>>(list: D) -> Result<Vec<NewServer>, D::Error> {
+    let servers = Vec::<Object<NewServer>>::deserialize(list)?;
+    Ok(servers.into_iter().map(|Object(server)| server).collect())
 }
 
 /// What a change led to.

@@ -7,12 +7,16 @@
 mod change;
 mod event;
 mod history;
+mod object;
+mod problem;
 mod status;
 mod why;
 
 pub use change::{AddServers, Changed, Difference, NewServer, Reloaded, ServerPatch};
 pub use event::{Event, EventKind};
 pub use history::{History, ServerHistory};
+pub(crate) use object::Object;
+pub use problem::Problem;
 pub use status::{
     Health, HealthName, Listener, Outcomes, Pool, Probe, Queue, Retries, Server, State, Status, WarmUp, Worker,
 };

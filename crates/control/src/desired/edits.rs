@@ -288,15 +288,16 @@ fn stands<T: Copy + PartialEq + Display>(
     })
 }
 
-/// The server that is asked for.
-pub(super) fn server(new: &NewServer) -> Result<Server, EditError> {
-    let mut server = Server::at(&new.address).map_err(EditError::Invalid)?;
+/// The server that is asked for at this place of the list.
+pub(super) fn server((index, new): (usize, &NewServer)) -> Result<Server, EditError> {
+    let invalid = |field: &str, why| EditError::invalid(format!("/servers/{index}/{field}"), why);
+    let mut server = Server::at(&new.address).map_err(|why| invalid("address", why))?;
     if let Some(name) = &new.name {
-        server = server.named(name).map_err(EditError::Invalid)?;
+        server = server.named(name).map_err(|why| invalid("name", why))?;
     }
     if new.max_connections == Some(0) {
         let why = format!("max_connections 0 of {:?} takes nothing; leave it out for no limit", server.name);
-        return Err(EditError::Invalid(why));
+        return Err(invalid("max_connections", why));
     }
     server.weight = new.weight;
     server.max_connections = new.max_connections.and_then(NonZeroU32::new);

@@ -1,0 +1,64 @@
+//! Why that server, and what was before.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::{Desk, Missing, Refusals};
+use crate::admin::answer::Answer;
+use crate::admin::ask::{Named, Query};
+use crate::api::{Explanation, History, Problem};
+use crate::views::{Picture, Unknown};
+
+/// Every server of a pool as a pick would see it now, and which it would take.
+#[utoipa::path(get, path = "/api/v1/pools/{pool}/explain", params(("pool" = String, Path, description = "The pool."), Explain),
+    responses((status = 200, body = Explanation), Refusals, Missing))]
+pub(super) async fn explain(
+    State(desk): State<Desk>,
+    Named(pool): Named<String>,
+    Query(asked): Query<Explain>,
+) -> Answer<Explanation> {
+    let explained = Picture::take(&desk.shared).explain(&pool, &asked.tried);
+    explained.map(Json).map_err(|unknown| match unknown {
+        Unknown::Pool => Problem::no_pool(&pool),
+        Unknown::Server(server) => Problem::no_server(&pool, &server),
+    })
+}
+
+/// The last ten minutes of a pool.
+#[utoipa::path(get, path = "/api/v1/pools/{pool}/history", params(("pool" = String, Path, description = "The pool."), Past),
+    responses((status = 200, body = History), Refusals, Missing))]
+pub(super) async fn history(
+    State(desk): State<Desk>,
+    Named(pool): Named<String>,
+    Query(asked): Query<Past>,
+) -> Answer<History> {
+    let mut history = desk.shared.samples.history(&pool).ok_or_else(|| Problem::no_pool(&pool))?;
+    history.servers.truncate(asked.servers);
+    Ok(Json(history))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Explain {
+    /// Servers the request was sent to before; may be given several times.
+    #[serde(default)]
+    #[param(required = false)]
+    tried: Vec<String>,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Past {
+    /// At most so many servers, those that carried most.
+    #[serde(default = "twenty")]
+    #[param(default = 20, required = false)]
+    servers: usize,
+}
+
+fn twenty() -> usize {
+    20
+}

@@ -1,0 +1,185 @@
+//! A pool and its servers.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use plimsoll_core::{
+    Ask, Considered, HealthReport, HealthState, MAX_IN_FLIGHT, MemberStats, Pool, PoolStats, Server, ServerId,
+    ServerStats, Verdict,
+};
+
+use super::{Detail, Picture};
+use crate::api;
+use crate::samples::{PoolRates, Rates};
+
+impl Picture<'_> {
+    /// A pool, if there is one of this name.
+    pub(crate) fn pool(&self, name: &str, detail: Detail) -> Option<api::Pool> {
+        let pool = self.shared.pools.pool(name)?;
+        let mut stats = pool.stats();
+        let in_flight = stats.in_flight();
+        let members = self.members(&pool, std::mem::take(&mut stats.servers));
+        let rates = self.shared.samples.rates(name);
+        let Rates { requests_per_second, error_rate, p50_ms, p99_ms } = rates.all;
+        let servers = (detail != Detail::Sums).then(|| self.servers(name, &members, &rates, detail));
+        Some(api::Pool {
+            name: name.to_owned(),
+            policy: stats.policy.clone(),
+            in_flight,
+            eligible: members.iter().filter(|member| member.takes_requests()).count(),
+            servers_total: members.len(),
+            requests_per_second,
+            error_rate,
+            p50_ms,
+            p99_ms,
+            imbalance: imbalance(&members),
+            queue: self.queue(&stats),
+            retries: api::Retries { made: stats.retries, over_budget: stats.retries_over_budget },
+            refused: stats.refused.iter().map(|(reason, count)| (reason.name().to_owned(), *count)).collect(),
+            servers,
+        })
+    }
+
+    /// One server of a pool with all that is known of it, if there is one of this name.
+    pub(crate) fn server(&self, pool: &str, name: &str) -> Option<api::Server> {
+        let found = self.shared.pools.pool(pool)?;
+        let members = self.members(&found, found.stats().servers);
+        let member = members.iter().find(|member| member.stats.server.id.name() == name)?;
+        let rates = self.shared.samples.rates(pool);
+        self.servers(pool, std::slice::from_ref(member), &rates, Detail::All).pop()
+    }
+
+    fn servers(&self, pool: &str, members: &[Member], rates: &PoolRates, detail: Detail) -> Vec<api::Server> {
+        let mut edited = self.edited(pool);
+        let server = |member: &Member| {
+            let name = member.stats.server.id.name();
+            let edited = edited.remove(name).unwrap_or_default();
+            self.server_of(member, rates.servers.get(name).copied().unwrap_or_default(), edited, detail)
+        };
+        members.iter().map(server).collect()
+    }
+
+    fn server_of(&self, member: &Member, rates: Rates, edited: Vec<String>, detail: Detail) -> api::Server {
+        let MemberStats { server, health, weight, limit, backup, state, listed, .. } = &member.stats;
+        let Rates { requests_per_second, error_rate, p50_ms, p99_ms } = rates;
+        let score = member.considered.as_ref().map(|considered| considered.score);
+        api::Server {
+            name: server.id.name().to_owned(),
+            addresses: member.addresses(),
+            state: (*state).into(),
+            health: self.health(health, detail),
+            in_flight: server.in_flight,
+            max_connections: limit_of(*limit),
+            weight: *weight,
+            backup: *backup,
+            score: score.filter(|score| score.is_finite()),
+            requests_per_second,
+            error_rate,
+            p50_ms,
+            p99_ms,
+            picks: server.picks,
+            outcomes: outcomes(server),
+            sent_bytes: server.sent,
+            received_bytes: server.received,
+            warm_up: None,
+            charged: member.considered.as_ref().map_or(0, |considered| considered.charged),
+            listed: *listed,
+            edited,
+        }
+    }
+
+    fn health(&self, health: &HealthReport, detail: Detail) -> api::Health {
+        let probes = if detail == Detail::All { &health.probes[..] } else { &[] };
+        let probe = |probed: &plimsoll_core::Probed| api::Probe {
+            at: self.wall.text(probed.at),
+            took_ms: probed.result.took.as_secs_f64() * 1e3,
+            failure: probed.result.failure.clone(),
+        };
+        api::Health {
+            state: match health.state {
+                HealthState::Up => api::HealthName::Up,
+                HealthState::Down => api::HealthName::Down,
+                HealthState::Ejected => api::HealthName::Ejected,
+                HealthState::Trial => api::HealthName::Trial,
+            },
+            since: self.wall.text(health.since),
+            reason: health.reason.to_string(),
+            failures_in_a_row: health.failures_in_a_row,
+            ejections: health.ejections,
+            ejected_until: health.ejected_until.map(|until| self.wall.text(until)),
+            probes: probes.iter().map(probe).collect(),
+        }
+    }
+
+    /// Who waits, of a pool that lets requests wait.
+    fn queue(&self, stats: &PoolStats) -> Option<api::Queue> {
+        let pool = self.published.config.pools.iter().find(|pool| pool.name == stats.name)?;
+        let rule = pool.rules.queue?;
+        Some(api::Queue {
+            waiting: stats.queue.waiting as u64,
+            limit: u64::from(rule.limit.get()),
+            oldest_ms: stats.queue.oldest.map(|since| self.now.saturating_since(since).as_secs_f64() * 1e3),
+            left: stats.queue.left,
+        })
+    }
+
+    /// The servers of a pool, with how a pick would see each.
+    fn members(&self, pool: &Pool, servers: Vec<MemberStats>) -> Vec<Member> {
+        let ask = Ask { now: self.now, ..Ask::default() };
+        let mut considered: HashMap<ServerId, Considered> =
+            pool.explain(&ask).servers.into_iter().map(|considered| (considered.id.clone(), considered)).collect();
+        let mut known: HashMap<ServerId, Arc<Server>> =
+            pool.servers().into_iter().map(|server| (server.id().clone(), server)).collect();
+        let member = |stats: MemberStats| Member {
+            considered: considered.remove(&stats.server.id),
+            server: known.remove(&stats.server.id),
+            stats,
+        };
+        servers.into_iter().map(member).collect()
+    }
+}
+
+/// A server of a pool. One that is no longer listed is known by its statistics alone.
+struct Member {
+    stats: MemberStats,
+    considered: Option<Considered>,
+    server: Option<Arc<Server>>,
+}
+
+impl Member {
+    /// Whether it gets requests. One that warms up does, though not every time.
+    fn takes_requests(&self) -> bool {
+        let verdict = self.considered.as_ref().map(|considered| considered.verdict);
+        matches!(verdict, Some(Verdict::Eligible | Verdict::WarmingUp))
+    }
+
+    fn addresses(&self) -> Vec<String> {
+        let addresses = self.server.iter().flat_map(|server| server.addresses());
+        addresses.map(ToString::to_string).collect()
+    }
+}
+
+/// The largest in flight over weight of those that take requests, divided by the mean; 1 where nothing is in flight.
+fn imbalance(members: &[Member]) -> f64 {
+    let serving = members.iter().filter(|member| member.takes_requests() && member.stats.weight > 0);
+    let load = |member: &Member| f64::from(member.stats.server.in_flight) / f64::from(member.stats.weight);
+    let loads: Vec<f64> = serving.map(load).collect();
+    let (most, sum) = loads.iter().fold((0.0, 0.0), |(most, sum): (f64, f64), load| (most.max(*load), sum + load));
+    if sum > 0.0 { most * loads.len() as f64 / sum } else { 1.0 }
+}
+
+/// The limit, unless it is only what a count can hold.
+pub(super) fn limit_of(limit: u32) -> Option<u32> {
+    (limit < MAX_IN_FLIGHT).then_some(limit)
+}
+
+fn outcomes(server: &ServerStats) -> api::Outcomes {
+    api::Outcomes {
+        success: server.successes,
+        rejected: server.rejected,
+        failed: server.failed,
+        connect_failed: server.connect_failed,
+        timed_out: server.timed_out,
+        aborted: server.aborted,
+    }
+}
