@@ -51,7 +51,7 @@ async function start() {
 function choose() {
   const named = new URLSearchParams(location.hash.slice(1)).get("pool");
   const names = status.pools.map(({ name }) => name);
-  const next = names.includes(named) ? named : names[0] ?? null;
+  const next = names.includes(named) ? named : (names[0] ?? null);
   if (next === shown && shown !== null) return;
   [shown, pool] = [next, null];
   put(find("pool-name"), shown ?? "There is no pool yet.");
@@ -64,7 +64,10 @@ function choose() {
   leave = follow(where, { open: () => (problem = null), message, lost });
 }
 
-const where = () => ({ path: shown === null ? "stream" : `stream?pool=${encodeURIComponent(shown)}`, last: events.last() });
+const where = () => ({
+  path: shown === null ? "stream" : `stream?pool=${encodeURIComponent(shown)}`,
+  last: events.last(),
+});
 
 function message(kind, data) {
   const begun = performance.now();
@@ -163,7 +166,15 @@ function keys() {
   };
   document.addEventListener("keydown", (event) => {
     const typing = event.target.matches("input:not([type=checkbox]), select, textarea");
-    if (!on.checked || typing || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    if (
+      !on.checked ||
+      typing ||
+      event.ctrlKey ||
+      event.metaKey ||
+      event.altKey ||
+      document.querySelector("dialog[open]")
+    )
+      return;
     const run = does[event.key];
     if (!run) return;
     event.preventDefault();

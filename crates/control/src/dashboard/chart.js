@@ -57,7 +57,14 @@ export class Chart {
 
   key(event) {
     const { until, step } = this.model;
-    const by = { ArrowLeft: -step, ArrowRight: step, PageUp: -60_000, PageDown: 60_000, Home: -WINDOW_MS, End: WINDOW_MS }[event.key];
+    const by = {
+      ArrowLeft: -step,
+      ArrowRight: step,
+      PageUp: -60_000,
+      PageDown: 60_000,
+      Home: -WINDOW_MS,
+      End: WINDOW_MS,
+    }[event.key];
     if (by !== undefined) {
       event.preventDefault();
       // Only who reads by keyboard has it read out; a legend that speaks up at each sample would drown the rest.
@@ -140,7 +147,7 @@ export class Chart {
       pen.setLineDash(series.dashed ? [5, 3] : []);
       pen.stroke();
       if (!series.filled && !this.model.stacked) continue;
-      for (let i = to - 1; i >= from; i -= 1) pen.lineTo(x(i), y(below ? below[i] ?? 0 : 0));
+      for (let i = to - 1; i >= from; i -= 1) pen.lineTo(x(i), y(below ? (below[i] ?? 0) : 0));
       pen.globalAlpha = faint * (this.model.stacked ? 0.45 : 0.16);
       pen.fill();
     }
@@ -152,13 +159,18 @@ export class Chart {
   describe(at) {
     const { until, step, series } = this.model;
     const text = (value) => (value === null || value === undefined ? "–" : this.format(value));
-    fill(this.legend, series, () => this.entry(), (entry, { name, look, dashed, values }) => {
-      set(entry, "class", `entry ${look}${dashed ? " dashed" : ""}`);
-      set(entry, "data-name", name);
-      put(entry.children[1], name);
-      set(entry, "title", name);
-      put(entry.children[2], text(values[at]));
-    });
+    fill(
+      this.legend,
+      series,
+      () => this.entry(),
+      (entry, { name, look, dashed, values }) => {
+        set(entry, "class", `entry ${look}${dashed ? " dashed" : ""}`);
+        set(entry, "data-name", name);
+        put(entry.children[1], name);
+        set(entry, "title", name);
+        put(entry.children[2], text(values[at]));
+      },
+    );
     const when = cursor === null ? "now" : `at ${clock(until - (series[0]?.values.length - 1 - at || 0) * step)}`;
     const listed = series.slice(0, 6).map(({ name, values }) => `${name} ${text(values[at])}`);
     set(this.canvas, "aria-label", `${this.title}, ${when}: ${listed.join(", ") || "nothing yet"}`);

@@ -50,10 +50,10 @@ const change = find("change");
 
 /** Asks whether a server is to be changed: `drain`, `ready`, `down` or `weight`. Nothing happens before it is confirmed. */
 export function confirm(kind, server) {
-  const of = pool;
-  if (!of || !server.listed) return;
+  const its = pool;
+  if (!its || !server.listed) return;
   put(find("change-title"), `${TITLES[kind]} ${server.name}${kind === "weight" ? "" : "?"}`);
-  put(find("change-words"), warning(kind, server, of));
+  put(find("change-words"), warning(kind, server, its));
   const fields = find("change-fields");
   fields.hidden = kind !== "weight";
   const [weight, limit] = [find("change-weight"), find("change-limit")];
@@ -65,7 +65,7 @@ export function confirm(kind, server) {
     event.preventDefault();
     const patch = kind === "weight" ? changed(server, weight.value, limit.value) : { state: kind };
     if (Object.keys(patch).length === 0) return change.close();
-    const where = path("pools", of.name, "servers", server.name);
+    const where = path("pools", its.name, "servers", server.name);
     if (!(await attempt(change, () => call("PATCH", where, patch)))) return;
     change.close();
     tell(done(kind, server));
@@ -88,7 +88,9 @@ function warning(kind, server, { name, servers }) {
   const left = others
     ? `${plural(others, "other server takes", "other servers take")} its share.`
     : `No other server of pool ${name} takes requests: all would be refused.`;
-  const has = server.in_flight ? `what it has in flight (${count(server.in_flight)})` : "what it has in flight (nothing now)";
+  const has = server.in_flight
+    ? `what it has in flight (${count(server.in_flight)})`
+    : "what it has in flight (nothing now)";
   return {
     drain: `It finishes ${has} and gets nothing new. ${left}`,
     down: `It is out of use: it gets nothing new, not even probes, and finishes ${has}. ${left}`,
@@ -116,7 +118,9 @@ export function about(server) {
     detail.close();
     confirm(kind, pool.servers.find(({ name }) => name === server.name) ?? server);
   };
-  find("detail-actions").replaceChildren(...(server.listed ? acts.map((kind) => button(words[kind], "", () => ask(kind))) : []));
+  find("detail-actions").replaceChildren(
+    ...(server.listed ? acts.map((kind) => button(words[kind], "", () => ask(kind))) : []),
+  );
   facts(server);
   open(detail);
   renew(path("pools", pool.name, "servers", server.name));
@@ -146,15 +150,26 @@ function facts(server) {
     ["Health", `${health.state} since ${moment(health.since)}: ${health.reason}`],
     ["Failures", `${count(health.failures_in_a_row)} in a row; ejected ${plural(health.ejections, "time")}`],
     ["Addresses", server.addresses.join(", ")],
-    ["In flight", `${count(server.in_flight)}${server.max_connections === null ? ", no limit" : ` of ${count(server.max_connections)}`}; ${count(server.charged)} charged`],
+    [
+      "In flight",
+      `${count(server.in_flight)}${server.max_connections === null ? ", no limit" : ` of ${count(server.max_connections)}`}; ${count(server.charged)} charged`,
+    ],
     ["Weight", `${server.weight}${server.backup ? ", a backup" : ""}`],
     ["Response time", `p50 ${ms(server.p50_ms)}, p99 ${ms(server.p99_ms)}`],
     ["Picks", count(server.picks)],
-    ["Outcomes", ended.map(([name, number]) => `${count(number)} ${name.replaceAll("_", " ")}`).join(", ") || "none yet"],
+    [
+      "Outcomes",
+      ended.map(([name, number]) => `${count(number)} ${name.replaceAll("_", " ")}`).join(", ") || "none yet",
+    ],
     ["Bytes", `${bytes(server.sent_bytes)} sent, ${bytes(server.received_bytes)} received`],
     ["From the file", server.edited?.length ? `differs: ${server.edited.join(", ")}` : "as it says"],
   ];
-  fill(find("detail-facts"), told, () => make("div", "", make("dt"), make("dd")), (line, texts) => texts.forEach((text, i) => put(line.children[i], text)));
+  fill(
+    find("detail-facts"),
+    told,
+    () => make("div", "", make("dt"), make("dd")),
+    (line, texts) => texts.forEach((text, i) => put(line.children[i], text)),
+  );
   const probes = [...(health.probes ?? [])].reverse();
   const said = probes.map(({ at, took_ms: took, failure }) => `${clock(at)} ${failure ?? "passed"}, ${ms(took)}`);
   fill(find("detail-probes"), said.length ? said : ["none"], () => make("li"), put);
@@ -166,20 +181,30 @@ const diff = find("diff");
 export async function differences(status) {
   put(find("diff-notes"), "");
   find("diff-reload").hidden = status.file === undefined;
-  put(find("diff-words"), status.file ? `Configuration ${status.generation} is in force since ${moment(status.configured)}, from ${status.file}.` : "The program was started with options alone.");
+  put(
+    find("diff-words"),
+    status.file
+      ? `Configuration ${status.generation} is in force since ${moment(status.configured)}, from ${status.file}.`
+      : "The program was started with options alone.",
+  );
   open(diff);
   await listDifferences();
 }
 
-const listDifferences = () => attempt(diff, async () => {
-  const all = await call("GET", "diff");
-  const rows = all.map((one) => [one.pool, one.server, one.setting, one.file ?? "–", one.now ?? "–"]);
-  const line = (cell) => (texts) => make("tr", "", ...texts.map((text) => make(cell, "", text)));
-  const head = rows.length ? [["Pool", "Server", "Setting", "In the file", "Now"]] : [];
-  find("diff-table").replaceChildren(make("thead", "", ...head.map(line("th"))), make("tbody", "", ...rows.map(line("td"))));
-  find("diff-undo").hidden = rows.length === 0;
-  if (!rows.length) put(find("diff-notes"), find("diff-notes").textContent || "Nothing was edited: all is as it was configured.");
-});
+const listDifferences = () =>
+  attempt(diff, async () => {
+    const all = await call("GET", "diff");
+    const rows = all.map((one) => [one.pool, one.server, one.setting, one.file ?? "–", one.now ?? "–"]);
+    const line = (cell) => (texts) => make("tr", "", ...texts.map((text) => make(cell, "", text)));
+    const head = rows.length ? [["Pool", "Server", "Setting", "In the file", "Now"]] : [];
+    find("diff-table").replaceChildren(
+      make("thead", "", ...head.map(line("th"))),
+      make("tbody", "", ...rows.map(line("td"))),
+    );
+    find("diff-undo").hidden = rows.length === 0;
+    if (!rows.length)
+      put(find("diff-notes"), find("diff-notes").textContent || "Nothing was edited: all is as it was configured.");
+  });
 
 const after = (run, said) => async () => {
   put(find("diff-notes"), "");
@@ -189,8 +214,14 @@ const after = (run, said) => async () => {
   await listDifferences();
 };
 
-find("diff-undo").addEventListener("click", after(() => call("DELETE", "diff"), "All edits were undone."));
-find("diff-reload").addEventListener("click", after(() => call("POST", "reload"), "The file was read anew and is in force."));
+find("diff-undo").addEventListener(
+  "click",
+  after(() => call("DELETE", "diff"), "All edits were undone."),
+);
+find("diff-reload").addEventListener(
+  "click",
+  after(() => call("POST", "reload"), "The file was read anew and is in force."),
+);
 
 /** Asks for the token; promises what was typed. */
 export function token(wrong) {

@@ -4,7 +4,14 @@ import { find, make, put, set } from "./dom.js";
 import { moment } from "./format.js";
 
 const KEPT = 200;
-const WORDS = { health: "health", refused: "refused", edit: "edit", reload: "reload", "reload-refused": "not reloaded", warning: "warning" };
+const WORDS = {
+  health: "health",
+  refused: "refused",
+  edit: "edit",
+  reload: "reload",
+  "reload-refused": "not reloaded",
+  warning: "warning",
+};
 const TONES = { refused: "warn", "reload-refused": "bad", warning: "warn" };
 
 const list = find("events");

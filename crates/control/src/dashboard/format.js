@@ -31,10 +31,19 @@ export function bytes(number) {
 /** A span of time by its two largest units. */
 export function span(seconds) {
   const left = Math.max(0, Math.floor(seconds));
-  const parts = [[Math.floor(left / 86400), "d"], [Math.floor(left / 3600) % 24, "h"], [Math.floor(left / 60) % 60, "min"], [left % 60, "s"]];
+  const parts = [
+    [Math.floor(left / 86400), "d"],
+    [Math.floor(left / 3600) % 24, "h"],
+    [Math.floor(left / 60) % 60, "min"],
+    [left % 60, "s"],
+  ];
   const first = parts.findIndex(([number]) => number > 0);
   if (first < 0) return "0 s";
-  return parts.slice(first, first + 2).filter(([number]) => number > 0).map(([number, unit]) => `${number} ${unit}`).join(" ");
+  return parts
+    .slice(first, first + 2)
+    .filter(([number]) => number > 0)
+    .map(([number, unit]) => `${number} ${unit}`)
+    .join(" ");
 }
 
 const two = (number) => String(number).padStart(2, "0");

@@ -97,7 +97,12 @@ function loads({ servers: most, in_flight: total }) {
 function rest(most, total, others) {
   const over = stacked ? 1 : others;
   const values = total.map((all, i) =>
-    all === null ? null : Math.max(0, most.reduce((left, { in_flight: one }) => left - (one[i] ?? 0), all)) / over,
+    all === null
+      ? null
+      : Math.max(
+          0,
+          most.reduce((left, { in_flight: one }) => left - (one[i] ?? 0), all),
+        ) / over,
   );
   return { name: `${plural(others, "other")}${stacked ? "" : ", mean"}`, values, look: "rest", dashed: true };
 }

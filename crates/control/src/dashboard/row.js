@@ -53,12 +53,16 @@ export class Row {
     this.marks = make("span", "marks");
     this.icon = icon("up");
     [this.word, this.note] = [make("span", "word"), make("span", "note quiet")];
-    [this.fillBar, this.number] = [make("span", "bar", make("i", "load"), make("i", "charge"), make("i", "even")), make("span", "number")];
+    [this.fillBar, this.number] = [
+      make("span", "bar", make("i", "load"), make("i", "charge"), make("i", "even")),
+      make("span", "number"),
+    ];
     this.weight = button("", "weight", asked("weight"));
     this.buttons = [0, 1].map((i) => button("", "small", (event) => asked(WANTED[this.server.state][i])(event)));
     this.texts = ["score", "rate", "p50", "p99", "errors"].map((key) => make("div", `cell ${key} figure-cell`));
     this.element = make(
-      "div", "row",
+      "div",
+      "row",
       make("div", "cell server", this.name, this.marks, this.place),
       make("div", "cell standing", this.icon, this.word, this.note),
       make("div", "cell load", this.fillBar, this.number),
@@ -93,7 +97,7 @@ export class Row {
   showName({ name, addresses, backup, edited = [] }) {
     put(this.name, name);
     set(this.name, "title", name);
-    put(this.place, addresses[0] === name ? "" : addresses[0] ?? "");
+    put(this.place, addresses[0] === name ? "" : (addresses[0] ?? ""));
     const marks = [backup && "backup", edited.length && "edited"].filter(Boolean).join(" ");
     put(this.marks, marks);
     set(this.marks, "title", edited.length ? `differs from the file: ${edited.join(", ")}` : null);
@@ -117,17 +121,31 @@ export class Row {
     this.fillBar.style.setProperty("--charge", part(load + charged));
     const share = even !== null && serves(server) && !server.backup ? even * weight : null;
     this.fillBar.style.setProperty("--even", share === null ? 0 : part(share));
-    const look = [limit === null ? "bar" : "bar limited", share === null && "no-even", limit !== null && load >= limit && "at-limit"];
+    const look = [
+      limit === null ? "bar" : "bar limited",
+      share === null && "no-even",
+      limit !== null && load >= limit && "at-limit",
+    ];
     set(this.fillBar, "class", look.filter(Boolean).join(" "));
     put(this.number, limit === null ? count(load) : `${count(load)} / ${count(limit)}`);
     set(this.number, "title", share === null ? null : `an even share would be ${rate(share)}`);
-    set(this.number, "aria-label", `${count(load)} in flight${limit === null ? "" : ` of at most ${count(limit)}`}${charged ? `, ${count(charged)} charged` : ""}`);
+    set(
+      this.number,
+      "aria-label",
+      `${count(load)} in flight${limit === null ? "" : ` of at most ${count(limit)}`}${charged ? `, ${count(charged)} charged` : ""}`,
+    );
   }
 
   showFigures(server) {
     put(this.weight, String(server.weight));
     set(this.weight, "aria-label", `Weight ${server.weight}: change`);
-    const texts = [ratio(server.score), rate(server.requests_per_second), ms(server.p50_ms), ms(server.p99_ms), share(server.error_rate)];
+    const texts = [
+      ratio(server.score),
+      rate(server.requests_per_second),
+      ms(server.p50_ms),
+      ms(server.p99_ms),
+      share(server.error_rate),
+    ];
     texts.forEach((text, i) => put(this.texts[i], text));
     set(this.texts[4], "class", `cell errors figure-cell ${server.error_rate >= ERRORS_WARN ? "bad" : ""}`);
   }

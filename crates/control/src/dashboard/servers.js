@@ -39,7 +39,8 @@ export function begin(acted) {
   space.addEventListener("keydown", key);
   space.addEventListener("focusin", ({ target }) => activate(nameOf(target)));
   space.addEventListener("pointerdown", ({ target }) => activate(nameOf(target)));
-  for (const event of ["pointerenter", "pointerleave", "focusin", "focusout"]) grid.addEventListener(event, () => setTimeout(hold));
+  for (const event of ["pointerenter", "pointerleave", "focusin", "focusout"])
+    grid.addEventListener(event, () => setTimeout(hold));
 }
 
 /** Shows a pool's servers as they are now. */
@@ -67,7 +68,9 @@ export function enter() {
 }
 
 // Rows that change places under a pointer or a finger are clicked by mistake: while someone is there, order stays.
-const held = () => scroll.matches(":hover") || space.contains(document.activeElement);
+// A finger does not hover, though browsers say so of what it touched last.
+const hovers = window.matchMedia("(hover: hover)");
+const held = () => (hovers.matches && scroll.matches(":hover")) || space.contains(document.activeElement);
 
 function hold() {
   const says = held() && sorted.key !== null;
@@ -127,8 +130,8 @@ function arrange(anew) {
   put(find("servers-count"), words.length ? `${order.length} of ${all.length}` : plural(all.length, "server"));
   set(grid, "aria-rowcount", order.length + 1);
   COLUMNS.forEach(({ key, most }, i) => {
-    const up = Boolean(most) === sorted.reverse;
-    set(find("grid-head").children[i], "aria-sort", key === sorted.key ? (up ? "ascending" : "descending") : null);
+    const way = rises(most) ? "ascending" : "descending";
+    set(find("grid-head").children[i], "aria-sort", key === sorted.key ? way : null);
   });
   hold();
   render();
@@ -136,13 +139,17 @@ function arrange(anew) {
 
 function matches(server, words) {
   const { word } = standing(server);
-  const text = [server.name, ...server.addresses, word, server.backup && "backup", server.edited && "edited"].join(" ").toLowerCase();
+  const text = [server.name, ...server.addresses, word, server.backup && "backup", server.edited && "edited"]
+    .join(" ")
+    .toLowerCase();
   return words.every((one) => text.includes(one));
 }
 
+/** Whether small comes before large: naturally so, unless the column is one where much comes first. */
+const rises = (most) => Boolean(most) === sorted.reverse;
+
 function sort(servers, { by: value, most }) {
-  const way = Boolean(most) === sorted.reverse ? 1 : -1;
-  const direction = most ? way : sorted.reverse ? -1 : 1;
+  const direction = rises(most) ? 1 : -1;
   const keyed = servers.map((server) => [value(server), server]);
   keyed.sort(([a, one], [b, other]) => {
     if (a === null || b === null) return (a === null) - (b === null);
@@ -196,7 +203,8 @@ function retire(name, row) {
   spare.push(row);
 }
 
-const nameOf = (element) => (space.contains(element) ? element.closest("[data-server]")?.dataset.server ?? null : null);
+const nameOf = (element) =>
+  space.contains(element) ? (element.closest("[data-server]")?.dataset.server ?? null) : null;
 
 function activate(name) {
   if (name === null || name === active) return;
@@ -209,7 +217,14 @@ function key(event) {
   const index = order.indexOf(active);
   const page = Math.max(1, Math.floor(scroll.clientHeight / height) - 1);
   const last = order.length - 1;
-  const to = { ArrowDown: index + 1, ArrowUp: index - 1, PageDown: index + page, PageUp: index - page, Home: 0, End: last }[event.key];
+  const to = {
+    ArrowDown: index + 1,
+    ArrowUp: index - 1,
+    PageDown: index + page,
+    PageUp: index - page,
+    Home: 0,
+    End: last,
+  }[event.key];
   if (to !== undefined) {
     event.preventDefault();
     go(Math.min(last, Math.max(0, to)));

@@ -34,7 +34,9 @@ function told(server) {
   if (!server.listed) return { kind: "leaving", word: "leaving", note: left || "not listed any more" };
   if (server.state === "down") return { kind: "down", word: "down", note: left || "out of use, as you wanted" };
   if (server.state === "drain") {
-    return left ? { kind: "draining", word: "draining", note: left } : { kind: "drained", word: "drained", note: "nothing in flight" };
+    return left
+      ? { kind: "draining", word: "draining", note: left }
+      : { kind: "drained", word: "drained", note: "nothing in flight" };
   }
   if (health.state === "down") return { kind: "failing", word: "failing", note: health.reason };
   if (health.state === "ejected") {
@@ -43,9 +45,14 @@ function told(server) {
   }
   if (health.state === "trial") return { kind: "trial", word: "on trial", note: "one request decides" };
   if (server.weight === 0) return { kind: "idle", word: "weight 0", note: left || "takes nothing new" };
-  if (server.max_connections !== null && inFlight >= server.max_connections) return { kind: "full", word: "full", note: "at its limit" };
+  if (server.max_connections !== null && inFlight >= server.max_connections)
+    return { kind: "full", word: "full", note: "at its limit" };
   if (server.warm_up) {
-    return { kind: "warming", word: "warming up", note: `${share(server.warm_up.progress)}, until ${clock(server.warm_up.until)}` };
+    return {
+      kind: "warming",
+      word: "warming up",
+      note: `${share(server.warm_up.progress)}, until ${clock(server.warm_up.until)}`,
+    };
   }
   return { kind: "up", word: "up", note: server.backup ? "in reserve" : "" };
 }

@@ -47,16 +47,22 @@ function poolTone({ eligible, error_rate: errors }) {
 }
 
 function listeners(all) {
-  fill(find("listeners"), all, () => make("li", "", make("strong"), make("span"), make("span", "quiet")), (line, one) => {
-    const [name, where, load] = line.children;
-    put(name, one.name);
-    put(where, ` ${one.addresses.join(", ")} → ${one.pool} `);
-    put(load, `${count(one.open)} of ${count(one.limit)} open, ${count(one.accepted)} accepted`);
-  });
+  fill(
+    find("listeners"),
+    all,
+    () => make("li", "", make("strong"), make("span"), make("span", "quiet")),
+    (line, one) => {
+      const [name, where, load] = line.children;
+      put(name, one.name);
+      put(where, ` ${one.addresses.join(", ")} → ${one.pool} `);
+      put(load, `${count(one.open)} of ${count(one.limit)} open, ${count(one.accepted)} accepted`);
+    },
+  );
 }
 
 function workers(all) {
-  const create = () => make("li", "worker", make("strong"), make("span", "meter", make("i")), make("span"), make("span", "quiet"));
+  const create = () =>
+    make("li", "worker", make("strong"), make("span", "meter", make("i")), make("span"), make("span", "quiet"));
   fill(find("workers"), all, create, (line, one) => {
     const [name, meter, load, rest] = line.children;
     put(name, String(one.number));
@@ -72,7 +78,10 @@ let totals = [];
 /** Shows the figures of a pool that has its servers. */
 export function figures(pool) {
   put(find("pool-name"), pool.name);
-  put(find("pool-facts"), `${pool.policy}, ${count(pool.eligible)} of ${plural(pool.servers_total, "server")} take requests`);
+  put(
+    find("pool-facts"),
+    `${pool.policy}, ${count(pool.eligible)} of ${plural(pool.servers_total, "server")} take requests`,
+  );
   set(find("pool-facts"), "class", pool.eligible ? "quiet" : "bad");
   const refused = Object.values(pool.refused).reduce((sum, number) => sum + number, 0);
   const lately = since(pool.name, { retries: pool.retries.made, refused });
@@ -85,13 +94,24 @@ export function figures(pool) {
     imbalance(pool),
     queue(pool),
     { name: "Retries", value: count(pool.retries.made), note: retries(pool.retries, lately.retries) },
-    { name: "Refused", value: count(refused), tone: lately.refused ? "bad" : "", note: refusals(pool.refused, lately.refused) },
+    {
+      name: "Refused",
+      value: count(refused),
+      tone: lately.refused ? "bad" : "",
+      note: refusals(pool.refused, lately.refused),
+    },
   ];
   const create = () => make("div", "figure", make("dt"), make("dd", "value"), make("dd", "note"));
   fill(find("figures"), tiles, create, (tile, { name, value, note, tone = "" }) => {
     set(tile, "class", `figure ${tone}`);
     [name, value, note].forEach((text, i) => put(tile.children[i], text));
-    set(tile, "title", name === "Imbalance" ? "The most any server carries for its weight, divided by the mean. 1 is even; 2 means one carries twice its share." : null);
+    set(
+      tile,
+      "title",
+      name === "Imbalance"
+        ? "The most any server carries for its weight, divided by the mean. 1 is even; 2 means one carries twice its share."
+        : null,
+    );
   });
 }
 
@@ -100,7 +120,10 @@ function since(pool, now) {
   const at = performance.now();
   totals = totals.filter((one) => one.pool === pool && at - one.at < LATELY_MS);
   totals.push({ pool, at, ...now });
-  return { retries: Math.max(0, now.retries - totals[0].retries), refused: Math.max(0, now.refused - totals[0].refused) };
+  return {
+    retries: Math.max(0, now.retries - totals[0].retries),
+    refused: Math.max(0, now.refused - totals[0].refused),
+  };
 }
 
 function errors({ error_rate: errors }) {
@@ -121,7 +144,12 @@ function queue({ queue: line }) {
   if (!line) return { name: "Queue", value: "none", note: "who finds all full is refused" };
   const oldest = line.oldest_ms === undefined ? "nobody waits" : `oldest ${ms(line.oldest_ms)}`;
   const note = line.left ? `${oldest}, ${count(line.left)} left` : oldest;
-  return { name: "Queue", value: `${count(line.waiting)} / ${count(line.limit)}`, note, tone: line.waiting ? "warn" : "" };
+  return {
+    name: "Queue",
+    value: `${count(line.waiting)} / ${count(line.limit)}`,
+    note,
+    tone: line.waiting ? "warn" : "",
+  };
 }
 
 function retries({ over_budget: over }, lately) {
@@ -130,7 +158,9 @@ function retries({ over_budget: over }, lately) {
 }
 
 function refusals(reasons, lately) {
-  const told = Object.entries(reasons).filter(([, number]) => number > 0).map(([reason, number]) => `${count(number)} ${reason}`);
+  const told = Object.entries(reasons)
+    .filter(([, number]) => number > 0)
+    .map(([reason, number]) => `${count(number)} ${reason}`);
   if (lately) told.unshift(`${count(lately)} in 10 s:`);
   return told.join(" ") || "found no server";
 }

@@ -58,22 +58,38 @@ function explain(explanation) {
   words.replaceChildren(...inWords(explanation));
   const eligible = ({ verdict }) => (verdict === "eligible" || verdict === "on trial" ? 0 : 1);
   const order = (a, b) =>
-    (b.name === picked) - (a.name === picked) || eligible(a) - eligible(b) ||
-    (a.score ?? Infinity) - (b.score ?? Infinity) || a.turn - b.turn;
+    (b.name === picked) - (a.name === picked) ||
+    eligible(a) - eligible(b) ||
+    (a.score ?? Infinity) - (b.score ?? Infinity) ||
+    a.turn - b.turn;
   const rows = [...servers].sort(order).slice(0, ROWS);
   const table = find("why-table");
   if (!table.tHead) {
     table.append(make("thead", "", make("tr", "", ...HEADS.map((text) => make("th", "", text)))), make("tbody"));
     table.tHead.querySelector("th").append(make("span", "unseen", "Next"));
   }
-  fill(table.tBodies[0], rows, () => make("tr", "", ...HEADS.map(() => make("td"))), (row, server) => {
-    const { name, in_flight: load, charged, weight, score, turn, verdict, max_connections: limit, backup } = server;
-    const chosen = name === picked;
-    set(row, "class", chosen ? "chosen" : eligible(server) ? "quiet" : "");
-    const load_text = limit === null ? count(load) : `${count(load)} / ${count(limit)}`;
-    const texts = [chosen ? "▸" : "", name, load_text, charged || "", weight, ratio(score), ratio(turn), backup ? `${verdict} (backup)` : verdict];
-    texts.forEach((text, i) => put(row.children[i], String(text)));
-  });
+  fill(
+    table.tBodies[0],
+    rows,
+    () => make("tr", "", ...HEADS.map(() => make("td"))),
+    (row, server) => {
+      const { name, in_flight: load, charged, weight, score, turn, verdict, max_connections: limit, backup } = server;
+      const chosen = name === picked;
+      set(row, "class", chosen ? "chosen" : eligible(server) ? "quiet" : "");
+      const load_text = limit === null ? count(load) : `${count(load)} / ${count(limit)}`;
+      const texts = [
+        chosen ? "▸" : "",
+        name,
+        load_text,
+        charged || "",
+        weight,
+        ratio(score),
+        ratio(turn),
+        backup ? `${verdict} (backup)` : verdict,
+      ];
+      texts.forEach((text, i) => put(row.children[i], String(text)));
+    },
+  );
 }
 
 /** The explanation as sentences. */
@@ -83,12 +99,18 @@ function inWords({ policy, picked, refused, servers }) {
   if (picked === undefined) return [`No server would get the next request: ${refused ?? "none can take it"}.${others}`];
   const chosen = servers.find(({ name }) => name === picked);
   const words = ["The next request goes to ", make("strong", "", picked)];
-  if (chosen?.verdict === "on trial") return [...words, `: it was left out, and this request finds out whether it works again.${others}`];
+  if (chosen?.verdict === "on trial")
+    return [...words, `: it was left out, and this request finds out whether it works again.${others}`];
   const even = able.filter(({ score }) => score === chosen?.score).length;
   words.push(` (${formula(policy, chosen)})`);
   if (DRAWN.has(policy)) words.push(", as drawn this time; this policy draws anew for each request.");
   else if (policy === "hash") words.push(", as far as one can tell without the request's key.");
-  else words.push(even > 1 ? `, the least, as ${plural(even - 1, "other")} of ${count(able.length)} that can take it; its turn comes first.` : `, the least of ${count(able.length)} that can take it.`);
+  else
+    words.push(
+      even > 1
+        ? `, the least, as ${plural(even - 1, "other")} of ${count(able.length)} that can take it; its turn comes first.`
+        : `, the least of ${count(able.length)} that can take it.`,
+    );
   const next = able.filter(({ name }) => name !== picked).sort((a, b) => a.score - b.score || a.turn - b.turn)[0];
   if (next && !DRAWN.has(policy) && policy !== "hash") words.push(` Behind it is ${next.name} (${ratio(next.score)}).`);
   return [...words, others];
@@ -98,7 +120,9 @@ function formula(policy, server) {
   if (!server) return "";
   const { in_flight: load, charged, weight, score } = server;
   const all = charged ? `(${count(load)} + ${count(charged)} charged)` : `${count(load)} in flight`;
-  return policy === "least-connections" ? `${all} / weight ${weight} = ${ratio(score)}` : `${all}, weight ${weight}, score ${ratio(score)}`;
+  return policy === "least-connections"
+    ? `${all} / weight ${weight} = ${ratio(score)}`
+    : `${all}, weight ${weight}, score ${ratio(score)}`;
 }
 
 function passedOver(servers) {
