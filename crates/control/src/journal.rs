@@ -24,6 +24,16 @@ pub struct Journal {
 struct Log {
     last: u64,
     kept: VecDeque<Event>,
+    tally: Tally,
+}
+
+/// How often what happened.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    /// By kind, in the order of `EventKind::ALL`.
+    pub(crate) counts: [u64; EventKind::ALL.len()],
+    /// When a reload was last tried, and whether it was put in force.
+    pub(crate) last_reload: Option<(Timestamp, bool)>,
 }
 
 /// What is known of an event before it has its number.
@@ -55,8 +65,13 @@ impl Journal {
     pub(crate) fn add(&self, happened: Happened) {
         let Happened { kind, at, pool, server, from, to, message } = happened;
         (self.tell)(&message);
-        let at = at.unwrap_or_else(|| wall::text(Timestamp::now()));
+        let now = Timestamp::now();
+        let at = at.unwrap_or_else(|| wall::text(now));
         let mut log = self.log();
+        log.tally.counts[kind as usize] += 1;
+        if let EventKind::Reload | EventKind::ReloadRefused = kind {
+            log.tally.last_reload = Some((now, kind == EventKind::Reload));
+        }
         if log.kept.len() == KEPT {
             log.kept.pop_front();
         }
@@ -80,6 +95,11 @@ impl Journal {
         let log = self.log();
         let newer = log.kept.partition_point(|event| event.number <= seen);
         log.kept.range(newer..).take(most).cloned().collect()
+    }
+
+    /// How often what happened since the process started.
+    pub(crate) fn tally(&self) -> Tally {
+        self.log().tally
     }
 
     /// The number of the last event, to wait for the next.

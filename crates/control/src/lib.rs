@@ -6,15 +6,18 @@
 //!
 //! `desired` is the file with the edits laid over it, `names` looks hosts up, `control` puts in force, `observer` looks at
 //! the pools and `journal` remembers what happened, `tasks` runs on the one thread of control. `api` holds the types of
-//! the admin API, `views` fills them in, and `admin` serves them. All of it is beside the workers: nothing here is on the way of a request.
+//! the admin API, `views` fills them in, and `admin` serves them. All of it is beside the workers: nothing here is on
+//! the way of a request.
 
 mod admin;
+mod alarm;
 pub mod api;
 mod control;
 mod dashboard;
 mod desired;
 mod file_watch;
 mod journal;
+mod metrics;
 mod names;
 mod observer;
 mod plane;

@@ -71,9 +71,11 @@ pub struct WorkerStats {
     pub tunnels: u64,
     /// Time spent working.
     pub busy: Duration,
+    /// Client connections that ended by a panic, which is a bug of ours.
+    pub panics: u64,
     /// How late its last tick was.
     pub lag: Duration,
-    /// The latest its ticks have been since this was last read.
+    /// The latest its ticks have been in the last 15 seconds or more.
     pub worst_lag: Duration,
 }
 
@@ -84,8 +86,6 @@ pub struct ListenerStats {
     pub name: String,
     /// The addresses bound.
     pub addresses: Vec<String>,
-    /// The pool that serves it.
-    pub pool: String,
     /// Client connections open now.
     pub open: u64,
     /// The most that may be open.

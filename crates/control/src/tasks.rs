@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::admin;
+use crate::alarm::Alarm;
 use crate::control::Shared;
 use crate::file_watch::FileWatch;
 use crate::observer::{self, Observer};
@@ -35,9 +36,12 @@ pub(crate) async fn run(shared: Arc<Shared>, watched: Option<PathBuf>, mut ended
 async fn sample(shared: Arc<Shared>) {
     let mut samples = interval(SAMPLE);
     samples.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut alarm = Alarm::default();
     loop {
         samples.tick().await;
-        shared.samples.take(&shared.pools, &shared.plane.stats(), shared.plane.now());
+        let (plane, now) = (shared.plane.stats(), shared.plane.now());
+        shared.samples.take(&shared.pools, &plane, now);
+        alarm.look(&plane, shared.samples.permits().apart, &shared.journal, now);
     }
 }
 

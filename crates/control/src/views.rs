@@ -57,7 +57,7 @@ impl<'a> Picture<'a> {
             configured: wall::text(published.at),
             differences: published.differences.len(),
             stopping: stats.stopping,
-            listeners: listeners(&stats),
+            listeners: self.listeners_of(&stats),
             workers: self.workers(&stats),
             pools: self.pools(Detail::Sums),
         }
@@ -65,7 +65,7 @@ impl<'a> Picture<'a> {
 
     /// Where clients connect.
     pub(crate) fn listeners(&self) -> Vec<api::Listener> {
-        listeners(&self.shared.plane.stats())
+        self.listeners_of(&self.shared.plane.stats())
     }
 
     /// The pools, in the order of the configuration.
@@ -93,16 +93,18 @@ impl<'a> Picture<'a> {
         };
         workers.map(worker).collect()
     }
-}
 
-fn listeners(stats: &PlaneStats) -> Vec<api::Listener> {
-    let listener = |listener: &ListenerStats| api::Listener {
-        name: listener.name.clone(),
-        addresses: listener.addresses.clone(),
-        pool: listener.pool.clone(),
-        open: listener.open,
-        limit: listener.limit,
-        accepted: listener.accepted,
-    };
-    stats.listeners.iter().map(listener).collect()
+    fn listeners_of(&self, stats: &PlaneStats) -> Vec<api::Listener> {
+        let configured = &self.published.config.listeners;
+        let pool_of = |name: &str| configured.iter().find(|known| known.name == name).map(|known| known.pool.clone());
+        let listener = |listener: &ListenerStats| api::Listener {
+            name: listener.name.clone(),
+            addresses: listener.addresses.clone(),
+            pool: pool_of(&listener.name),
+            open: listener.open,
+            limit: listener.limit,
+            accepted: listener.accepted,
+        };
+        stats.listeners.iter().map(listener).collect()
+    }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use crate::alive::{Alive, Step};
 use crate::budget::Budget;
 use crate::events::Events;
 use crate::guard::Guard;
@@ -15,6 +16,7 @@ use crate::lock::{lock, try_lock};
 use crate::queue::Queue;
 use crate::rank::Ranking;
 use crate::refused::Refusals;
+use crate::seat::Seat;
 use crate::slots::Claim;
 use crate::snapshot::{Moment, Snapshot};
 use crate::tournament::Reach;
@@ -38,6 +40,8 @@ pub(crate) struct Home {
     pub(crate) budget: Mutex<Budget>,
     pub(crate) rates: Mutex<Rates>,
     pub(crate) events: Events,
+    /// The pool's permits, counted apart from the slots of its servers.
+    pub(crate) alive: Alive,
     /// Lets one change in at a time.
     pub(crate) change: Mutex<Leaving>,
 }
@@ -62,6 +66,7 @@ impl Home {
             budget: Mutex::new(Budget::new(now)),
             rates: Mutex::new(Rates::new(now)),
             events: Events::default(),
+            alive: Alive::new(),
             change: Mutex::default(),
         }
     }
@@ -69,21 +74,22 @@ impl Home {
     /// Chooses a server and claims a slot on it.
     #[inline]
     pub(crate) fn pick(&self, ask: &Ask<'_>) -> Result<Permit, Refused> {
+        let step = self.alive.picking(Seat::mine());
         let snapshot = self.current.load();
         if self.is_trial_due(ask.now) || self.guard.charging(ask.now) || snapshot.is_bounded() || !ask.tried.is_empty()
         {
             drop(snapshot);
-            return self.pick_closely(ask);
+            return self.pick_closely(ask, step);
         }
         let server = snapshot.claim(ask, self, Bounds::NONE)?;
-        Ok(Permit::new(Arc::clone(server), ask.now))
+        Ok(Permit::new(Arc::clone(server), ask.now, step))
     }
 
     /// The same while somebody is due for a trial, charged for failures or warming up, and for retries.
     #[cold]
-    fn pick_closely(&self, ask: &Ask<'_>) -> Result<Permit, Refused> {
-        if let Some(permit) = self.begin_trial(ask) {
-            return Ok(permit);
+    fn pick_closely(&self, ask: &Ask<'_>, step: Step<'_>) -> Result<Permit, Refused> {
+        if let Some(server) = self.begin_trial(ask) {
+            return Ok(Permit::new(server, ask.now, step).on_trial());
         }
         let mut snapshot = self.current.load();
         if snapshot.warmed_up(ask.now) {
@@ -93,7 +99,7 @@ impl Home {
         let arrivals = if snapshot.is_bounded() { self.arrivals.fetch_add(1, Ordering::Relaxed) + 1 } else { 0 };
         for bounds in self.bounds(ask, arrivals) {
             if let Ok(server) = snapshot.claim(ask, self, bounds) {
-                return Ok(Permit::new(Arc::clone(server), ask.now));
+                return Ok(Permit::new(Arc::clone(server), ask.now, step));
             }
         }
         Err(snapshot.why_none())
@@ -115,8 +121,8 @@ impl Home {
         now.as_nanos() >= self.trial_due.load(Ordering::Relaxed)
     }
 
-    /// Picks a server whose time out is over for a trial, if there is one.
-    fn begin_trial(&self, ask: &Ask<'_>) -> Option<Permit> {
+    /// Claims a slot for a trial on a server whose time out is over, if there is one.
+    fn begin_trial(&self, ask: &Ask<'_>) -> Option<Arc<Server>> {
         if !self.is_trial_due(ask.now) {
             return None;
         }
@@ -131,7 +137,7 @@ impl Home {
             }
             let server = snapshot.claimed(i, ask, self);
             self.alter(server, ask.now, |health| health.try_again(ask.now));
-            Some(Permit::new(Arc::clone(server), ask.now).on_trial())
+            Some(Arc::clone(server))
         });
         self.schedule_trials(&snapshot, ask.now + TRIAL_DELAY);
         begun
@@ -161,6 +167,12 @@ impl Home {
         let ends = ejected.filter_map(|member| member.live.health(|health| health.ejected_until()));
         let next = ends.min().map_or(u64::MAX, |end| end.max(earliest).as_nanos());
         self.trial_due.store(next, Ordering::Relaxed);
+    }
+
+    /// The servers of one moment: those listed, and those no longer listed. Whoever reads them at length holds nobody up.
+    pub(crate) fn members(&self) -> (Arc<Snapshot>, Leaving) {
+        let leaving = lock(&self.change);
+        (self.current.load_full(), leaving.clone())
     }
 
     /// Makes the snapshot anew after what is believed of a server has changed.

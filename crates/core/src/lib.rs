@@ -46,6 +46,7 @@
 //! releases take no lock; a change of a pool ([`Pool::apply`], [`Pools::apply`]) keeps every server that
 //! stays, with its counts, while they go on.
 
+mod alive;
 mod budget;
 mod events;
 mod explain;
@@ -68,6 +69,7 @@ mod rank;
 mod record;
 mod refused;
 mod rules;
+mod seat;
 mod server;
 mod shares;
 mod slots;
@@ -82,6 +84,7 @@ mod turn;
 mod view;
 mod warm_up;
 
+pub use alive::Audit;
 pub use events::Event;
 pub use explain::{Considered, Explanation, Verdict};
 pub use health::{HealthReport, HealthState, ProbeResult, Probed, Reason};

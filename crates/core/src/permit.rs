@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::alive::Step;
+use crate::seat::Seat;
 use crate::{Outcome, OutcomeKind, Server, Time};
 
 /// One request in flight on one server: it counts from the pick until it is dropped.
@@ -25,8 +27,10 @@ pub struct Permit {
 const ABORTED: Outcome = Outcome::of(OutcomeKind::Aborted, Duration::ZERO);
 
 impl Permit {
-    /// For a slot of `server` that was claimed; it is released when the permit is dropped.
-    pub(crate) fn new(server: Arc<Server>, picked_at: Time) -> Self {
+    /// For a slot of `server` that was claimed in this step; it is released when the permit is dropped.
+    #[inline]
+    pub(crate) fn new(server: Arc<Server>, picked_at: Time, step: Step<'_>) -> Self {
+        step.made();
         Self { server, picked_at, trial: false, finished: false }
     }
 
@@ -68,10 +72,17 @@ impl Permit {
         self.end(&outcome);
     }
 
+    /// Inlined, so that the drop that follows [`finish`](Permit::finish) costs nothing.
+    #[inline]
     fn end(&mut self, outcome: &Outcome) {
         if !std::mem::replace(&mut self.finished, true) {
-            self.server.release(outcome, self.picked_at, self.trial);
+            self.settle(outcome);
         }
+    }
+
+    fn settle(&self, outcome: &Outcome) {
+        let _ending = self.server.home.alive.ending(Seat::mine());
+        self.server.release(outcome, self.picked_at, self.trial);
     }
 }
 

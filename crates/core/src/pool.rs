@@ -12,8 +12,8 @@ use crate::policy::Policy;
 use crate::snapshot::{Snapshot, Wanted};
 use crate::turn::stride;
 use crate::{
-    Event, Explanation, MemberStats, Permit, PoolRules, PoolSpec, PoolStats, ProbeResult, Refused, Server, ServerId,
-    ServerSpec, Ticket, Time,
+    Audit, Event, Explanation, MemberStats, Permit, PoolRules, PoolSpec, PoolStats, ProbeResult, QueueStats, Refused,
+    Server, ServerId, ServerSpec, Ticket, Time,
 };
 
 /// What one pick is given.
@@ -38,7 +38,7 @@ impl Ask<'_> {
 #[derive(Debug)]
 pub struct Pool {
     name: Arc<str>,
-    home: Arc<Home>,
+    pub(crate) home: Arc<Home>,
     /// A policy of the user's own, which changes do not replace.
     own_policy: Option<Arc<dyn Policy>>,
 }
@@ -140,7 +140,7 @@ impl Pool {
         drop(old);
         // Only permits, callers and snapshots still in use can hold a server now; once none does, nothing
         // can happen to it any more.
-        leaving.retain(|server| server.in_flight() > 0 || Arc::strong_count(server) > 1);
+        leaving.retain(|server| server.in_flight() > 0 || server.is_held());
         drop(leaving);
         if self.home.queue.is_waited_in() {
             self.home.serve_queue(now);
@@ -161,8 +161,7 @@ impl Pool {
 
     /// What the pool and each of its servers do.
     pub fn stats(&self) -> PoolStats {
-        let leaving = lock(&self.home.change);
-        let snapshot = self.home.current.load_full();
+        let (snapshot, leaving) = self.home.members();
         let members = snapshot.members.iter().zip(&snapshot.details);
         let listed = members.map(|(member, details)| MemberStats {
             server: details.server.stats(),
@@ -201,15 +200,25 @@ impl Pool {
         self.home.refusals.read()
     }
 
+    /// Who waits for a server, as [`stats`](Pool::stats) tells.
+    pub fn queue(&self) -> QueueStats {
+        self.home.queue.stats()
+    }
+
     /// Why a pick with this ask would go where it goes, without picking.
     pub fn explain(&self, ask: &Ask<'_>) -> Explanation {
         Explanation::of(&self.name, &self.home, ask)
     }
 
+    /// Holds the permits alive against what the servers have in flight, listed or not. It may be called at any time
+    /// and from any thread; what changes meanwhile makes it less sharp and never wrong. Why is told in `alive.rs`.
+    pub fn audit(&self) -> Audit {
+        self.home.alive.audit(|| self.in_flight())
+    }
+
     /// Permits alive on all servers, listed or not.
     pub(crate) fn in_flight(&self) -> u64 {
-        let leaving = lock(&self.home.change);
-        let snapshot = self.home.current.load();
+        let (snapshot, leaving) = self.home.members();
         let listed = snapshot.details.iter().map(|details| &details.server);
         listed.chain(leaving.iter()).map(|server| u64::from(server.in_flight())).sum()
     }

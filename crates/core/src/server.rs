@@ -100,6 +100,12 @@ impl Server {
         }
     }
 
+    /// Whether anybody but the caller could still claim a slot on it: who has it, or a snapshot of old that has what is alive
+    /// about it, under whatever address.
+    pub(crate) fn is_held(self: &Arc<Self>) -> bool {
+        Arc::strong_count(self) > 1 || Arc::strong_count(&self.live) > 1
+    }
+
     /// Ends one permit that was picked at `picked_at`: the only place where in flight goes down.
     pub(crate) fn release(&self, outcome: &Outcome, picked_at: Time, trial: bool) {
         let live = &self.live;

@@ -6,6 +6,10 @@
 
 #![allow(dead_code, unreachable_pub, unused_imports, reason = "the crate uses what the models do not")]
 
+#[path = "../src/alive.rs"]
+mod alive;
+#[path = "../src/seat.rs"]
+mod seat;
 #[path = "../src/slots.rs"]
 mod slots;
 mod sync {
@@ -14,19 +18,23 @@ mod sync {
 #[path = "../src/tournament.rs"]
 mod tournament;
 
+use alive::Alive;
 use loom::sync::Arc;
 use loom::thread;
+use seat::Seat;
 use slots::{Claim, Slots};
 use sync::{AtomicU64, Ordering};
 use tournament::{Contest, Reach, Tournament};
 
 fn main() {
-    let models: [(&str, fn()); 5] = [
+    let models: [(&str, fn()); 7] = [
         ("a limit is never exceeded and every slot comes back", limit),
         ("a claim that saw less than there is is turned away", seen),
         ("the root names the least once all repairs are done", repairs),
         ("the root forgets one who was overtaken on the way", overtaken),
         ("picks that go by the index leave it right", picks),
+        ("an audit finds no leak where there is none", || audits(None, Seat::own(0))),
+        ("nor where threads share a seat", || audits(Some(Seat::shared(0)), Seat::shared(0))),
     ];
     for (name, model) in models {
         let mut builder = loom::model::Builder::new();
@@ -168,4 +176,44 @@ fn picks() {
     let in_flight: Vec<u32> = servers.0.iter().map(Slots::in_flight).collect();
     assert_eq!(in_flight.iter().sum::<u32>(), 1);
     assert_eq!(in_flight[tree.best()], 0, "the root still names a busy server: {in_flight:?}");
+}
+
+/// A permit of before that ends while another begins, on one thread or on two, as seen by whoever looks once.
+fn audits(ending: Option<Seat>, seat: Seat) {
+    let slots = Slots::new();
+    let alive = Alive::<1>::new();
+    pick_at(&slots, &alive, seat);
+    let shared = Arc::new((slots, alive));
+    let run = |requests: fn(&Slots, &Alive<1>, Seat), seat: Seat| {
+        let shared = Arc::clone(&shared);
+        thread::spawn(move || requests(&shared.0, &shared.1, seat))
+    };
+    let threads = match ending {
+        None => vec![run(end_then_pick_at, seat)],
+        Some(ending) => vec![run(end_at, ending), run(pick_at, seat)],
+    };
+    let (slots, alive) = &*shared;
+    let (audit, _) = alive.look(&|| u64::from(slots.in_flight()));
+    assert_eq!(audit.apart, 0, "{audit:?}");
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    assert_eq!(alive.look(&|| u64::from(slots.in_flight())).1, 0, "nothing moves any more, so it is exact");
+    assert_eq!(alive.look(&|| u64::from(slots.in_flight() + 1)).0.apart, 1);
+}
+
+fn pick_at(slots: &Slots, alive: &Alive<1>, seat: Seat) {
+    let step = alive.picking(seat);
+    assert_eq!(slots.claim(u32::MAX, 9), Claim::Taken);
+    step.made();
+}
+
+fn end_at(slots: &Slots, alive: &Alive<1>, seat: Seat) {
+    let _step = alive.ending(seat);
+    assert!(slots.release(), "the slot was claimed");
+}
+
+fn end_then_pick_at(slots: &Slots, alive: &Alive<1>, seat: Seat) {
+    end_at(slots, alive, seat);
+    pick_at(slots, alive, seat);
 }

@@ -54,6 +54,9 @@ pub(crate) struct Serve {
     /// How servers are picked, without a file [default: least-connections]
     #[arg(long, value_name = "NAME", value_parser = policy(), requires = "listen")]
     pub(crate) policy: Option<PolicyKind>,
+    /// Look at the file each second, and reload when it has changed
+    #[arg(long, conflicts_with = "listen")]
+    pub(crate) watch: bool,
     /// Worker threads, whatever the file says [default: the cores this process may use]
     #[arg(long, value_name = "NUMBER", value_parser = workers())]
     pub(crate) workers: Option<NonZeroUsize>,

@@ -15,14 +15,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use plimsoll_config::Config;
-use plimsoll_control::Names;
 use plimsoll_core::Pool;
 use plimsoll_proxy::Clock;
 
 use crate::arguments::Demo;
 use crate::failure::Failure;
 use crate::plane::Plane;
-use crate::signals::{self, Hangup, Stop};
+use crate::signals::{self, Asks, Hangup};
 
 use load::Load;
 use screen::Screen;
@@ -39,9 +38,8 @@ pub(crate) fn run(arguments: &Demo) -> Result<(), Failure> {
     for pool in &mut config.pools {
         pool.policy = arguments.policy;
     }
-    let specs = Names::default().pool_specs(&config, true).map_err(anyhow::Error::from)?;
-    let stop = signals::watch(Hangup::Stop)?;
-    let plane = Plane::start(&config, specs)?;
+    let asks = signals::watch(Hangup::Stop)?;
+    let (plane, _) = Plane::start(&config)?;
     let pools = plane.pools.all();
     let show = Show {
         pool: Arc::clone(pools.first().context("there is no pool to show")?),
@@ -51,7 +49,7 @@ pub(crate) fn run(arguments: &Demo) -> Result<(), Failure> {
     };
     let load = Load::start(show.address, arguments.rate)?;
     let mut screen = Screen::new();
-    show.run(&load, &mut screen, (&stop, arguments.lasts));
+    show.run(&load, &mut screen, (&asks, arguments.lasts));
     // All that counts was sent until now, so rates are over the time until now.
     let sent_until = show.clock.now();
     let counts = load.stop();
@@ -72,12 +70,12 @@ struct Show {
 
 impl Show {
     /// Draws the table each second, until a stop is asked for, the time is over, or nobody looks any more.
-    fn run(&self, load: &Load, screen: &mut Screen, (stop, lasts): (&Stop, Option<Duration>)) {
+    fn run(&self, load: &Load, screen: &mut Screen, (asks, lasts): (&Asks, Option<Duration>)) {
         let started = Instant::now();
         let mut before = self.reading();
         loop {
             let left = lasts.map_or(REDRAW, |lasts| lasts.saturating_sub(started.elapsed()));
-            if left.is_zero() || stop.wait_for(left.min(REDRAW)) {
+            if left.is_zero() || asks.stop_within(left.min(REDRAW)) {
                 return;
             }
             let now = self.reading();

@@ -1,4 +1,4 @@
-//! The data plane wired to its pools: what `serve` and `demo` both run.
+//! The data plane wired to its pools and to control: what `serve` and `demo` both run.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
@@ -7,8 +7,9 @@ use std::thread::available_parallelism;
 
 use anyhow::Context;
 use plimsoll_config::Config;
-use plimsoll_core::{PoolSpec, Pools};
-use plimsoll_proxy::{Clock, Proxy};
+use plimsoll_control::{DataPlane, ListenerStats, Names, PlaneStats, Prepared, WorkerStats};
+use plimsoll_core::{Pools, Time};
+use plimsoll_proxy::{Clock, Proxy, WorkerState};
 
 use crate::check::servers;
 use crate::console;
@@ -17,23 +18,30 @@ use crate::console;
 pub(crate) struct Plane {
     pub(crate) pools: Arc<Pools>,
     pub(crate) clock: Clock,
-    proxy: Proxy,
+    proxy: Arc<Proxy>,
 }
 
 impl Plane {
-    /// Makes the pools of `specs` and serves them as `config` says.
+    /// Makes the pools that `config` asks for and serves them as it says. Gives the host names that were looked up, too.
     ///
     /// # Errors
-    /// An address that cannot be bound, or a thread that cannot be started.
-    pub(crate) fn start(config: &Config, specs: Vec<(String, PoolSpec)>) -> anyhow::Result<Self> {
+    /// A host name without an address, an address that cannot be bound, or a thread that cannot be started.
+    pub(crate) fn start(config: &Config) -> anyhow::Result<(Self, Names)> {
+        let mut names = Names::default();
+        let specs = names.pool_specs(config, true)?;
         let clock = Clock::start();
         let pools = Arc::new(Pools::new());
         pools.apply(specs, clock.now());
         // What this process may use: its affinity and the quota of its control group are respected.
         let cores = || available_parallelism().map_or(1, NonZeroUsize::get);
         let workers = config.workers.map_or_else(cores, NonZeroUsize::get);
-        let proxy = Proxy::start(config, workers, &pools, clock)?;
-        Ok(Self { pools, clock, proxy })
+        let proxy = Arc::new(Proxy::start(config, workers, &pools, clock)?);
+        Ok((Self { pools, clock, proxy }, names))
+    }
+
+    /// What control needs of it.
+    pub(crate) fn for_control(&self) -> Arc<dyn DataPlane> {
+        Arc::new(Wires { proxy: Arc::clone(&self.proxy), clock: self.clock })
     }
 
     /// Says where it listens and what serves there, a line for each address.
@@ -50,8 +58,8 @@ impl Plane {
 
     /// An address under which this machine reaches the first listener.
     pub(crate) fn local_address(&self) -> anyhow::Result<SocketAddr> {
-        let first = self.proxy.addresses().first();
-        let (_, address) = first.context("no listener has an address")?;
+        let addresses = self.proxy.addresses();
+        let (_, address) = addresses.first().context("no listener has an address")?;
         let local = match address {
             SocketAddr::V4(any) if any.ip().is_unspecified() => Ipv4Addr::LOCALHOST.into(),
             SocketAddr::V6(any) if any.ip().is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -62,8 +70,78 @@ impl Plane {
 
     /// Takes nothing new, waits for what is under way, and gives the number of client connections that were cut off
     /// because they were still busy after `shutdown_timeout`.
-    pub(crate) fn stop(self) -> usize {
+    pub(crate) fn stop(&self) -> usize {
         self.proxy.stop();
         self.proxy.wait()
+    }
+}
+
+/// The data plane as control sees it: the two know nothing of each other, so their words are translated here.
+struct Wires {
+    proxy: Arc<Proxy>,
+    clock: Clock,
+}
+
+impl DataPlane for Wires {
+    fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    fn prepare(&self, config: &Config) -> Result<Box<dyn Prepared>, String> {
+        let prepared = self.proxy.prepare(config).map_err(|error| error.to_string())?;
+        Ok(Box::new(Change { proxy: Arc::clone(&self.proxy), prepared }))
+    }
+
+    fn stats(&self) -> PlaneStats {
+        let stats = self.proxy.stats();
+        PlaneStats {
+            workers: stats.workers.iter().map(worker).collect(),
+            listeners: stats.listeners.into_iter().map(listener).collect(),
+            log: None,
+            stopping: stats.stopping,
+        }
+    }
+
+    fn reopen_logs(&self) {}
+}
+
+/// A configuration for which everything is bound.
+struct Change {
+    proxy: Arc<Proxy>,
+    prepared: plimsoll_proxy::Prepared,
+}
+
+impl Prepared for Change {
+    fn commit(self: Box<Self>, pools: &Pools) -> Result<(), String> {
+        self.proxy.commit(self.prepared, pools).map_err(|error| error.to_string())
+    }
+}
+
+fn worker(worker: &plimsoll_proxy::WorkerStats) -> WorkerStats {
+    WorkerStats {
+        alive: worker.state != WorkerState::Died,
+        accepted: worker.accepted,
+        open: worker.open,
+        requests: worker.requests,
+        received: worker.bytes_from_clients,
+        sent: worker.bytes_to_clients,
+        opened: worker.conns_opened,
+        reused: worker.conns_reused,
+        idle: worker.conns_idle,
+        tunnels: worker.tunnels,
+        busy: worker.busy,
+        panics: worker.panics,
+        lag: worker.lag,
+        worst_lag: worker.worst_lag,
+    }
+}
+
+fn listener(listener: plimsoll_proxy::ListenerStats) -> ListenerStats {
+    ListenerStats {
+        name: listener.name,
+        addresses: listener.addresses.iter().map(ToString::to_string).collect(),
+        open: listener.open as u64,
+        limit: listener.limit as u64,
+        accepted: listener.accepted,
     }
 }

@@ -1,31 +1,50 @@
 //! `plimsoll serve`: balance until told to stop.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use plimsoll_control::Names;
+use anyhow::Context;
+use plimsoll_control::{Beginning, Control, Journal};
 
 use crate::arguments::Serve;
 use crate::console::say;
 use crate::failure::Failure;
 use crate::plane::Plane;
-use crate::signals::{self, Hangup};
+use crate::signals::{self, Asked, Hangup};
 use crate::{limits, source};
 
 /// Serves what the arguments ask for until TERM or INT, then finishes what is under way.
 pub(crate) fn run(arguments: &Serve) -> Result<(), Failure> {
-    let config = source::for_serve(arguments)?;
-    let specs = Names::default().pool_specs(&config, true).map_err(anyhow::Error::from)?;
+    let (config, source) = source::for_serve(arguments)?;
     // Before the sockets: from the first request on, a stop must be a graceful one.
-    let stop = signals::watch(Hangup::Ignore)?;
+    let asks = signals::watch(Hangup::Reload)?;
     limits::raise_open_files(&config);
-    let plane = Plane::start(&config, specs)?;
+    let (plane, names) = Plane::start(&config)?;
     plane.announce(&config);
-    stop.wait();
+    let patience = config.shutdown_timeout;
+    let beginning = Beginning {
+        config,
+        source,
+        names,
+        pools: Arc::clone(&plane.pools),
+        plane: plane.for_control(),
+        journal: Arc::new(Journal::new(|line| say(line))),
+    };
+    let control = Control::start(beginning).context("the control plane cannot be started")?;
+    loop {
+        match asks.next() {
+            Asked::Stop => break,
+            // What came of it is in the journal.
+            Asked::Reload => drop(control.reload()),
+            Asked::ReopenLogs => control.reopen_logs(),
+        }
+    }
     say(format_args!(
         "stopping: taking no new connections, finishing requests for up to {}; once more to stop at once",
-        whole(config.shutdown_timeout)
+        whole(patience)
     ));
     let cut_off = plane.stop();
+    control.stop();
     match cut_off {
         0 => say("stopped: every request was finished"),
         1 => say("stopped: 1 connection was still busy and was cut off"),

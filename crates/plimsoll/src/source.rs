@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use plimsoll_config::Config;
+use plimsoll_control::Source;
 
 use crate::arguments::Serve;
 use crate::failure::Failure;
@@ -10,30 +11,38 @@ use crate::failure::Failure;
 /// The file that is read when none is named.
 const USUAL_FILE: &str = "plimsoll.toml";
 
-/// The configuration that the arguments of `serve` ask for.
-pub(crate) fn for_serve(arguments: &Serve) -> Result<Config, Failure> {
-    let mut config = match &arguments.listen {
-        Some(listen) => Config::quick(listen, &arguments.to)?,
-        None => from_file(arguments.file.as_deref(), SERVE_WITHOUT_FILE)?,
-    };
-    if let Some(policy) = arguments.policy {
-        for pool in &mut config.pools {
-            pool.policy = policy;
+/// The configuration that the arguments of `serve` ask for, and where it can be had anew.
+pub(crate) fn for_serve(arguments: &Serve) -> Result<(Config, Source), Failure> {
+    let (policy, workers) = (arguments.policy, arguments.workers);
+    let complete = move |mut config: Config| {
+        if let Some(policy) = policy {
+            for pool in &mut config.pools {
+                pool.policy = policy;
+            }
         }
+        config.workers = workers.or(config.workers);
+        config
+    };
+    if let Some(listen) = &arguments.listen {
+        let (listen, to) = (listen.clone(), arguments.to.clone());
+        let load = move || Config::quick(&listen, &to).map(complete);
+        return Ok((load()?, Source { file: None, load: Box::new(load), watch: false }));
     }
-    config.workers = arguments.workers.or(config.workers);
-    Ok(config)
+    let file = file(arguments.file.as_deref(), SERVE_WITHOUT_FILE)?.to_owned();
+    let path = file.clone();
+    let load = move || plimsoll_config::load(&path).map(complete);
+    Ok((load()?, Source { file: Some(file), load: Box::new(load), watch: arguments.watch }))
 }
 
 /// The configuration in `file`, or in the usual file when none is named; `otherwise` is said when that is not there
 /// either.
 pub(crate) fn from_file(file: Option<&Path>, otherwise: &str) -> Result<Config, Failure> {
-    let usual = Path::new(USUAL_FILE);
-    match file {
-        Some(file) => Ok(plimsoll_config::load(file)?),
-        None if usual.exists() => Ok(plimsoll_config::load(usual)?),
-        None => Err(Failure::Arguments(otherwise.to_owned())),
-    }
+    Ok(plimsoll_config::load(self::file(file, otherwise)?)?)
+}
+
+fn file<'a>(named: Option<&'a Path>, otherwise: &str) -> Result<&'a Path, Failure> {
+    let usual = Some(Path::new(USUAL_FILE)).filter(|usual| usual.exists());
+    named.or(usual).ok_or_else(|| Failure::Arguments(otherwise.to_owned()))
 }
 
 const SERVE_WITHOUT_FILE: &str = "there is no plimsoll.toml here, and no file is named

@@ -19,7 +19,8 @@ use crate::http1::framing::BodyLength;
 use crate::http1::request::MethodKind;
 use crate::http1::scan::Scan;
 use crate::http1::{Reject, write};
-use crate::patience::{Lost, Patience, Waiting, Watched};
+use crate::listener::Place;
+use crate::patience::{Patience, Waiting, Watched};
 use crate::server_conn::ServerConn;
 use crate::timers::Deadline;
 use crate::tries::Tries;
@@ -36,6 +37,7 @@ const MAX_RESPONSE_HEAD: usize = 64 * 1024;
 /// What an exchange works with.
 pub(crate) struct Parties<'a> {
     pub(crate) worker: &'a Worker,
+    pub(crate) place: &'a Place,
     pub(crate) tries: &'a mut Tries,
     pub(crate) deadline: &'a Deadline,
     pub(crate) client: &'a mut TcpStream,
@@ -251,8 +253,10 @@ impl<'a> Exchange<'a> {
     }
 
     fn poll_to_client(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
-        let Parties { client, desk, .. } = &mut self.parties;
+        let Parties { client, desk, worker, .. } = &mut self.parties;
+        let before = self.receiving.written;
         let flushed = self.receiving.poll_flush(&desk.to_client, &mut self.from_server, client, cx);
+        worker.counts.to_clients.add(self.receiving.written - before);
         flushed.map_err(|_| Trouble::ClientLeft)
     }
 
@@ -354,7 +358,7 @@ impl<'a> Exchange<'a> {
         self.first_byte = Some(self.since_pick(now));
         self.note_answer(now);
         let request_read = self.sent && self.request_read();
-        let Parties { desk, worker, input, .. } = &mut self.parties;
+        let Parties { desk, place, input, .. } = &mut self.parties;
         let Desk { request, response, response_framing, to_client, .. } = &mut **desk;
         *response_framing = match response.body {
             BodyLength::Chunked | BodyLength::UntilClose if request.minor_version == 0 => BodyLength::UntilClose,
@@ -364,7 +368,7 @@ impl<'a> Exchange<'a> {
         self.keep_client = request.persistent
             && request_read
             && *response_framing != BodyLength::UntilClose
-            && (!worker.stopping() || input.holds_earlier());
+            && (!place.closing() || input.holds_earlier());
         let connection = match (response.status, self.keep_client, request.minor_version) {
             (101, ..) => "upgrade",
             (_, false, _) => "close",
@@ -461,12 +465,7 @@ impl<'a> Exchange<'a> {
         let Parties { worker, tries, deadline, client, .. } = &self.parties;
         let watched = Watched { worker, tries, client, permit: self.permit.as_ref() };
         let lost = ready!(self.patience.poll(seen, deadline, &watched, cx));
-        Poll::Ready(Err(match lost {
-            Lost::ServerDown => Trouble::ServerDown,
-            Lost::ClientLeft => Trouble::ClientLeft,
-            Lost::ClientSlow => Trouble::ClientSlow,
-            Lost::ServerSlow => Trouble::ServerSlow,
-        }))
+        Poll::Ready(Err(lost.into()))
     }
 
     fn waiting_for(&self) -> Waiting {

@@ -2,7 +2,8 @@
 //!
 //! [`Proxy::start`] binds what a [`Config`](plimsoll_config::Config) says and serves it over the given
 //! [`Pools`](plimsoll_core::Pools), one thread for each worker, until it is stopped. A worker has its own sockets,
-//! buffers, timers and connections to servers; the pools are all that workers share.
+//! buffers, timers and connections to servers; the pools are all that workers share. Another configuration is followed while
+//! it serves: [`Proxy::prepare`], then [`Proxy::commit`].
 //!
 //! A request goes through these rooms: `listener` accepts its connection, `serve` reads its head, `request` picks a server
 //! or waits for one, `server_conn` finds a connection to it, `exchange` forwards it and brings the response back through
@@ -11,18 +12,27 @@
 
 mod buffer;
 mod clock;
+mod counts;
 mod exchange;
 mod flow;
 mod http1;
+mod in_force;
 mod listener;
+mod lock;
 mod patience;
+mod places;
 mod prober;
+mod probing;
 mod proxy;
 mod replay;
 mod request;
+mod room;
 mod serve;
 mod server_conn;
 mod service;
+mod sockets;
+mod start_error;
+mod stats;
 mod thread;
 mod timers;
 mod tries;
@@ -31,4 +41,6 @@ mod tunnel;
 mod worker;
 
 pub use clock::Clock;
-pub use proxy::{Proxy, StartError};
+pub use proxy::{Prepared, Proxy};
+pub use start_error::StartError;
+pub use stats::{ListenerStats, ProxyStats, WorkerState, WorkerStats};

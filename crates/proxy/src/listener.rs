@@ -1,99 +1,129 @@
-//! Listening sockets: bound once for each worker, accepted from in a loop that waits rather than fails.
+//! A place where connections come in: accepted from in a loop that waits rather than fails, and served as the
+//! configuration of the moment says.
 
-use std::future::Future;
+use std::cell::{Cell, Ref, RefCell};
 use std::io;
-use std::net::{SocketAddr, TcpListener as StdListener};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::Notify;
 
+use crate::room::{Entry, Room};
 use crate::serve;
 use crate::service::Service;
-use crate::worker::Worker;
-
-/// Connections the kernel holds ready for a worker that is busy.
-const BACKLOG: i32 = 4096;
+use crate::sockets::{BACKLOG, PlaceId};
+use crate::worker::{Vital, Worker};
 
 /// How long accepting rests when the process has no descriptor or memory left for another connection.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
 
-/// A bound socket of one worker and what is served on it.
-pub(crate) struct Bound {
-    pub(crate) socket: StdListener,
-    pub(crate) service: Arc<Service>,
-}
-
-/// Binds `count` sockets to `address`, among which the kernel shares out connections.
-///
-/// Port 0 becomes the same free port for all.
-pub(crate) fn bind(address: SocketAddr, count: usize) -> io::Result<Vec<StdListener>> {
-    // Without this a second balancer would silently share the port of the first: SO_REUSEPORT asks no more
-    // than that both belong to the same user.
-    let alone = socket(address, false)?;
-    let address = alone.local_addr()?.as_socket().unwrap_or(address);
-    drop(alone);
-    (0..count).map(|_| socket(address, true).and_then(listen)).collect()
-}
-
-fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(false)?;
-    }
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(shared)?;
-    socket.bind(&address.into())?;
-    if !shared {
-        // Two sockets may be bound to one address with SO_REUSEADDR, but only one may listen.
-        socket.listen(1)?;
-    }
-    Ok(socket)
-}
-
-fn listen(socket: Socket) -> io::Result<StdListener> {
-    // Accepted connections inherit it, which saves a call for each.
-    socket.set_tcp_nodelay(true)?;
-    socket.set_nonblocking(true)?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
-
-/// Serves connections of `bound` until `stop` is set; then what the kernel has already accepted, and no more.
-pub(crate) fn accept(
-    bound: Bound,
+/// What the connections of one socket have in common.
+pub(crate) struct Place {
+    pub(crate) id: PlaceId,
+    pub(crate) port: u16,
+    service: RefCell<Arc<Service>>,
+    closing: Cell<bool>,
+    /// The accept loop has to look: the place closes, or its room is another.
+    changed: Notify,
     worker: Rc<Worker>,
-    mut stop: watch::Receiver<Option<Duration>>,
-) -> io::Result<impl Future<Output = ()>> {
-    let listener = TcpListener::from_std(bound.socket)?;
-    let place = Rc::new(Place { port: listener.local_addr()?.port(), service: bound.service, worker });
-    Ok(async move {
-        let mut waiting = None;
-        {
-            let stopped = stop.wait_for(Option::is_some);
-            tokio::pin!(stopped);
-            loop {
-                tokio::select! {
-                    biased;
-                    _ = &mut stopped => break,
-                    Some((client, room)) = accept_one(&listener, &place.service.room, &mut waiting) => {
-                        let connection = place.connection(client, room);
-                        tokio::task::spawn_local(serve::serve(connection));
+}
+
+impl Place {
+    pub(crate) fn new(id: PlaceId, listener: &TcpListener, service: Arc<Service>, worker: &Rc<Worker>) -> Rc<Self> {
+        Rc::new(Self {
+            id,
+            // A socket that listens has an address.
+            port: listener.local_addr().map_or(0, |address| address.port()),
+            service: RefCell::new(service),
+            closing: Cell::new(false),
+            changed: Notify::new(),
+            worker: Rc::clone(worker),
+        })
+    }
+
+    /// What is served here now.
+    pub(crate) fn service(&self) -> Ref<'_, Arc<Service>> {
+        self.service.borrow()
+    }
+
+    /// What is served here now, if that is not `known`.
+    pub(crate) fn service_after(&self, known: &Arc<Service>) -> Option<Arc<Service>> {
+        let service = self.service.borrow();
+        (!Arc::ptr_eq(&service, known)).then(|| Arc::clone(&service))
+    }
+
+    /// From the next request on `service` is served here.
+    pub(crate) fn follow(&self, service: &Arc<Service>) {
+        let before = self.service.replace(Arc::clone(service));
+        if !Arc::ptr_eq(&before.room, &service.room) {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Takes in nothing more; connections end as soon as they have nothing under way.
+    pub(crate) fn close(&self) {
+        self.closing.set(true);
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn closing(&self) -> bool {
+        self.closing.get()
+    }
+
+    fn room(&self) -> Arc<Room> {
+        Arc::clone(&self.service.borrow().room)
+    }
+
+    fn connection(self: &Rc<Self>, (stream, address): Client, room: Entry) -> serve::Connection {
+        self.worker.counts.accepted.add(1);
+        serve::Connection {
+            stream,
+            address,
+            deadline: self.worker.timers.deadline(),
+            place: Rc::clone(self),
+            count: self.worker.client(),
+            worker: Rc::clone(&self.worker),
+            room,
+        }
+    }
+}
+
+/// Serves connections that come in over `listener` until `place` closes; then what the kernel has already accepted, and
+/// no more.
+pub(crate) async fn accept(listener: TcpListener, place: Rc<Place>) {
+    let _vital = Vital(Rc::clone(&place.worker));
+    let mut waiting = None;
+    {
+        let mut room = place.room();
+        let changed = place.changed.notified();
+        tokio::pin!(changed);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut changed => {
+                    if place.closing() {
+                        break;
                     }
+                    room = place.room();
+                    changed.set(place.changed.notified());
+                }
+                Some((client, entry)) = accept_one(&listener, &room, &mut waiting) => {
+                    let connection = place.connection(client, entry);
+                    tokio::task::spawn_local(serve::serve(connection));
                 }
             }
         }
-        if let Some(client) = waiting {
-            serve_when_there_is_room(client, &place);
-        }
-        accept_waiting(listener, &place);
-    })
+    }
+    if let Some(client) = waiting {
+        serve_when_there_is_room(client, &place);
+    }
+    accept_waiting(listener, &place);
 }
 
-/// Serves what waits in the kernel's queue when the stop comes. The queue itself is asked: the runtime hears of a
+/// Serves what waits in the kernel's queue when the end comes. The queue itself is asked: the runtime hears of a
 /// connection only when it next looks at events, and the socket would be closed before that.
 fn accept_waiting(listener: TcpListener, place: &Rc<Place>) {
     let Ok(listener) = listener.into_std() else { return };
@@ -118,11 +148,7 @@ type Client = (TcpStream, SocketAddr);
 ///
 /// In this order, because the room is for all workers: one that waited for a client with room in its hands would
 /// keep it from the clients of another. A client that waits for room stays in `waiting` when this is cancelled.
-async fn accept_one(
-    listener: &TcpListener,
-    room: &Arc<Semaphore>,
-    waiting: &mut Option<Client>,
-) -> Option<(Client, OwnedSemaphorePermit)> {
+async fn accept_one(listener: &TcpListener, room: &Arc<Room>, waiting: &mut Option<Client>) -> Option<(Client, Entry)> {
     while waiting.is_none() {
         match listener.accept().await {
             Ok(client) => *waiting = Some(client),
@@ -130,20 +156,19 @@ async fn accept_one(
             Err(_) => tokio::time::sleep(EXHAUSTED_PAUSE).await,
         }
     }
-    let room = Arc::clone(room).acquire_owned().await.ok()?;
-    Some((waiting.take()?, room))
+    let entry = room.enter().await;
+    Some((waiting.take()?, entry))
 }
 
-/// For the time of a stop, when nothing is accepted any more: a client that was is served if others make room for it
-/// while they are waited for. It counts from now on, so that the stop waits for it too.
+/// For the time after a place has closed: a client that was accepted is served if others make room for it. It counts from
+/// now on, so that a stop waits for it too.
 fn serve_when_there_is_room(client: Client, place: &Rc<Place>) {
     let (place, count) = (Rc::clone(place), place.worker.client());
     tokio::task::spawn_local(async move {
-        if let Ok(room) = Arc::clone(&place.service.room).acquire_owned().await {
-            let connection = place.connection(client, room);
-            drop(count);
-            serve::serve(connection).await;
-        }
+        let entry = place.room().enter().await;
+        let connection = place.connection(client, entry);
+        drop(count);
+        serve::serve(connection).await;
     });
 }
 
@@ -151,39 +176,4 @@ fn serve_when_there_is_room(client: Client, place: &Rc<Place>) {
 fn is_connection_error(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
-}
-
-/// What the connections of one socket have in common.
-struct Place {
-    port: u16,
-    service: Arc<Service>,
-    worker: Rc<Worker>,
-}
-
-impl Place {
-    fn connection(&self, (stream, address): Client, room: OwnedSemaphorePermit) -> serve::Connection {
-        serve::Connection {
-            stream,
-            address,
-            port: self.port,
-            deadline: self.worker.timers.deadline(),
-            service: Arc::clone(&self.service),
-            count: self.worker.client(),
-            worker: Rc::clone(&self.worker),
-            room,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_port_that_is_taken_is_an_error_even_between_balancers() {
-        let first = bind("127.0.0.1:0".parse().unwrap(), 3).unwrap();
-        let address = first[0].local_addr().unwrap();
-        assert!(first.iter().all(|socket| socket.local_addr().unwrap() == address));
-        assert_eq!(bind(address, 2).unwrap_err().kind(), io::ErrorKind::AddrInUse);
-    }
 }

@@ -1,91 +1,66 @@
-//! The data plane as a whole: started, asked where it listens, stopped.
+//! The data plane as a whole: started, led to another configuration, asked how it is, stopped.
 
-use std::collections::HashMap;
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use plimsoll_config::{Config, Pool as PoolRules};
-use plimsoll_core::{Pools, ProbeResult, Server};
+use plimsoll_config::Config;
+use plimsoll_core::Pools;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::listener::{self, Bound};
-use crate::prober::{Prober, Target};
-use crate::service::Service;
-use crate::thread::{self as worker_thread, Control};
+use crate::counts::Counts;
+use crate::in_force::InForce;
+use crate::lock::lock;
+use crate::places::Change;
+use crate::probing::Probing;
+use crate::sockets::Bound;
+use crate::start_error::StartError;
+use crate::stats::ProxyStats;
+use crate::thread::{self as worker_thread, Control, Order};
 
-/// A running data plane.
-#[derive(Debug)]
+/// A running data plane. Everything is done through a shared reference, from any thread.
+///
+/// A change of the configuration has two steps: [`prepare`](Self::prepare) does what can fail and changes nothing, then
+/// [`commit`](Self::commit) puts it in force. They wait for each other, and for nothing that a client or server does.
 pub struct Proxy {
-    addresses: Vec<(String, SocketAddr)>,
-    workers: Vec<JoinHandle<()>>,
-    /// `None` when no pool is probed.
-    prober: Option<Prober>,
+    clock: Clock,
+    workers: Vec<WorkerLink>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    in_force: Mutex<InForce>,
+    /// `None` until a pool is probed.
+    probing: Mutex<Option<Probing>>,
     stop: watch::Sender<Option<Duration>>,
     cut_off: Arc<AtomicUsize>,
-    patience: Duration,
 }
 
-/// Why the data plane could not be started.
-#[derive(Debug)]
-pub enum StartError {
-    /// An address of a listener could not be bound.
-    Bind {
-        /// The listener's name.
-        listener: String,
-        /// The address.
-        address: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A listener names a pool that is not among the pools.
-    NoPool {
-        /// The listener's name.
-        listener: String,
-        /// The pool's name.
-        pool: String,
-    },
-    /// A thread could not be started.
-    Worker(io::Error),
+/// What is needed to talk to a worker.
+struct WorkerLink {
+    orders: UnboundedSender<Order>,
+    counts: Arc<Counts>,
 }
 
-impl fmt::Display for StartError {
+impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Bind { listener, address, source } => {
-                write!(f, "listener `{listener}` cannot listen on {address}: ")?;
-                match source.kind() {
-                    io::ErrorKind::AddrInUse => {
-                        f.write_str("the port is in use; stop what listens there, or choose another port")
-                    }
-                    io::ErrorKind::PermissionDenied => f.write_str(
-                        "permission denied; ports below 1024 need root or the capability CAP_NET_BIND_SERVICE",
-                    ),
-                    io::ErrorKind::AddrNotAvailable => f.write_str("this machine has no such address"),
-                    _ => write!(f, "{source}"),
-                }
-            }
-            Self::NoPool { listener, pool } => {
-                write!(f, "listener `{listener}` wants pool `{pool}`, which is not there")
-            }
-            Self::Worker(source) => write!(f, "a worker thread cannot be started: {source}"),
-        }
+        f.debug_struct("Proxy").field("workers", &self.workers.len()).finish_non_exhaustive()
     }
 }
 
-impl std::error::Error for StartError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Bind { source, .. } | Self::Worker(source) => Some(source),
-            Self::NoPool { .. } => None,
-        }
-    }
+/// A configuration whose sockets are bound, to be given to [`Proxy::commit`]. Dropped instead, it closes them again.
+#[derive(Debug)]
+pub struct Prepared {
+    config: Config,
+    bound: Vec<Bound>,
+    /// Started for this configuration, where none was there.
+    probing: Option<Probing>,
 }
 
 impl Proxy {
@@ -93,101 +68,137 @@ impl Proxy {
     ///
     /// `clock` must be the one the pools were made with. Everything is bound before anything is served.
     pub fn start(config: &Config, workers: usize, pools: &Pools, clock: Clock) -> Result<Self, StartError> {
-        let workers = workers.max(1);
-        let mut addresses = Vec::new();
-        let mut bound: Vec<Vec<Bound>> = (0..workers).map(|_| Vec::new()).collect();
-        for listener in &config.listeners {
-            let service = Service::new(config, listener, pools)
-                .map_err(|pool| StartError::NoPool { listener: listener.name.clone(), pool })?;
-            let service = Arc::new(service);
-            for &address in &listener.binds {
-                let failed = |source| StartError::Bind { listener: listener.name.clone(), address, source };
-                let sockets = listener::bind(address, workers).map_err(failed)?;
-                addresses.extend(
-                    sockets.first().and_then(|socket| socket.local_addr().ok()).map(|at| (listener.name.clone(), at)),
-                );
-                for (worker, socket) in bound.iter_mut().zip(sockets) {
-                    worker.push(Bound { socket, service: Arc::clone(&service) });
-                }
-            }
+        let proxy = Self::idle(workers.max(1), clock).map_err(StartError::Worker)?;
+        let prepared = proxy.prepare(config)?;
+        proxy.commit(prepared, pools)?;
+        Ok(proxy)
+    }
+
+    /// Binds what `config` needs and is not bound yet, and changes nothing else.
+    ///
+    /// Sockets are told by their address as configured. Those that are bound already stay, whatever their listener is
+    /// called now, and so does a port that was left to the system. New ones listen from now on: the kernel holds who comes
+    /// until the commit, and resets them when `Prepared` is dropped instead. A number of workers that differs from the one
+    /// at the start is ignored.
+    ///
+    /// # Errors
+    /// An address that cannot be bound, or the prober's thread that cannot be started. Nothing has changed then.
+    pub fn prepare(&self, config: &Config) -> Result<Prepared, StartError> {
+        let workers = self.serving().count();
+        let bound = lock(&self.in_force).bind(config, workers, Vec::new())?;
+        let missing = Probing::wanted(config) && lock(&self.probing).is_none();
+        let probing = missing.then(|| Probing::start(self.clock)).transpose().map_err(StartError::Worker)?;
+        Ok(Prepared { config: config.clone(), bound, probing })
+    }
+
+    /// Puts a prepared configuration in force over `pools`, which it must have been applied to before. Once this returns,
+    /// all workers follow it, and the sockets of listeners that are gone are closed. After [`stop`](Self::stop) it does
+    /// nothing.
+    ///
+    /// Connections go on. From the next request on they are served by the new settings and pools; requests and tunnels
+    /// under way end by those they began with. Where a listener is gone, what the kernel has accepted is still served,
+    /// idle connections close, and busy ones after their request; tunnels stay. What it keeps of its `max_connections`
+    /// stays with the listener's name, or with its address if it was renamed.
+    ///
+    /// # Errors
+    /// A pool of the configuration is not among `pools`, or what another configuration that was committed since has closed
+    /// cannot be bound again; nothing has changed then. [`StartError::Worker`] if a worker's runtime cannot take a new
+    /// socket: that worker goes on as before, the others follow.
+    pub fn commit(&self, prepared: Prepared, pools: &Pools) -> Result<(), StartError> {
+        let Prepared { config, bound, probing } = prepared;
+        let mut in_force = lock(&self.in_force);
+        if self.stop.borrow().is_some() {
+            return Ok(());
         }
-        let (stop, stopped) = watch::channel(None);
-        let cut_off = Arc::new(AtomicUsize::new(0));
-        let control = Control { clock, stop: stopped, cut_off: Arc::clone(&cut_off) };
-        let workers = start_workers(bound, &control).map_err(StartError::Worker)?;
-        let targets = targets(config, pools);
-        let prober = (!targets.is_empty()).then(|| Prober::start(judge(pools, clock))).transpose();
-        let prober = prober.map_err(StartError::Worker)?;
-        if let Some(prober) = &prober {
-            prober.replace(targets);
+        let bound = in_force.bind(&config, self.serving().count(), bound)?;
+        let (next, mut sockets) = in_force.next(&config, bound, pools)?;
+        next.set_limits();
+        let services = next.places();
+        let (done, answers) = mpsc::channel();
+        for worker in self.serving() {
+            let sockets = sockets.iter_mut().filter_map(|(place, sockets)| Some((*place, sockets.pop()?))).collect();
+            let change = Change { services: Arc::clone(&services), sockets };
+            // One that has died since closes its sockets by that.
+            let _ = worker.orders.send(Order::Follow(Box::new(change), done.clone()));
         }
-        Ok(Self { addresses, workers, prober, stop, cut_off, patience: config.shutdown_timeout })
+        drop(done);
+        *in_force = next;
+        let followed = answers.iter().collect::<io::Result<()>>();
+        let mut known = lock(&self.probing);
+        *known = known.take().or(probing);
+        if let Some(probing) = &*known {
+            probing.follow(&config, pools);
+        }
+        followed.map_err(StartError::Worker)
     }
 
     /// The addresses bound, each with the name of its listener.
-    pub fn addresses(&self) -> &[(String, SocketAddr)] {
-        &self.addresses
+    pub fn addresses(&self) -> Vec<(String, SocketAddr)> {
+        lock(&self.in_force).addresses()
+    }
+
+    /// What workers and listeners tell of themselves. Costs them nothing.
+    pub fn stats(&self) -> ProxyStats {
+        let workers = self.workers.iter().map(|worker| worker.counts.read()).collect();
+        let listeners = lock(&self.in_force).listeners();
+        ProxyStats { workers, listeners, stopping: self.stop.borrow().is_some() }
     }
 
     /// Begins a graceful stop: nothing new is accepted, what is under way is finished.
     pub fn stop(&self) {
-        self.stop.send_replace(Some(self.patience));
+        let patience = lock(&self.in_force).patience();
+        self.stop.send_replace(Some(patience));
     }
 
     /// Waits until all workers have ended after [`Proxy::stop`]. Returns how many client connections were still
     /// busy when the configured `shutdown_timeout` had passed and were cut off.
-    pub fn wait(self) -> usize {
-        for worker in self.workers {
+    pub fn wait(&self) -> usize {
+        for worker in lock(&self.threads).drain(..) {
             // A worker that panicked has nothing left to wait for.
             let _ = worker.join();
         }
         // Last, so that what is finishing still learns of servers that come back.
-        if let Some(prober) = self.prober {
-            prober.stop();
+        if let Some(probing) = lock(&self.probing).take() {
+            probing.stop();
         }
         self.cut_off.load(Ordering::Relaxed)
     }
-}
 
-/// Every server to be probed.
-fn targets(config: &Config, pools: &Pools) -> Vec<Target> {
-    let of_pool = |rules: &PoolRules| {
-        let probe = Arc::new(rules.probe.clone()?);
-        let hosts: HashMap<_, _> = rules.servers.iter().map(|server| (&*server.name, server.authority())).collect();
-        let target = |server: Arc<Server>| {
-            let host = hosts.get(server.id().name())?.clone();
-            Some(Target { server, host, probe: Arc::clone(&probe) })
-        };
-        Some(pools.pool(&rules.name)?.servers().into_iter().filter_map(target).collect::<Vec<_>>())
-    };
-    config.pools.iter().filter_map(of_pool).flatten().collect()
-}
-
-/// Hands what probes find to the pools of the servers.
-fn judge(pools: &Pools, clock: Clock) -> impl Fn(&Server, ProbeResult) + Send + 'static {
-    let pools: HashMap<_, _> = pools.all().into_iter().map(|pool| (pool.name().to_owned(), pool)).collect();
-    move |server: &Server, result| {
-        if let Some(pool) = pools.get(server.id().pool()) {
-            pool.probed(server, result, clock.now());
+    /// A data plane whose workers serve nothing.
+    fn idle(workers: usize, clock: Clock) -> io::Result<Self> {
+        let (stop, stopped) = watch::channel(None);
+        let cut_off = Arc::new(AtomicUsize::new(0));
+        let (started, starts) = mpsc::channel();
+        let (mut links, mut threads) = (Vec::new(), Vec::new());
+        for number in 0..workers {
+            let (orders, ordered) = unbounded_channel();
+            let counts = Arc::new(Counts::default());
+            links.push(WorkerLink { orders, counts: Arc::clone(&counts) });
+            let (stop, cut_off, started) = (stopped.clone(), Arc::clone(&cut_off), started.clone());
+            let run = move || {
+                let control = Control { clock, orders: ordered, stop, cut_off, counts };
+                if let Err(error) = worker_thread::run(control, &started) {
+                    // Nobody listens only when the start has failed already.
+                    let _ = started.send(Err(error));
+                }
+            };
+            threads.push(thread::Builder::new().name(format!("worker-{number}")).spawn(run)?);
         }
+        drop(started);
+        starts.iter().take(workers).collect::<io::Result<()>>()?;
+        Ok(Self {
+            clock,
+            workers: links,
+            threads: Mutex::new(threads),
+            in_force: Mutex::default(),
+            probing: Mutex::default(),
+            stop,
+            cut_off,
+        })
     }
-}
 
-/// Starts a thread for each worker and waits until all of them serve.
-fn start_workers(bound: Vec<Vec<Bound>>, control: &Control) -> io::Result<Vec<JoinHandle<()>>> {
-    let (started, starts) = mpsc::channel();
-    let start = |(number, bound): (usize, Vec<Bound>)| {
-        let (control, started) = (control.clone(), started.clone());
-        let run = move || {
-            if let Err(error) = worker_thread::run(bound, control, &started) {
-                // Nobody listens only when the start has failed already.
-                let _ = started.send(Err(error));
-            }
-        };
-        thread::Builder::new().name(format!("worker-{number}")).spawn(run)
-    };
-    let workers = bound.into_iter().enumerate().map(start).collect::<io::Result<Vec<_>>>()?;
-    drop(started);
-    starts.iter().take(workers.len()).collect::<io::Result<()>>()?;
-    Ok(workers)
+    /// The workers that are there.
+    fn serving(&self) -> impl Iterator<Item = &WorkerLink> {
+        self.workers.iter().filter(|worker| worker.counts.serves())
+    }
 }

@@ -50,8 +50,7 @@ impl Work<'_> {
 impl Busy<'_> {
     /// Balances and forwards the request whose head is on the desk, and is the first `head_length` bytes read.
     pub(crate) async fn handle(&mut self, desk: &mut Desk, head_length: usize) -> Next {
-        let Connection { worker, service, .. } = &*self.connection;
-        let (worker, service) = (Rc::clone(worker), Arc::clone(service));
+        let (worker, service) = (Rc::clone(&self.connection.worker), Arc::clone(&self.service));
         if let BodyLength::Known(length) = desk.request.body
             && service.listener.max_body.is_some_and(|max| length > max)
         {
@@ -120,9 +119,10 @@ impl Busy<'_> {
                 },
             };
             let Some(permit) = work.tries.next.take() else { return Some(Next::Close) };
-            let Connection { stream, deadline, .. } = &mut *self.connection;
+            let Connection { stream, deadline, place, .. } = &mut *self.connection;
             let Work { worker, tries, desk, body } = &mut *work;
-            let parties = Parties { worker, tries, deadline, client: stream, input: &mut self.input, desk };
+            worker.counts.sent_over(server.reused);
+            let parties = Parties { worker, place, tries, deadline, client: stream, input: &mut self.input, desk };
             let mut exchange = Exchange::new(parties, permit, server, std::mem::take(body));
             match poll_fn(|cx| exchange.poll(cx)).await {
                 Ok(End::Done { keep: true }) => return Some(Next::Request),
@@ -315,6 +315,7 @@ impl Busy<'_> {
         let Connection { stream, deadline, worker, .. } = &mut *self.connection;
         let ends = tunnel::Ends { stream, from: &mut self.input };
         let server_ends = tunnel::Ends { stream: &mut server.stream, from: &mut from_server };
+        let _counted = worker.tunnel();
         let moved = Tunnel::new(ends, server_ends).run(deadline, worker, (tries.served(), &permit)).await;
         let total = worker.now().saturating_since(permit.picked_at());
         permit

@@ -15,14 +15,15 @@ use plimsoll_config::BareLf;
 use plimsoll_core::{Refused, Time};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 
-use crate::buffer::{Buffer, Size};
+use crate::buffer::Buffer;
 use crate::http1::Reject;
 use crate::http1::answer::Answer;
 use crate::http1::forwarding::ClientFacts;
 use crate::http1::request::{HeadRules, MethodKind};
 use crate::http1::scan::Scan;
+use crate::listener::Place;
+use crate::room::Entry;
 use crate::service::{Served, Service};
 use crate::timers::Deadline;
 use crate::worker::{ClientCount, Desk, Worker};
@@ -49,18 +50,17 @@ const BESIDE_TARGET: usize = 64;
 pub(crate) struct Connection {
     pub(crate) stream: TcpStream,
     pub(crate) address: SocketAddr,
-    /// The port it came in on.
-    pub(crate) port: u16,
+    /// Where it came in.
+    pub(crate) place: Rc<Place>,
     pub(crate) deadline: Deadline,
-    pub(crate) service: Arc<Service>,
     pub(crate) worker: Rc<Worker>,
     pub(crate) count: ClientCount,
-    pub(crate) room: OwnedSemaphorePermit,
+    pub(crate) room: Entry,
 }
 
 /// Serves a connection to its end.
 pub(crate) async fn serve(mut connection: Connection) {
-    let head_timeout = connection.service.listener.timeouts.head;
+    let head_timeout = connection.place.service().listener.timeouts.head;
     let mut idle_until = connection.worker.now() + head_timeout;
     loop {
         // Boxed, so that an idle connection does not hold the memory of a busy one.
@@ -98,9 +98,9 @@ impl Connection {
         .await
     }
 
-    /// Once the worker stops, an idle connection has only the grace left.
+    /// Once its place closes, an idle connection has only the grace left.
     fn shorten_for_stop(&self, noticed: &mut bool) {
-        if self.worker.stopping() && !std::mem::replace(noticed, true) {
+        if self.place.closing() && !std::mem::replace(noticed, true) {
             self.deadline.set(self.worker.now() + STOP_GRACE);
         }
     }
@@ -111,7 +111,14 @@ pub(crate) struct Busy<'a> {
     pub(crate) connection: &'a mut Connection,
     /// From the client, as far as it has not been used up.
     pub(crate) input: Buffer,
+    /// What is served since the head that was read last. Not held while the connection is quiet, or it would keep much that
+    /// is out of force.
+    pub(crate) service: Arc<Service>,
     pub(crate) client: ClientFacts,
+}
+
+fn facts(connection: &Connection, service: &Service) -> ClientFacts {
+    ClientFacts::new(connection.address.ip(), connection.place.port, &service.listener.forward)
 }
 
 /// What reading a head came to.
@@ -144,15 +151,27 @@ pub(crate) enum Next {
 
 impl<'a> Busy<'a> {
     fn new(connection: &'a mut Connection) -> Self {
-        let client = ClientFacts::new(connection.address.ip(), connection.port, &connection.service.listener.forward);
-        let input = Buffer::new(&connection.worker.buffers, Size::Head);
-        Self { connection, input, client }
+        let service = Arc::clone(&connection.place.service());
+        let client = facts(connection, &service);
+        let input = Buffer::for_client(&connection.worker.buffers);
+        Self { connection, input, service, client }
+    }
+
+    /// From now on what is in force now is served.
+    fn follow(&mut self) {
+        if let Some(service) = self.connection.place.service_after(&self.service) {
+            self.client = facts(self.connection, &service);
+            self.service = service;
+        }
     }
 
     async fn run(mut self, mut idle_until: Time) -> After {
         loop {
             let (mut next, desk) = match self.read_head(idle_until).await {
-                HeadRead::Head(mut desk, length) => (self.handle(&mut desk, length).await, Some(desk)),
+                HeadRead::Head(mut desk, length) => {
+                    self.connection.worker.counts.requests.add(1);
+                    (self.handle(&mut desk, length).await, Some(desk))
+                }
                 HeadRead::Quiet => return After::Park { until: idle_until },
                 HeadRead::Closed => return After::Close,
                 HeadRead::Wrong(reject) => (Next::Answer { reject, refused: None, unread: true }, None),
@@ -172,13 +191,12 @@ impl<'a> Busy<'a> {
                 }
                 Next::Close | Next::Answer { .. } => return After::Close,
             }
-            idle_until = self.connection.worker.recently() + self.connection.service.listener.timeouts.keep_alive;
+            idle_until = self.connection.worker.recently() + self.service.listener.timeouts.keep_alive;
         }
     }
 
     async fn read_head(&mut self, idle_until: Time) -> HeadRead {
-        let Connection { worker, deadline, service, .. } = &*self.connection;
-        let head_timeout = service.listener.timeouts.head;
+        let Connection { worker, deadline, .. } = &*self.connection;
         deadline.set(idle_until.min(worker.recently() + WARM));
         let mut in_head = false;
         let mut scan = Scan::default();
@@ -197,7 +215,7 @@ impl<'a> Busy<'a> {
             }
             let Connection { worker, deadline, .. } = &*self.connection;
             if !self.input.is_empty() && !std::mem::replace(&mut in_head, true) {
-                deadline.set(worker.now() + head_timeout);
+                deadline.set(worker.now() + self.service.listener.timeouts.head);
             }
             if !in_head {
                 self.connection.shorten_for_stop(&mut stopping);
@@ -212,13 +230,16 @@ impl<'a> Busy<'a> {
         if in_head {
             return HeadRead::Wrong(Reject { status: 408, reason: "the request head did not arrive in time" });
         }
-        let worker = &self.connection.worker;
-        if worker.stopping() || worker.now() >= idle_until { HeadRead::Closed } else { HeadRead::Quiet }
+        let Connection { worker, place, .. } = &*self.connection;
+        if place.closing() || worker.now() >= idle_until { HeadRead::Closed } else { HeadRead::Quiet }
     }
 
     /// Looks for a whole head in what has come so far.
     fn take_head(&mut self, desk: &mut Option<Box<Desk>>, scan: &mut Scan) -> Option<HeadRead> {
-        let rules = &self.connection.service.listener;
+        if desk.is_none() && !self.input.is_empty() {
+            self.follow();
+        }
+        let rules = &self.service.listener;
         let bare_lf = rules.bare_lf == BareLf::Accept;
         if scan.in_first_line() {
             // One empty line before a request is to be overlooked (RFC 9112, section 2.2); it costs no more to
@@ -267,10 +288,10 @@ impl<'a> Busy<'a> {
         desk: Option<&Desk>,
         unread: bool,
     ) -> Next {
-        let Self { connection, input, .. } = self;
-        let Connection { stream, worker, service, .. } = &mut **connection;
+        let Self { connection, input, service, .. } = self;
+        let Connection { stream, worker, place, .. } = &mut **connection;
         let persistent = desk.is_some_and(|desk| desk.request.persistent && desk.request.minor_version >= 1);
-        let close = unread || !persistent || (worker.stopping() && !input.holds_earlier());
+        let close = unread || !persistent || (place.closing() && !input.holds_earlier());
         let bodiless = desk.is_some_and(|desk| desk.request.method_kind == MethodKind::Head);
         let answer = match &refused {
             Some((refused, served)) => Answer::unavailable(&served.rules.unavailable, *refused, reject.reason),
@@ -280,7 +301,11 @@ impl<'a> Busy<'a> {
         let mut bytes = Vec::new();
         answer.write(&mut bytes);
         let patience = service.listener.timeouts.body;
-        match tokio::time::timeout(patience, stream.write_all(&bytes)).await {
+        let written = tokio::time::timeout(patience, stream.write_all(&bytes)).await;
+        if let Ok(Ok(())) = written {
+            worker.counts.to_clients.add(bytes.len() as u64);
+        }
+        match written {
             Ok(Ok(())) if close => Next::Linger,
             Ok(Ok(())) => Next::Request,
             _ => Next::Close,

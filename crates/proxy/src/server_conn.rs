@@ -72,6 +72,8 @@ struct Kept {
 #[derive(Default)]
 pub(crate) struct IdleConns {
     by_server: HashMap<u64, Kept, BuildHasherDefault<SerialHasher>>,
+    /// Connections of all servers.
+    count: usize,
 }
 
 /// Spreads the serials of servers. We hand them out ourselves, so nobody can choose ones that collide, and the
@@ -105,6 +107,7 @@ impl IdleConns {
         let kept = self.by_server.get_mut(&server.serial())?;
         kept.used = true;
         while let Some(idle) = kept.conns.pop() {
+            self.count -= 1;
             if idle.usable(now) && (!certain || is_open(&idle.stream)) {
                 return Some(ServerConn { stream: idle.stream, reused: true });
             }
@@ -121,20 +124,29 @@ impl IdleConns {
         kept.used = true;
         if kept.conns.len() < rule.connections {
             kept.conns.push(Idle { stream: conn.stream, since: now, keep: rule.timeout });
+            self.count += 1;
         }
     }
 
     /// Closes what has been idle for too long or was closed by its server.
     pub(crate) fn sweep(&mut self, now: Time) {
+        self.count = 0;
         self.by_server.retain(|_, kept| {
             kept.conns.retain(|idle| idle.usable(now));
+            self.count += kept.conns.len();
             std::mem::take(&mut kept.used) || !kept.conns.is_empty()
         });
+    }
+
+    /// How many are kept.
+    pub(crate) fn count(&self) -> usize {
+        self.count
     }
 
     /// Closes all.
     pub(crate) fn clear(&mut self) {
         self.by_server.clear();
+        self.count = 0;
     }
 }
 
@@ -205,9 +217,9 @@ mod tests {
             assert_eq!(moved.id(), server.id());
             assert!(idle.take(&moved, at(0), false).is_none());
             idle.sweep(at(99));
-            assert_eq!(idle.by_server[&server.serial()].conns.len(), 1);
+            assert_eq!((idle.by_server[&server.serial()].conns.len(), idle.count()), (1, 1));
             idle.sweep(at(100));
-            assert!(idle.by_server.is_empty());
+            assert!(idle.by_server.is_empty() && idle.count() == 0);
             drop(listener);
         });
     }
@@ -222,8 +234,10 @@ mod tests {
                 let conn = connect(&server, Duration::from_secs(30)).await.unwrap();
                 idle.put(&server, conn, at(0), &rule());
             }
+            assert_eq!(idle.count(), 2);
             assert!((0..2).all(|_| idle.take(&server, at(99), false).is_some()));
             assert!(idle.take(&server, at(99), false).is_none());
+            assert_eq!(idle.count(), 0);
         });
     }
 

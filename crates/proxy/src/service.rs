@@ -5,19 +5,21 @@ use std::sync::Arc;
 
 use plimsoll_config::{Conditions, Config, HostMode, Listener, Pool as PoolRules};
 use plimsoll_core::{OutcomeKind, Pool, Pools, Server};
-use tokio::sync::Semaphore;
+
+use crate::room::Room;
 
 /// One listener with all that a request on it needs. Shared by the workers.
 pub(crate) struct Service {
     pub(crate) listener: Listener,
     pub(crate) served: Arc<Served>,
     /// Room for client connections, all workers together.
-    pub(crate) room: Arc<Semaphore>,
+    pub(crate) room: Arc<Room>,
 }
 
 /// A pool with its settings.
 pub(crate) struct Served {
     pub(crate) pool: Arc<Pool>,
+    /// Without the servers: those of now are the pool's matter.
     pub(crate) rules: PoolRules,
     /// The pool that serves while this one cannot.
     pub(crate) fallback: Option<Arc<Served>>,
@@ -25,13 +27,6 @@ pub(crate) struct Served {
 }
 
 impl Service {
-    /// The service of `listener`; in the error the name of a pool that is not there.
-    pub(crate) fn new(config: &Config, listener: &Listener, pools: &Pools) -> Result<Self, String> {
-        let served = Served::new(config, &listener.pool, pools, config.pools.len())?;
-        let room = Arc::new(Semaphore::new(listener.max_connections.min(Semaphore::MAX_PERMITS)));
-        Ok(Self { listener: listener.clone(), served, room })
-    }
-
     /// The host and port of `server` as configured, where a request needs it for its `Host`.
     pub(crate) fn host_for<'a>(&self, served: &'a Served, server: &Server, client_sent_host: bool) -> &'a str {
         if self.tells_host(client_sent_host) {
@@ -47,17 +42,62 @@ impl Service {
     }
 }
 
+/// Pools with their settings, by name.
+pub(crate) type Catalog = HashMap<String, Arc<Served>>;
+
+/// All pools of `config`; in the error the name of one that is not among the pools. What is the same as `before` is shared
+/// with it: tunnels hold on to what they began with, for days, while configurations come and go.
+pub(crate) fn catalog(config: &Config, pools: &Pools, before: &Catalog) -> Result<Catalog, String> {
+    let mut catalog = Catalog::with_capacity(config.pools.len());
+    for pool in &config.pools {
+        add(&mut catalog, &pool.name, (config, pools, before), config.pools.len())?;
+    }
+    Ok(catalog)
+}
+
+/// Adds the pool of this name, after its fallback. `depth` bounds the chain of those, which a resolved configuration keeps
+/// free of cycles.
+fn add(
+    catalog: &mut Catalog,
+    name: &str,
+    (config, pools, before): (&Config, &Pools, &Catalog),
+    depth: usize,
+) -> Result<Arc<Served>, String> {
+    if let Some(known) = catalog.get(name) {
+        return Ok(Arc::clone(known));
+    }
+    let missing = || name.to_owned();
+    let rules = config.pools.iter().find(|pool| pool.name == *name).ok_or_else(missing)?;
+    let pool = pools.pool(name).ok_or_else(missing)?;
+    let fallback = rules.unavailable.fallback.as_deref().filter(|_| depth > 0);
+    let fallback = fallback.map(|name| add(catalog, name, (config, pools, before), depth - 1)).transpose()?;
+    let served = Served::new(pool, rules, fallback);
+    let served = before.get(name).filter(|before| before.is_same(&served)).cloned().unwrap_or_else(|| Arc::new(served));
+    catalog.insert(name.to_owned(), Arc::clone(&served));
+    Ok(served)
+}
+
 impl Served {
-    /// `depth` bounds the chain of fallbacks, which a resolved configuration keeps free of cycles.
-    fn new(config: &Config, name: &str, pools: &Pools, depth: usize) -> Result<Arc<Self>, String> {
-        let missing = || name.to_owned();
-        let rules = config.pools.iter().find(|pool| pool.name == *name).ok_or_else(missing)?.clone();
-        let pool = pools.pool(name).ok_or_else(missing)?;
-        let fallback = rules.unavailable.fallback.as_deref().filter(|_| depth > 0);
-        let fallback = fallback.map(|name| Self::new(config, name, pools, depth - 1)).transpose()?;
+    fn new(pool: Arc<Pool>, rules: &PoolRules, fallback: Option<Arc<Self>>) -> Self {
         let host = |server: &plimsoll_config::Server| (server.name.clone(), server.authority());
         let hosts = rules.servers.iter().map(host).collect();
-        Ok(Arc::new(Self { pool, rules, fallback, hosts }))
+        let mut rules = rules.clone();
+        rules.servers = Vec::new();
+        Self { pool, rules, fallback, hosts }
+    }
+
+    /// Whether a request meets the same here as there.
+    fn is_same(&self, other: &Self) -> bool {
+        let fallbacks = (&self.fallback, &other.fallback);
+        Arc::ptr_eq(&self.pool, &other.pool)
+            && self.rules == other.rules
+            && self.hosts == other.hosts
+            && fallbacks.0.as_ref().map(Arc::as_ptr) == fallbacks.1.as_ref().map(Arc::as_ptr)
+    }
+
+    /// This pool and those that serve while it cannot, in their order.
+    pub(crate) fn chain(self: &Arc<Self>) -> impl Iterator<Item = &Arc<Self>> {
+        std::iter::successors(Some(self), |served| served.fallback.as_ref())
     }
 
     /// How a request ends that was answered with `status`.

@@ -6,6 +6,7 @@ use plimsoll_core::{OutcomeKind, Server};
 
 use crate::http1::Reject;
 use crate::http1::body::Body;
+use crate::patience::Lost;
 
 /// What went wrong, and so whose fault it was.
 #[derive(Debug)]
@@ -22,6 +23,17 @@ pub(crate) enum Trouble {
     ServerWrong(Reject),
     /// Its answer is not passed on: another server is picked already.
     AnotherTry,
+}
+
+impl From<Lost> for Trouble {
+    fn from(lost: Lost) -> Self {
+        match lost {
+            Lost::ClientLeft => Self::ClientLeft,
+            Lost::ClientSlow => Self::ClientSlow,
+            Lost::ServerSlow => Self::ServerSlow,
+            Lost::ServerDown => Self::ServerDown,
+        }
+    }
 }
 
 impl Trouble {

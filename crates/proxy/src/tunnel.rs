@@ -75,7 +75,9 @@ impl<'a> Tunnel<'a> {
         let mut moved_before = None;
         poll_fn(|cx| {
             let forth = self.to_server.poll(&mut self.client, self.server.stream, cx);
+            let before = self.to_client.moved;
             let back = self.to_client.poll(&mut self.server, self.client.stream, cx);
+            worker.counts.to_clients.add(self.to_client.moved - before);
             match (forth, back) {
                 (Poll::Ready(Err(_)), _) | (_, Poll::Ready(Err(_))) | (Poll::Ready(_), Poll::Ready(_)) => {
                     return Poll::Ready(());

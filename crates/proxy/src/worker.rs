@@ -2,12 +2,15 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use plimsoll_core::Time;
+use plimsoll_core::{Pool, Time};
+use tokio::sync::Notify;
 
 use crate::buffer::Buffers;
 use crate::clock::Clock;
+use crate::counts::Counts;
 use crate::http1::framing::BodyLength;
 use crate::http1::request::RequestHead;
 use crate::http1::response::ResponseHead;
@@ -35,8 +38,13 @@ pub(crate) struct Worker {
     desks: RefCell<Vec<Box<Desk>>>,
     random: RefCell<fastrand::Rng>,
     stopping: Cell<bool>,
-    clients: Cell<usize>,
     swept: Cell<Time>,
+    /// What it tells of itself.
+    pub(crate) counts: Arc<Counts>,
+    /// Those whose time passes here. Not kept alive by that: one that has left goes when nobody is served by it.
+    ticked: RefCell<Vec<Weak<Pool>>>,
+    /// Told of when something without which the worker cannot go on has panicked.
+    pub(crate) failed: Notify,
 }
 
 /// Where the heads of one exchange lie while it runs.
@@ -57,19 +65,21 @@ pub(crate) struct Desk {
 }
 
 impl Worker {
-    /// A worker whose heads of requests are at most `head_bytes` long.
-    pub(crate) fn new(clock: Clock, head_bytes: usize) -> Rc<Self> {
+    /// A worker that serves nothing yet, and counts what it does in `counts`.
+    pub(crate) fn new(clock: Clock, counts: Arc<Counts>) -> Rc<Self> {
         Rc::new(Self {
             clock,
             recent: Cell::new(clock.now()),
-            buffers: Buffers::new(head_bytes),
+            buffers: Buffers::new(0, Arc::clone(&counts)),
             timers: Timers::new(clock.now()),
             idle: RefCell::default(),
             desks: RefCell::default(),
             random: RefCell::new(fastrand::Rng::new()),
             stopping: Cell::new(false),
-            clients: Cell::new(0),
             swept: Cell::new(clock.now()),
+            counts,
+            ticked: RefCell::default(),
+            failed: Notify::new(),
         })
     }
 
@@ -111,13 +121,27 @@ impl Worker {
 
     /// Counts a client connection for as long as the result lives.
     pub(crate) fn client(self: &Rc<Self>) -> ClientCount {
-        self.clients.set(self.clients.get() + 1);
+        self.counts.open.add(1);
         ClientCount(Rc::clone(self))
     }
 
     /// Client connections open now.
     pub(crate) fn clients(&self) -> usize {
-        self.clients.get()
+        self.counts.open.read() as usize
+    }
+
+    /// Counts a tunnel for as long as the result lives.
+    pub(crate) fn tunnel(&self) -> TunnelCount<'_> {
+        self.counts.tunnels.add(1);
+        TunnelCount(&self.counts)
+    }
+
+    /// Time passes for `pool` too from now on.
+    pub(crate) fn tick_pool(&self, pool: &Arc<Pool>) {
+        let mut ticked = self.ticked.borrow_mut();
+        if !ticked.iter().any(|known| known.as_ptr() == Arc::as_ptr(pool)) {
+            ticked.push(Arc::downgrade(pool));
+        }
     }
 
     /// What has to be done now and then.
@@ -128,6 +152,8 @@ impl Worker {
             self.idle.borrow_mut().sweep(now);
             self.swept.set(now);
         }
+        self.counts.conns_idle.set(self.idle.borrow().count() as u64);
+        self.ticked.borrow_mut().retain(|pool| pool.upgrade().inspect(|pool| pool.tick(now)).is_some());
     }
 
     /// From now on connections end as soon as they have nothing under way.
@@ -143,6 +169,49 @@ pub(crate) struct ClientCount(Rc<Worker>);
 
 impl Drop for ClientCount {
     fn drop(&mut self) {
-        self.0.clients.set(self.0.clients.get() - 1);
+        self.0.counts.open.take_off(1);
+        if std::thread::panicking() {
+            self.0.counts.panics.add(1);
+        }
+    }
+}
+
+/// One tunnel in the worker's count.
+pub(crate) struct TunnelCount<'a>(&'a Counts);
+
+impl Drop for TunnelCount<'_> {
+    fn drop(&mut self) {
+        self.0.tunnels.take_off(1);
+    }
+}
+
+/// Held by a task that a worker cannot do without: the worker is told if it panics.
+pub(crate) struct Vital(pub(crate) Rc<Worker>);
+
+impl Drop for Vital {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.failed.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    #[test]
+    fn a_connection_that_ends_by_a_panic_is_told_of_and_counts_no_more() {
+        let worker = Worker::new(Clock::start(), Arc::default());
+        let (good, bad) = (worker.client(), worker.client());
+        drop(good);
+        let task = AssertUnwindSafe(move || {
+            let _bad = bad;
+            panic!("while it is served");
+        });
+        assert!(catch_unwind(task).is_err());
+        assert_eq!((worker.clients(), worker.counts.panics.read()), (0, 1));
     }
 }

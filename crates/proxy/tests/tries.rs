@@ -74,9 +74,9 @@ fn servers(plane: &Plane) -> Vec<ServerStats> {
 
 /// What the servers have done once nothing is in flight, after a stop that has nobody to cut off.
 #[track_caller]
-fn settled(plane: Plane) -> Vec<ServerStats> {
+fn settled(plane: &Plane) -> Vec<ServerStats> {
     until("nothing is in flight", || plane.pool.stats().in_flight() == 0);
-    let servers = servers(&plane);
+    let servers = servers(plane);
     plane.proxy.stop();
     assert_eq!(plane.proxy.wait(), 0);
     servers
@@ -102,7 +102,7 @@ fn a_try_ends_before_the_next_one_begins() {
     third.answer.send(OK).unwrap();
     assert_eq!(status(client), "200");
     assert_eq!(plane.pool.stats().retries, 2);
-    let stats = settled(plane);
+    let stats = settled(&plane);
     assert_eq!(stats[third.server].successes, 1);
     assert!(stats.iter().all(|server| server.picks == 1), "{stats:?}");
 }
@@ -119,7 +119,7 @@ fn an_answer_set_aside_ends_its_try_alike_whether_it_is_here_whole_or_not() {
         first.answer.send(answer).unwrap();
         next(&asked).answer.send(OK).unwrap();
         assert_eq!(status(client), "200");
-        let stats = &settled(plane)[first.server];
+        let stats = &settled(&plane)[first.server];
         // A status that is no failure of the server's, as if it had been passed on.
         assert_eq!((stats.picks, stats.successes, stats.errors()), (1, 1, 0), "{stats:?}");
     }
@@ -139,7 +139,7 @@ fn who_leaves_the_queue_is_never_picked_for() {
     assert_eq!(plane.pool.stats().queue.left, 1);
     first.answer.send(OK).unwrap();
     assert_eq!(status(served), "200");
-    let stats = &settled(plane)[0];
+    let stats = &settled(&plane)[0];
     assert_eq!((stats.picks, stats.successes), (1, 1), "{stats:?}");
 }
 
@@ -160,7 +160,7 @@ fn who_leaves_while_its_next_try_waits_leaves_nothing_behind() {
     until("its place is free", || plane.pool.stats().queue.waiting == 0);
     second.answer.send(OK).unwrap();
     assert_eq!(status(served), "200");
-    let stats = &settled(plane)[0];
+    let stats = &settled(&plane)[0];
     assert_eq!((stats.picks, stats.successes, stats.failed), (2, 1, 1), "{stats:?}");
 }
 
@@ -189,5 +189,5 @@ fn the_time_for_tries_runs_from_the_first_one_and_no_wait_outlasts_it() {
     assert_eq!(status(late), "502");
     third.answer.send(OK).unwrap();
     assert_eq!(status(another), "200");
-    assert_eq!(settled(plane)[0].picks, 3);
+    assert_eq!(settled(&plane)[0].picks, 3);
 }

@@ -8,8 +8,9 @@ mod why;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::middleware::from_fn_with_state;
+use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
 use tokio::sync::{Semaphore, watch};
@@ -23,6 +24,7 @@ use super::guard::{Intruders, guard};
 use super::{page, stream};
 use crate::api::Problem;
 use crate::control::Shared;
+use crate::metrics::{self, Exposition};
 
 /// What answers need.
 #[derive(Clone)]
@@ -81,6 +83,7 @@ pub(super) fn router(desk: Desk) -> Router {
     router
         .route("/api/v1/openapi.json", get(async move || Json((*description).clone())))
         .route(page::HEALTH, get(health))
+        .route("/metrics", get(metrics))
         .merge(page::router())
         .fallback(nothing)
         .method_not_allowed_fallback(wrong_method)
@@ -151,6 +154,13 @@ async fn health(State(desk): State<Desk>) -> (StatusCode, &'static str) {
     } else {
         (StatusCode::OK, "ok\n")
     }
+}
+
+/// What Prometheus reads.
+async fn metrics(State(desk): State<Desk>, fields: HeaderMap) -> impl IntoResponse {
+    let accept = fields.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    let Exposition { content_type, text } = metrics::render(&desk.shared, accept);
+    ([(header::CONTENT_TYPE, content_type)], text)
 }
 
 async fn nothing(uri: Uri) -> Problem {

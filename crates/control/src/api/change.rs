@@ -18,7 +18,6 @@ pub struct ServerPatch {
     /// The most it may have in flight; null is no limit.
     #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "even_null")]
     #[schema(value_type = Option<u32>, minimum = 1)]
-    #[expect(clippy::option_option, reason = "left out and null are two things: as it is, and no limit")]
     pub max_connections: Option<Option<u32>>,
 }
 

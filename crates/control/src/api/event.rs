@@ -45,3 +45,21 @@ pub enum EventKind {
     /// Something else to be known, such as a worker that died or log lines that were dropped.
     Warning,
 }
+
+impl EventKind {
+    /// Every kind, each at the place of its number.
+    pub const ALL: [Self; 6] =
+        [Self::Health, Self::Refused, Self::Edit, Self::Reload, Self::ReloadRefused, Self::Warning];
+
+    /// The word for it in JSON and in labels.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Health => "health",
+            Self::Refused => "refused",
+            Self::Edit => "edit",
+            Self::Reload => "reload",
+            Self::ReloadRefused => "reload-refused",
+            Self::Warning => "warning",
+        }
+    }
+}

@@ -51,7 +51,6 @@ impl DataPlane for Plane {
         let web = ListenerStats {
             name: "web".to_owned(),
             addresses: vec!["127.0.0.1:8080".to_owned()],
-            pool: "app".to_owned(),
             open: 3,
             limit: 20_000,
             accepted: 7,

@@ -4,5 +4,6 @@ mod check;
 mod commands;
 mod demo;
 mod kit;
+mod reload;
 mod serve;
 mod stop;

@@ -119,12 +119,12 @@ fn an_unknown_host_name_is_one_clear_line() {
 }
 
 #[test]
-fn a_hangup_does_not_end_it() {
+fn a_hangup_without_a_file_changes_nothing() {
     let origin = Origin::quick("one");
     let to = origin.address.to_string();
     let mut program = Running::saying(plimsoll(&["serve", "--listen", "0", "--to", &to]));
     let address = program.address();
     program.signal(Signal::HUP);
-    program.line("SIGHUP is ignored");
+    program.line("there is no file to reload");
     assert_eq!(Client::connect(address).expect("it listens").ask().body, "one");
 }

@@ -1,13 +1,16 @@
 //! The data plane in this process, so that a test sees its pool, and servers that follow a script.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+mod parts;
+
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::thread;
 
-use plimsoll_config::Host;
-use plimsoll_core::{Pool, PoolSpec, Pools, ServerSpec};
+use plimsoll_core::{Pool, Pools};
 use plimsoll_proxy::{Clock, Proxy};
+
+pub(crate) use parts::serve;
+use parts::specs;
 
 /// Lines of a configuration beside the addresses.
 #[derive(Default)]
@@ -38,35 +41,9 @@ impl Plane {
         );
         let config = plimsoll_config::parse("test", &text).unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
         let (clock, pools) = (Clock::start(), Pools::new());
-        let rules = &config.pools[0];
-        let specs = rules.servers.iter().map(|server| {
-            let Host::Ip(ip) = server.host else { panic!("{} is not an address", server.host) };
-            let spec = ServerSpec::new(&server.name, SocketAddr::new(ip, server.port));
-            server.max_connections.into_iter().fold(spec, ServerSpec::with_max_connections)
-        });
-        pools.apply(
-            [(
-                rules.name.clone(),
-                PoolSpec { policy: rules.policy, servers: specs.collect(), rules: rules.rules.clone() },
-            )],
-            clock.now(),
-        );
+        pools.apply(specs(&config), clock.now());
         let proxy = Proxy::start(&config, 1, &pools, clock).unwrap();
-        let (pool, address) = (pools.pool(&rules.name).unwrap(), proxy.addresses()[0].1);
+        let (pool, address) = (pools.pool("app").unwrap(), proxy.addresses()[0].1);
         Self { proxy, pool, address }
     }
-}
-
-/// A server that runs `script` for each connection, on a thread of its own. It ends with the test.
-pub(crate) fn serve(script: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let script = Arc::new(script);
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let (script, Ok(stream)) = (Arc::clone(&script), stream) else { return };
-            thread::spawn(move || script(stream));
-        }
-    });
-    address
 }

@@ -1,0 +1,94 @@
+//! Each server of the pools that are not too large.
+
+use std::fmt;
+
+use plimsoll_core::{AdminState, HealthState, MemberStats, OutcomeKind};
+
+use super::Pools;
+use super::page::{Labels, Page};
+
+/// The words for outcomes, in the order of `OutcomeKind::ALL`: those of the API.
+pub(super) const OUTCOMES: [&str; OutcomeKind::ALL.len()] =
+    ["success", "rejected", "failed", "connect_failed", "timed_out", "aborted"];
+
+/// Writes what there is to tell.
+pub(super) fn write(page: &mut Page<'_>, pools: &Pools) -> fmt::Result {
+    let shown = pools.all.iter().map(|(stats, _)| stats).filter(|stats| pools.shows(stats));
+    let servers: Vec<&MemberStats> = shown.flat_map(|stats| &stats.servers).collect();
+    states(page, &servers)?;
+    gauges(page, &servers)?;
+    counters(page, &servers)?;
+    times(page, &servers)
+}
+
+fn labels(member: &MemberStats) -> Labels<'_, 2> {
+    [("pool", member.server.id.pool()), ("server", member.server.id.name())]
+}
+
+fn with<'a>(member: &'a MemberStats, key: &'static str, value: &'a str) -> Labels<'a, 3> {
+    let [pool, server] = labels(member);
+    [pool, server, (key, value)]
+}
+
+fn states(page: &mut Page<'_>, servers: &[&MemberStats]) -> fmt::Result {
+    let believed = servers.iter().flat_map(|member| {
+        let line = |state: HealthState| {
+            (with(member, "health", state.name()), f64::from(u8::from(member.health.state == state)))
+        };
+        HealthState::ALL.into_iter().map(line)
+    });
+    page.gauges(
+        ("plimsoll_server_health", "What is believed of the server: 1 for that and 0 for the others."),
+        believed,
+    )?;
+    let wanted = servers.iter().flat_map(|member| {
+        let line =
+            |state: AdminState| (with(member, "state", state.name()), f64::from(u8::from(member.state == state)));
+        AdminState::ALL.into_iter().map(line)
+    });
+    page.gauges(("plimsoll_server_state", "What is wanted of the server: 1 for that and 0 for the others."), wanted)
+}
+
+fn gauges(page: &mut Page<'_>, servers: &[&MemberStats]) -> fmt::Result {
+    let all = |of: fn(&MemberStats) -> f64| servers.iter().map(move |member| (labels(member), of(member)));
+    page.gauges(
+        ("plimsoll_server_in_flight", "Requests in flight."),
+        all(|member| f64::from(member.server.in_flight)),
+    )?;
+    let limited = servers.iter().filter(|member| member.limit < plimsoll_core::MAX_IN_FLIGHT);
+    page.gauges(
+        ("plimsoll_server_in_flight_limit", "Requests that may be in flight, where that is limited."),
+        limited.map(|member| (labels(member), f64::from(member.limit))),
+    )?;
+    page.gauges(("plimsoll_server_weight", "The share relative to the others."), all(|member| f64::from(member.weight)))
+}
+
+fn counters(page: &mut Page<'_>, servers: &[&MemberStats]) -> fmt::Result {
+    let all = |of: fn(&MemberStats) -> u64| servers.iter().map(move |member| (labels(member), of(member)));
+    page.counters(("plimsoll_server_picks", "Requests sent to the server."), all(|member| member.server.picks))?;
+    let outcomes = servers.iter().flat_map(|member| {
+        let kinds = OUTCOMES.into_iter().zip(OutcomeKind::ALL);
+        kinds.map(|(word, kind)| (with(member, "outcome", word), member.server.of_kind(kind)))
+    });
+    page.counters(("plimsoll_server_outcomes", "How requests to the server ended."), outcomes)?;
+    page.counters(("plimsoll_server_sent_bytes", "Bytes sent to the server."), all(|member| member.server.sent))?;
+    page.counters(("plimsoll_server_received_bytes", "Bytes received from it."), all(|member| member.server.received))?;
+    page.counters(("plimsoll_server_ejections", "How often it was ejected."), all(|member| member.health.ejections))
+}
+
+fn times(page: &mut Page<'_>, servers: &[&MemberStats]) -> fmt::Result {
+    page.means(
+        ("plimsoll_server_first_byte_seconds", "From the pick to the first byte of the answer, of successes."),
+        servers.iter().map(|member| {
+            let times = &member.server.first_byte;
+            (labels(member), (times.sum(), times.count()))
+        }),
+    )?;
+    page.means(
+        ("plimsoll_server_response_seconds", "From the pick to the end of the answer, of successes."),
+        servers.iter().map(|member| {
+            let times = &member.server.total;
+            (labels(member), (times.sum(), times.count()))
+        }),
+    )
+}

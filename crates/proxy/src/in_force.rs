@@ -1,0 +1,169 @@
+//! The configuration in force, as far as the data plane has to remember it: what listens where, under which limits, over
+//! which pools.
+
+use std::collections::{HashMap, HashSet};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use plimsoll_config::{Config, Listener};
+use plimsoll_core::Pools;
+
+use crate::room::{Occupancy, Room};
+use crate::service::{self, Catalog, Service};
+use crate::sockets::{self, Bound, Listening, PlaceId, Wanted};
+use crate::start_error::StartError;
+use crate::stats::ListenerStats;
+
+/// What is in force; by default nothing.
+#[derive(Default)]
+pub(crate) struct InForce {
+    listening: Vec<Listening>,
+    /// One for each listener, in the order of the configuration.
+    services: Vec<Arc<Service>>,
+    /// Of listeners that are gone, as long as anybody is inside.
+    leaving: Vec<Leaving>,
+    catalog: Catalog,
+    patience: Duration,
+    /// Places ever made.
+    places: u64,
+}
+
+/// What is left of a listener that is gone.
+struct Leaving {
+    listener: String,
+    pool: String,
+    room: Arc<Room>,
+}
+
+/// The sockets of one new place, one for each worker.
+type NewSockets = (PlaceId, Vec<TcpListener>);
+
+impl InForce {
+    /// What `config` needs and neither listens nor is among `bound`, with that. Each is bound `count` times.
+    pub(crate) fn bind(&self, config: &Config, count: usize, mut bound: Vec<Bound>) -> Result<Vec<Bound>, StartError> {
+        let wanted = sockets::wanted(config, &self.listening);
+        let kept: HashSet<PlaceId> = wanted.iter().filter_map(|wanted| Some(wanted.kept?.place)).collect();
+        let mut here = std::mem::take(&mut bound);
+        for Wanted { listener, configured, .. } in wanted.into_iter().filter(|wanted| wanted.kept.is_none()) {
+            if let Some(position) = here.iter().position(|bound| bound.configured == configured) {
+                bound.push(here.swap_remove(position));
+                continue;
+            }
+            let going = self.listening.iter().filter(|known| !kept.contains(&known.place));
+            let beside = sockets::gives_way(configured, going);
+            let failed = |source| StartError::Bind { listener: listener.name.clone(), address: configured, source };
+            bound.push(sockets::bind(configured, count, beside).map_err(failed)?);
+        }
+        Ok(bound)
+    }
+
+    /// What is in force next, by `config` with what is `bound` for it, in its order; and the sockets that are new. Nothing
+    /// changes by this.
+    pub(crate) fn next(
+        &self,
+        config: &Config,
+        bound: Vec<Bound>,
+        pools: &Pools,
+    ) -> Result<(Self, Vec<NewSockets>), StartError> {
+        let catalog = service::catalog(config, pools, &self.catalog).map_err(|pool| no_pool(config, pool))?;
+        let (mut listening, mut sockets, mut places) = (Vec::new(), Vec::new(), self.places);
+        let wanted = sockets::wanted(config, &self.listening);
+        let mut bound = bound.into_iter();
+        for Wanted { listener, kept, .. } in &wanted {
+            let name = listener.name.clone();
+            if let Some(kept) = *kept {
+                listening.push(Listening { listener: name, ..kept.clone() });
+            } else if let Some(bound) = bound.next() {
+                let place = PlaceId(places);
+                places += 1;
+                listening.push(Listening { place, listener: name, configured: bound.configured, local: bound.local });
+                sockets.push((place, bound.sockets));
+            }
+        }
+        let mut rooms = self.rooms(config, &wanted);
+        let services = config.listeners.iter().map(|listener| {
+            let served = catalog.get(&listener.pool).cloned().ok_or_else(|| no_pool(config, listener.pool.clone()))?;
+            let room = rooms.remove(&*listener.name).unwrap_or_else(|| Room::new(listener.max_connections));
+            Ok(Arc::new(Service { listener: listener.clone(), served, room }))
+        });
+        let services = services.collect::<Result<Vec<_>, StartError>>()?;
+        let leaving = self.leaving(&services);
+        Ok((Self { listening, services, leaving, catalog, patience: config.shutdown_timeout, places }, sockets))
+    }
+
+    /// What is left of the listeners that are not among the `next`.
+    fn leaving(&self, next: &[Arc<Service>]) -> Vec<Leaving> {
+        let of_now =
+            self.services.iter().map(|service| (&service.listener.name, &service.listener.pool, &service.room));
+        let left = self.leaving.iter().map(|leaving| (&leaving.listener, &leaving.pool, &leaving.room));
+        let goes_on = |room: &Arc<Room>| next.iter().any(|service| Arc::ptr_eq(&service.room, room));
+        let gone = of_now.chain(left).filter(|(_, _, room)| !goes_on(room) && room.occupancy().inside > 0);
+        let leaving = |(listener, pool, room): (&String, &String, &Arc<Room>)| Leaving {
+            listener: listener.clone(),
+            pool: pool.clone(),
+            room: Arc::clone(room),
+        };
+        gone.map(leaving).collect()
+    }
+
+    /// The rooms that go on, by the name of the listener they are for from now on: that of the same name, be it one that
+    /// comes back, else that of a listener that goes and had one of its addresses.
+    fn rooms<'a>(&self, config: &'a Config, wanted: &[Wanted<'a>]) -> HashMap<&'a str, Arc<Room>> {
+        let gone = self.leaving.iter().map(|leaving| (&*leaving.listener, &leaving.room));
+        let of_now = self.services.iter().map(|service| (&*service.listener.name, &service.room));
+        // A listener that is there comes after one that is gone and was called the same.
+        let mut left: HashMap<&str, &Arc<Room>> = gone.chain(of_now).collect();
+        let mut rooms = HashMap::new();
+        for Listener { name, .. } in &config.listeners {
+            rooms.extend(left.remove(&**name).map(|room| (&**name, Arc::clone(room))));
+        }
+        for Wanted { listener, kept, .. } in wanted {
+            let before = kept.filter(|_| !rooms.contains_key(&*listener.name));
+            let room = before.and_then(|kept| left.remove(&*kept.listener));
+            rooms.extend(room.map(|room| (&*listener.name, Arc::clone(room))));
+        }
+        rooms
+    }
+
+    /// Puts the limits in force.
+    pub(crate) fn set_limits(&self) {
+        for service in &self.services {
+            service.room.set_limit(service.listener.max_connections);
+        }
+    }
+
+    /// Every place, with what is served there.
+    pub(crate) fn places(&self) -> Arc<[(PlaceId, Arc<Service>)]> {
+        let service = |name: &str| self.services.iter().find(|service| service.listener.name == *name);
+        self.listening.iter().filter_map(|at| Some((at.place, Arc::clone(service(&at.listener)?)))).collect()
+    }
+
+    pub(crate) fn addresses(&self) -> Vec<(String, SocketAddr)> {
+        self.listening.iter().map(|at| (at.listener.clone(), at.local)).collect()
+    }
+
+    pub(crate) fn listeners(&self) -> Vec<ListenerStats> {
+        let of_now = self.services.iter().map(|service| {
+            let Listener { name, pool, .. } = &service.listener;
+            let at = self.listening.iter().filter(|at| at.listener == *name).map(|at| at.local);
+            (name, pool, service.room.occupancy(), at.collect())
+        });
+        let gone = self.leaving.iter().map(|gone| (&gone.listener, &gone.pool, gone.room.occupancy(), Vec::new()));
+        let stats = |(name, pool, occupancy, addresses): (&String, &String, Occupancy, _)| {
+            let Occupancy { limit, inside, entered } = occupancy;
+            ListenerStats { name: name.clone(), pool: pool.clone(), addresses, open: inside, limit, accepted: entered }
+        };
+        of_now.chain(gone.filter(|(_, _, occupancy, _)| occupancy.inside > 0)).map(stats).collect()
+    }
+
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
+    }
+}
+
+/// The error for a pool that is not there, with the listener that wants it, be it as a fallback.
+fn no_pool(config: &Config, pool: String) -> StartError {
+    let wants = config.listeners.iter().find(|listener| listener.pool == pool).or(config.listeners.first());
+    StartError::NoPool { listener: wants.map_or_else(String::new, |listener| listener.name.clone()), pool }
+}

@@ -1,0 +1,229 @@
+//! Room for the client connections of a listener, all workers together, under a limit that may change at any time.
+//!
+//! First come, first served: of those who wait, as many as there is room for may enter, and nobody else. So the limit is
+//! exact while it grows and while it shrinks; a shrunk one lets nobody in until enough have left.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use crate::lock::lock;
+
+/// A limit and those who are under it.
+#[derive(Debug)]
+pub(crate) struct Room {
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    limit: usize,
+    inside: usize,
+    entered: u64,
+    /// In the order they came, each with a number that only grows.
+    waiting: VecDeque<(u64, Waker)>,
+    next: u64,
+}
+
+/// A place inside, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Entry(Arc<Room>);
+
+/// What a room says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Occupancy {
+    pub(crate) limit: usize,
+    pub(crate) inside: usize,
+    /// All who ever entered.
+    pub(crate) entered: u64,
+}
+
+impl Room {
+    /// An empty room for `limit`.
+    pub(crate) fn new(limit: usize) -> Arc<Self> {
+        let state = State { limit, inside: 0, entered: 0, waiting: VecDeque::new(), next: 0 };
+        Arc::new(Self { state: Mutex::new(state) })
+    }
+
+    /// Waits for a place. Whoever stops waiting gives its turn to the next.
+    pub(crate) async fn enter(self: &Arc<Self>) -> Entry {
+        let mut turn = Turn { room: self, number: None };
+        poll_fn(|cx| turn.poll(cx)).await;
+        Entry(Arc::clone(self))
+    }
+
+    /// From now on it has room for `limit`. Nobody who is inside has to leave.
+    pub(crate) fn set_limit(&self, limit: usize) {
+        let mut state = lock(&self.state);
+        let before = state.free();
+        state.limit = limit;
+        let admitted: Vec<Waker> = (before..state.free()).map_while(|position| state.waker(position)).collect();
+        drop(state);
+        admitted.into_iter().for_each(Waker::wake);
+    }
+
+    pub(crate) fn occupancy(&self) -> Occupancy {
+        let State { limit, inside, entered, .. } = *lock(&self.state);
+        Occupancy { limit, inside, entered }
+    }
+
+    /// Changes who is inside or waits, and wakes the one who may enter by that.
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = lock(&self.state);
+        change(&mut state);
+        let admitted = state.free().checked_sub(1).and_then(|last| state.waker(last));
+        drop(state);
+        if let Some(waker) = admitted {
+            waker.wake();
+        }
+    }
+}
+
+impl State {
+    /// How many of those who wait may enter.
+    fn free(&self) -> usize {
+        self.limit.saturating_sub(self.inside)
+    }
+
+    fn waker(&self, position: usize) -> Option<Waker> {
+        self.waiting.get(position).map(|(_, waker)| waker.clone())
+    }
+
+    fn position(&self, number: u64) -> Option<usize> {
+        self.waiting.binary_search_by_key(&number, |(number, _)| *number).ok()
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.0.change(|state| state.inside -= 1);
+    }
+}
+
+/// One who wants to enter; in the queue once it has a number.
+struct Turn<'a> {
+    room: &'a Room,
+    number: Option<u64>,
+}
+
+impl Turn<'_> {
+    fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = lock(&self.room.state);
+        let queued = self.number.and_then(|number| state.position(number));
+        if queued.unwrap_or(state.waiting.len()) < state.free() {
+            // Those behind move up by one while there is room for one less: who may enter stays the same.
+            queued.and_then(|position| state.waiting.remove(position));
+            self.number = None;
+            state.inside += 1;
+            state.entered += 1;
+            return Poll::Ready(());
+        }
+        if let Some(position) = queued {
+            state.waiting[position].1.clone_from(cx.waker());
+        } else {
+            let number = state.next;
+            state.next += 1;
+            state.waiting.push_back((number, cx.waker().clone()));
+            self.number = Some(number);
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let Some(number) = self.number else { return };
+        self.room.change(|state| {
+            let queued = state.position(number);
+            queued.and_then(|position| state.waiting.remove(position));
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::Pin;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// One who wants in, and how often it was woken.
+    struct Comer {
+        entering: Pin<Box<dyn Future<Output = Entry>>>,
+        wakes: Arc<Wakes>,
+    }
+
+    impl Comer {
+        fn new(room: &Arc<Room>) -> Self {
+            let room = Arc::clone(room);
+            Self { entering: Box::pin(async move { room.enter().await }), wakes: Arc::default() }
+        }
+
+        fn poll(&mut self) -> Option<Entry> {
+            let waker = Waker::from(Arc::clone(&self.wakes));
+            match self.entering.as_mut().poll(&mut Context::from_waker(&waker)) {
+                Poll::Ready(entry) => Some(entry),
+                Poll::Pending => None,
+            }
+        }
+
+        fn woken(&self) -> bool {
+            self.wakes.0.load(Ordering::Relaxed) > 0
+        }
+    }
+
+    #[test]
+    fn as_many_as_the_limit_enter_and_the_others_in_their_order() {
+        let room = Room::new(2);
+        let mut comers: Vec<Comer> = (0..5).map(|_| Comer::new(&room)).collect();
+        let mut inside: Vec<Option<Entry>> = comers.iter_mut().map(Comer::poll).collect();
+        assert_eq!(inside.iter().filter(|entry| entry.is_some()).count(), 2);
+        inside[0] = None;
+        assert!(comers[2].woken() && !comers[3].woken());
+        assert!(Comer::new(&room).poll().is_none() && comers[3].poll().is_none(), "somebody overtook");
+        let third = comers[2].poll();
+        assert!(third.is_some());
+        assert_eq!(room.occupancy(), Occupancy { limit: 2, inside: 2, entered: 3 });
+    }
+
+    #[test]
+    fn a_shrunk_limit_lets_nobody_in_until_enough_have_left_and_a_grown_one_at_once() {
+        let room = Room::new(3);
+        let mut inside: Vec<Entry> = (0..3).filter_map(|_| Comer::new(&room).poll()).collect();
+        let mut waiting: Vec<Comer> = (0..3).map(|_| Comer::new(&room)).collect();
+        assert!(waiting.iter_mut().all(|comer| comer.poll().is_none()));
+        room.set_limit(1);
+        inside.truncate(1);
+        assert!(waiting.iter_mut().all(|comer| !comer.woken() && comer.poll().is_none()));
+        room.set_limit(3);
+        assert!(waiting[0].woken() && waiting[1].woken() && !waiting[2].woken());
+        assert!(waiting[2].poll().is_none());
+        let entered: Vec<_> = waiting[..2].iter_mut().filter_map(Comer::poll).collect();
+        assert_eq!((entered.len(), room.occupancy().inside), (2, 3));
+    }
+
+    #[test]
+    fn whoever_stops_waiting_gives_its_turn_to_the_next() {
+        let room = Room::new(1);
+        let first = Comer::new(&room).poll();
+        let (mut second, mut third) = (Comer::new(&room), Comer::new(&room));
+        assert!(second.poll().is_none() && third.poll().is_none());
+        drop(first);
+        assert!(second.woken() && !third.woken());
+        drop(second);
+        assert!(third.woken() && third.poll().is_some());
+        assert_eq!(room.occupancy().inside, 0);
+    }
+}

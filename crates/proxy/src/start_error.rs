@@ -1,0 +1,61 @@
+//! Why the data plane cannot do what a configuration says.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+/// Why a configuration could not be put in force.
+#[derive(Debug)]
+pub enum StartError {
+    /// An address of a listener could not be bound.
+    Bind {
+        /// The listener's name.
+        listener: String,
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A listener names a pool that is not among the pools.
+    NoPool {
+        /// The listener's name.
+        listener: String,
+        /// The pool's name.
+        pool: String,
+    },
+    /// A thread could not be started.
+    Worker(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bind { listener, address, source } => {
+                write!(f, "listener `{listener}` cannot listen on {address}: ")?;
+                match source.kind() {
+                    io::ErrorKind::AddrInUse => {
+                        f.write_str("the port is in use; stop what listens there, or choose another port")
+                    }
+                    io::ErrorKind::PermissionDenied => f.write_str(
+                        "permission denied; ports below 1024 need root or the capability CAP_NET_BIND_SERVICE",
+                    ),
+                    io::ErrorKind::AddrNotAvailable => f.write_str("this machine has no such address"),
+                    _ => write!(f, "{source}"),
+                }
+            }
+            Self::NoPool { listener, pool } => {
+                write!(f, "listener `{listener}` wants pool `{pool}`, which is not there")
+            }
+            Self::Worker(source) => write!(f, "a worker thread cannot be started: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Bind { source, .. } | Self::Worker(source) => Some(source),
+            Self::NoPool { .. } => None,
+        }
+    }
+}

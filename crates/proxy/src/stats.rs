@@ -1,0 +1,77 @@
+//! What the data plane tells of itself: plain data, for metrics and dashboards.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Workers and listeners as of now. Each number is true, but they are not all of one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyStats {
+    /// By number: the thread of the first is called `worker-0`.
+    pub workers: Vec<WorkerStats>,
+    /// In the order of the configuration; then those that are gone and still have connections open.
+    pub listeners: Vec<ListenerStats>,
+    /// A graceful stop has begun.
+    pub stopping: bool,
+}
+
+/// Whether a worker is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorkerState {
+    /// It serves, or finishes what is under way.
+    Serving,
+    /// It has ended because it was told to.
+    Stopped,
+    /// It ended by a panic, which is a bug of ours. Its connections are lost; new ones go to the other workers.
+    Died,
+}
+
+/// One worker. What is counted is counted since the start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerStats {
+    /// Whether it is there.
+    pub state: WorkerState,
+    /// Client connections it took.
+    pub accepted: u64,
+    /// Client connections open now, tunnels included.
+    pub open: u64,
+    /// Requests whose head it read; those that could not be understood are not among them.
+    pub requests: u64,
+    /// Bytes read from clients.
+    pub bytes_from_clients: u64,
+    /// Bytes written to clients.
+    pub bytes_to_clients: u64,
+    /// Connections to servers opened for a request.
+    pub conns_opened: u64,
+    /// Requests, or tries of them, sent over a connection to a server that was open already.
+    pub conns_reused: u64,
+    /// Connections to servers that are kept idle; up to 50 ms old.
+    pub conns_idle: u64,
+    /// Connections that have switched to another protocol and are open now.
+    pub tunnels: u64,
+    /// Client connections that ended by a panic, which is a bug of ours; the worker went on.
+    pub panics: u64,
+    /// How long the thread had something to do; up to 50 ms old.
+    pub busy: Duration,
+    /// How late the last of its ticks came, 20 of which are due each second. The timer of the runtime alone makes it up to
+    /// about 2 ms; what is more is what a request may have had to wait for the others.
+    pub lag: Duration,
+    /// The longest such lag of the last 15 to 30 seconds.
+    pub worst_lag: Duration,
+}
+
+/// One listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerStats {
+    /// Its name.
+    pub name: String,
+    /// Where it listens, ports chosen by the system filled in. Empty when it is gone.
+    pub addresses: Vec<SocketAddr>,
+    /// The pool that serves it, or did last.
+    pub pool: String,
+    /// Client connections open now that count against the limit. More than `limit` only after it was lowered.
+    pub open: usize,
+    /// The most client connections at once.
+    pub limit: usize,
+    /// Client connections it ever served. Goes on when the listener is renamed, or comes back while some are open.
+    pub accepted: u64,
+}
