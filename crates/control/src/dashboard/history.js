@@ -87,23 +87,16 @@ function loads({ servers: most, in_flight: total }) {
     const colour = colourOf(name);
     return { name, values, look: `c${colour % COLOURS}`, dashed: colour >= COLOURS };
   });
-  series.sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
   const others = shown.total - most.length;
-  if (others > 0 && total) series.unshift(rest(most, total, others));
+  if (others > 0) series.unshift(rest(most, total, others));
   return series;
 }
 
 /** Those that are not shown: their sum in a stack, one of them on average among lines. */
 function rest(most, total, others) {
   const over = stacked ? 1 : others;
-  const values = total.map((all, i) =>
-    all === null
-      ? null
-      : Math.max(
-          0,
-          most.reduce((left, { in_flight: one }) => left - (one[i] ?? 0), all),
-        ) / over,
-  );
+  const carried = (i) => most.reduce((sum, { in_flight: one }) => sum + (one[i] ?? 0), 0);
+  const values = total.map((all, i) => (all === null ? null : Math.max(0, all - carried(i)) / over));
   return { name: `${plural(others, "other")}${stacked ? "" : ", mean"}`, values, look: "rest", dashed: true };
 }
 
