@@ -15,6 +15,7 @@ mod plane;
 mod serve;
 mod signals;
 mod source;
+mod trace;
 
 use std::process::ExitCode;
 

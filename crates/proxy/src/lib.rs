@@ -8,7 +8,8 @@
 //! A request goes through these rooms: `listener` accepts its connection, `serve` reads its head, `request` picks a server
 //! or waits for one, `server_conn` finds a connection to it, `exchange` forwards it and brings the response back through
 //! a `flow` for each direction, `tries` says whether another server is tried when that fails, `tunnel` takes over when it
-//! was an upgrade. `http1` knows the wire and never waits. Beside all that, `prober` asks the servers how they are.
+//! was an upgrade. `http1` knows the wire and never waits. `log` and `trace`
+//! collect what is told of a request and hand it out. Beside all that, `prober` asks the servers how they are.
 
 mod buffer;
 mod clock;
@@ -19,6 +20,7 @@ mod http1;
 mod in_force;
 mod listener;
 mod lock;
+mod log;
 mod patience;
 mod places;
 mod prober;
@@ -35,12 +37,15 @@ mod start_error;
 mod stats;
 mod thread;
 mod timers;
+mod trace;
 mod tries;
 mod trouble;
 mod tunnel;
 mod worker;
 
 pub use clock::Clock;
+pub use log::{LogError, LogStats, Logs};
 pub use proxy::{Prepared, Proxy};
 pub use start_error::StartError;
 pub use stats::{ListenerStats, ProxyStats, WorkerState, WorkerStats};
+pub use trace::{TracedRequest, TracedTry};

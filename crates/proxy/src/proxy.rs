@@ -20,6 +20,7 @@ use crate::clock::Clock;
 use crate::counts::Counts;
 use crate::in_force::InForce;
 use crate::lock::lock;
+use crate::log::{Logs, Plan};
 use crate::places::Change;
 use crate::probing::Probing;
 use crate::sockets::Bound;
@@ -38,6 +39,7 @@ pub struct Proxy {
     in_force: Mutex<InForce>,
     /// `None` until a pool is probed.
     probing: Mutex<Option<Probing>>,
+    logs: Arc<Logs>,
     stop: watch::Sender<Option<Duration>>,
     cut_off: Arc<AtomicUsize>,
 }
@@ -59,6 +61,8 @@ impl fmt::Debug for Proxy {
 pub struct Prepared {
     config: Config,
     bound: Vec<Bound>,
+    /// What is to be told of requests, opened.
+    telling: Plan,
     /// Started for this configuration, where none was there.
     probing: Option<Probing>,
 }
@@ -82,13 +86,14 @@ impl Proxy {
     /// at the start is ignored.
     ///
     /// # Errors
-    /// An address that cannot be bound, or the prober's thread that cannot be started. Nothing has changed then.
+    /// An address that cannot be bound, a log that cannot be written, or the prober's thread that cannot be started. Nothing has changed then.
     pub fn prepare(&self, config: &Config) -> Result<Prepared, StartError> {
         let workers = self.serving().count();
+        let telling = self.logs.prepare(config, self.workers.len()).map_err(StartError::Log)?;
         let bound = lock(&self.in_force).bind(config, workers, Vec::new())?;
         let missing = Probing::wanted(config) && lock(&self.probing).is_none();
         let probing = missing.then(|| Probing::start(self.clock)).transpose().map_err(StartError::Worker)?;
-        Ok(Prepared { config: config.clone(), bound, probing })
+        Ok(Prepared { config: config.clone(), bound, telling, probing })
     }
 
     /// Puts a prepared configuration in force over `pools`, which it must have been applied to before. Once this returns,
@@ -105,13 +110,13 @@ impl Proxy {
     /// cannot be bound again; nothing has changed then. [`StartError::Worker`] if a worker's runtime cannot take a new
     /// socket: that worker goes on as before, the others follow.
     pub fn commit(&self, prepared: Prepared, pools: &Pools) -> Result<(), StartError> {
-        let Prepared { config, bound, probing } = prepared;
+        let Prepared { config, bound, telling, probing } = prepared;
         let mut in_force = lock(&self.in_force);
         if self.stop.borrow().is_some() {
             return Ok(());
         }
         let bound = in_force.bind(&config, self.serving().count(), bound)?;
-        let (next, mut sockets) = in_force.next(&config, bound, pools)?;
+        let (next, mut sockets) = in_force.next(&config, (bound, &telling), pools)?;
         next.set_limits();
         let services = next.places();
         let (done, answers) = mpsc::channel();
@@ -122,6 +127,7 @@ impl Proxy {
             let _ = worker.orders.send(Order::Follow(Box::new(change), done.clone()));
         }
         drop(done);
+        self.logs.commit(&telling);
         *in_force = next;
         let followed = answers.iter().collect::<io::Result<()>>();
         let mut known = lock(&self.probing);
@@ -144,6 +150,11 @@ impl Proxy {
         ProxyStats { workers, listeners, stopping: self.stop.borrow().is_some() }
     }
 
+    /// The access log and the traces.
+    pub fn logs(&self) -> &Arc<Logs> {
+        &self.logs
+    }
+
     /// Begins a graceful stop: nothing new is accepted, what is under way is finished.
     pub fn stop(&self) {
         let patience = lock(&self.in_force).patience();
@@ -161,6 +172,7 @@ impl Proxy {
         if let Some(probing) = lock(&self.probing).take() {
             probing.stop();
         }
+        self.logs.finish();
         self.cut_off.load(Ordering::Relaxed)
     }
 
@@ -192,6 +204,7 @@ impl Proxy {
             threads: Mutex::new(threads),
             in_force: Mutex::default(),
             probing: Mutex::default(),
+            logs: Arc::new(Logs::new()),
             stop,
             cut_off,
         })
