@@ -92,9 +92,9 @@ impl Samples {
         self.inner().pools.get(pool).map(Sampled::rates).unwrap_or_default()
     }
 
-    /// The last ten minutes of a pool.
-    pub(crate) fn history(&self, pool: &str) -> Option<History> {
-        self.inner().pools.get(pool).map(Sampled::history)
+    /// The last ten minutes of a pool, with at most so many of its servers, those that carried most.
+    pub(crate) fn history(&self, pool: &str, most: usize) -> Option<History> {
+        self.inner().pools.get(pool).map(|sampled| sampled.history(most))
     }
 
     /// The share of the last second in which a worker was busy, 0 to 1.

@@ -97,7 +97,8 @@ impl Sampled {
         self.window.push(now, Arc::new(self.ledger.totals().clone()));
         self.rates.all = self.window.rates(WINDOW);
         if self.samples.is_multiple_of(SAMPLES_A_POINT) {
-            let point = self.window.point(self.pool.queue().waiting as u64);
+            let all = in_flight.iter().map(|(_, in_flight)| u64::from(*in_flight)).sum();
+            let point = self.window.point(all, self.pool.queue().waiting as u64);
             self.past.take(wall::text(Timestamp::now()), point, &in_flight);
         }
     }
@@ -140,8 +141,8 @@ impl Sampled {
         self.rates.clone()
     }
 
-    pub(super) fn history(&self) -> History {
-        self.past.history()
+    pub(super) fn history(&self, most: usize) -> History {
+        self.past.history(most)
     }
 }
 
@@ -181,11 +182,12 @@ impl Window {
     }
 
     /// A point for charts, over the time since the one before.
-    fn point(&self, queue: u64) -> Point {
+    fn point(&self, in_flight: u64, queue: u64) -> Point {
         // A sample that came late must not leave the point with the half of it.
         let span = Duration::from_secs(SAMPLES_A_POINT) + Duration::from_millis(500);
         let Rates { requests_per_second, error_rate, p50_ms, p99_ms } = self.rates(span);
-        Point { requests_per_second, errors_per_second: requests_per_second * error_rate, p50_ms, p99_ms, queue }
+        let errors_per_second = requests_per_second * error_rate;
+        Point { requests_per_second, errors_per_second, p50_ms, p99_ms, in_flight, queue }
     }
 }
 
