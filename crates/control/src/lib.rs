@@ -26,7 +26,7 @@ mod tasks;
 mod views;
 mod wall;
 
-pub use control::{Beginning, Control, ControlError, Published, Source};
+pub use control::{Beginning, Control, ControlError, Load, Published, Source};
 pub use desired::{Edit, EditError};
 pub use journal::Journal;
 pub use names::{NameError, Names};
