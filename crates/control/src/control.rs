@@ -22,6 +22,7 @@ use crate::names::{NameError, Names};
 use crate::plane::DataPlane;
 use crate::samples::Samples;
 use crate::tasks;
+use crate::webhook;
 
 /// A running control plane.
 #[derive(Debug)]
@@ -101,6 +102,7 @@ pub(crate) struct Shared {
     pub(crate) plane: Arc<dyn DataPlane>,
     pub(crate) journal: Arc<Journal>,
     pub(crate) samples: Samples,
+    pub(crate) webhook: webhook::Counts,
     pub(crate) gate: Gate,
     /// When the process began to serve.
     pub(crate) started: (Timestamp, Instant),
@@ -137,6 +139,7 @@ impl Control {
             plane,
             journal,
             samples: Samples::default(),
+            webhook: webhook::Counts::default(),
             gate,
             started: (published.at, Instant::now()),
             file: file.clone(),

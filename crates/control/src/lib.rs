@@ -25,6 +25,7 @@ mod samples;
 mod tasks;
 mod views;
 mod wall;
+mod webhook;
 
 pub use control::{Beginning, Control, ControlError, Load, Published, Source};
 pub use desired::{Edit, EditError};

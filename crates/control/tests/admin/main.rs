@@ -4,6 +4,8 @@ mod changes;
 mod doors;
 mod guard;
 mod kit;
+mod metrics;
 mod reads;
 mod stream;
 mod tls;
+mod webhook;
