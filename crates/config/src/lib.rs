@@ -5,10 +5,10 @@
 //! each with its line and what to write instead. [`reference()`] and [`schema`] tell what can be written.
 //!
 //! Inside, `raw` declares each setting once; `setting` and `reader` are the machinery that a declaration becomes; `value`,
-//! `quantity`, `address`, `condition`, `http`, `log`, `pattern`, `secret` and `page` are the types a setting can have; `resolve`
-//! checks what no setting can know alone. Nothing here looks up a name, opens a socket or asks the time, and the disk is
-//! touched only by [`load`], where a configuration names a page, a token or a certificate, and to see whether the folder of a
-//! log is there; the environment only for a token.
+//! `quantity`, `address`, `webhook`, `condition`, `http`, `log`, `pattern`, `secret` and `page` are the types a setting can
+//! have; `resolve` checks what no setting can know alone. Nothing here looks up a name, opens a socket or asks the time, and
+//! the disk is touched only by [`load`], where a configuration names a page, a token or a certificate, and to see whether the
+//! folder of a log is there; the environment only for a token.
 
 mod address;
 mod condition;
@@ -29,6 +29,7 @@ mod secret;
 mod setting;
 mod source;
 mod value;
+mod webhook;
 mod wording;
 
 pub use diagnostic::{Diagnostic, Diagnostics};
@@ -41,3 +42,4 @@ pub use resolved::{
 };
 pub use secret::Secret;
 pub use source::{load, parse};
+pub use webhook::{Occasion, Webhook};

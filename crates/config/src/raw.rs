@@ -13,12 +13,14 @@ mod failure;
 mod log;
 mod pool;
 mod probe;
+mod webhook;
 
 pub(crate) use admin::{Admin, Tls, Token};
 pub(crate) use failure::{Eject, Retry, WarmUp};
 pub(crate) use log::{AccessLog, RequestId, Trace};
 pub(crate) use pool::{KeepAlive, Pool, Server, ServerTable, ServerTimeouts, Unavailable};
 pub(crate) use probe::Probe;
+pub(crate) use webhook::Webhook;
 
 // Bounds on durations, in milliseconds. None may be zero where that would refuse everyone, and none may outlast a
 // day: what waits longer is a mistake of units.
@@ -53,6 +55,8 @@ settings! {
         access_log: AccessLog, optional "no log";
         /// Traces for OpenTelemetry.
         trace: Trace, optional "no traces";
+        /// Whom to tell of events.
+        webhook: Webhook, optional "nobody";
         /// Where clients connect, by name.
         listen: Named<Listener>, required "`[listen.web]` and below it `bind = \"127.0.0.1:8080\"` and `pool = \"app\"`";
         /// Sets of servers, by name.

@@ -21,6 +21,7 @@ mod log;
 mod names;
 mod pool;
 mod probe;
+mod webhook;
 
 /// Turns what the file says into what holds, and reports what does not go together. What is given back is right
 /// only if nothing was reported, here or before.
@@ -36,6 +37,7 @@ pub(crate) fn resolve(file: &raw::File, pages: &mut Pages<'_>, reader: &mut Read
         admin,
         access_log,
         trace: log::trace(file),
+        webhook: file.webhook.as_ref().map(|table| webhook::resolve(table, pages.folder(), reader)),
         listeners: listen
             .iter()
             .filter_map(|entry| Some(listener(&entry.name, entry.table.as_ref()?, reader)))

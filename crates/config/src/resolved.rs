@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use plimsoll_core::{AdminState, Percent, PolicyKind, PoolRules};
 
-use crate::{Conditions, LogFormat, LogTarget, Probe, Secret};
+use crate::{Conditions, LogFormat, LogTarget, Probe, Secret, Webhook};
 
 /// A whole configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct Config {
     pub access_log: Option<AccessLog>,
     /// Traces; `None` is none.
     pub trace: Option<Trace>,
+    /// Whom to tell of events.
+    pub webhook: Option<Webhook>,
     /// Where clients connect, in the order of the file. Never empty.
     pub listeners: Vec<Listener>,
     /// The pools, in the order of the file. Never empty, names differ, each is used by a listener or as a
@@ -50,6 +52,8 @@ pub struct Admin {
     pub tls: Option<Tls>,
     /// Names it answers to beside its addresses and localhost, in lower case, without a port.
     pub hosts: Vec<String>,
+    /// The most servers of a pool of which the metrics show each.
+    pub metrics_servers: usize,
 }
 
 /// A certificate and its key as they were in their files, which are not looked into here.

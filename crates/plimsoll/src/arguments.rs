@@ -8,6 +8,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use plimsoll_core::PolicyKind;
 
+use crate::remote;
+
 /// The most workers, as in the setting of that name.
 const MOST_WORKERS: u64 = 1024;
 
@@ -32,6 +34,8 @@ pub(crate) enum Command {
     Schema,
     /// Print all settings of the configuration file, in Markdown
     Reference,
+    #[command(flatten)]
+    Remote(remote::arguments::Command),
 }
 
 /// The arguments of `serve`.
@@ -99,7 +103,7 @@ fn workers() -> impl TypedValueParser<Value = NonZeroUsize> {
 }
 
 /// A whole number with a unit, as in the configuration file.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|char: char| !char.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let milliseconds = match unit {

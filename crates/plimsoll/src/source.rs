@@ -9,7 +9,7 @@ use crate::arguments::Serve;
 use crate::failure::Failure;
 
 /// The file that is read when none is named.
-const USUAL_FILE: &str = "plimsoll.toml";
+pub(crate) const USUAL_FILE: &str = "plimsoll.toml";
 
 /// The configuration that the arguments of `serve` ask for, and where it can be had anew.
 pub(crate) fn for_serve(arguments: &Serve) -> Result<(Config, Source), Failure> {

@@ -5,5 +5,6 @@ mod commands;
 mod demo;
 mod kit;
 mod reload;
+mod remote;
 mod serve;
 mod stop;
