@@ -48,7 +48,7 @@ const MOST_FIELDS: usize = 50;
 const LONGEST_TEXT: usize = 4096;
 
 /// Whether `text` is a token (RFC 9110, section 5.6.2), of which names and methods are made.
-fn is_token(text: &str) -> bool {
+pub(crate) fn is_token(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !text.is_empty() && text.bytes().all(allowed)
 }

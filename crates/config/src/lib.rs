@@ -5,15 +5,17 @@
 //! each with its line and what to write instead. [`reference()`] and [`schema`] tell what can be written.
 //!
 //! Inside, `raw` declares each setting once; `setting` and `reader` are the machinery that a declaration becomes; `value`,
-//! `quantity`, `address`, `condition`, `http`, `pattern`, `secret` and `page` are the types a setting can have; `resolve` checks
-//! what no setting can know alone. Nothing here looks up a name, opens a socket or asks the time, and the disk is touched
-//! only by [`load`] and where a configuration names a page, a token or a certificate; the environment only for a token.
+//! `quantity`, `address`, `webhook`, `condition`, `http`, `log`, `pattern`, `secret` and `page` are the types a setting can
+//! have; `resolve` checks what no setting can know alone. Nothing here looks up a name, opens a socket or asks the time, and
+//! the disk is touched only by [`load`], where a configuration names a page, a token or a certificate, and to see whether the
+//! folder of a log is there; the environment only for a token.
 
 mod address;
 mod condition;
 mod diagnostic;
 mod document;
 mod http;
+mod log;
 mod page;
 mod pattern;
 mod probe;
@@ -27,14 +29,17 @@ mod secret;
 mod setting;
 mod source;
 mod value;
+mod webhook;
 mod wording;
 
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use document::{reference, schema};
+pub use log::{LogFormat, LogPiece, LogTarget, LogVariable};
 pub use probe::{Check, Conditions, Http, Pattern, Probe, StatusSet};
 pub use resolved::{
-    Admin, BareLf, ClientTimeouts, Config, FieldMode, Forward, Host, HostMode, KeepAlive, Listener, OnDown, Page, Pool,
-    Retry, Server, ServerTimeouts, Tls, Unavailable,
+    AccessLog, Admin, BareLf, ClientTimeouts, Config, FieldMode, Forward, FromClient, Host, HostMode, KeepAlive,
+    Listener, OnDown, Page, Pool, RequestId, Retry, Server, ServerTimeouts, Tls, Trace, Unavailable,
 };
 pub use secret::Secret;
 pub use source::{load, parse};
+pub use webhook::{Occasion, Webhook};

@@ -5,18 +5,22 @@ use crate::address::Bind;
 use crate::quantity::{Bytes, Lasts};
 use crate::resolved::{BareLf, FieldMode, HostMode};
 use crate::setting::{Place, settings};
-use crate::value::{Choice, Name, Named, OneOrMore, Whole, Word};
+use crate::value::{Choice, Name, Named, OneOrMore, OrOff, Whole, Word};
 use crate::wording::quoted;
 
 mod admin;
 mod failure;
+mod log;
 mod pool;
 mod probe;
+mod webhook;
 
 pub(crate) use admin::{Admin, Tls, Token};
 pub(crate) use failure::{Eject, Retry, WarmUp};
+pub(crate) use log::{AccessLog, RequestId, Trace};
 pub(crate) use pool::{KeepAlive, Pool, Server, ServerTable, ServerTimeouts, Unavailable};
 pub(crate) use probe::Probe;
+pub(crate) use webhook::Webhook;
 
 // Bounds on durations, in milliseconds. None may be zero where that would refuse everyone, and none may outlast a
 // day: what waits longer is a mistake of units.
@@ -47,6 +51,12 @@ settings! {
         shutdown_timeout: Lasts<0, DAY>, default "30s";
         /// The admin API, the dashboard and the metrics.
         admin: Admin, optional "none of them";
+        /// One line for each request.
+        access_log: AccessLog, optional "no log";
+        /// Traces for OpenTelemetry.
+        trace: Trace, optional "no traces";
+        /// Whom to tell of events.
+        webhook: Webhook, optional "nobody";
         /// Where clients connect, by name.
         listen: Named<Listener>, required "`[listen.web]` and below it `bind = \"127.0.0.1:8080\"` and `pool = \"app\"`";
         /// Sets of servers, by name.
@@ -76,6 +86,10 @@ settings! {
         /// What to tell the server about the client: for each field "set" (ours only), "append" (ours after the
         /// client's), "keep" (the client's as it came) or "off" (removed).
         forward: Forward, default {};
+        /// Whether its requests are in the access log, if there is one.
+        access_log: bool, default true;
+        /// An id for each request, or "off" for none.
+        request_id: OrOff<RequestId>, default "off";
     }
 
     /// How long to wait for a client.

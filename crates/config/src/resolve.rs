@@ -17,9 +17,11 @@ use crate::wording::quoted;
 
 mod admin;
 mod failure;
+mod log;
 mod names;
 mod pool;
 mod probe;
+mod webhook;
 
 /// Turns what the file says into what holds, and reports what does not go together. What is given back is right
 /// only if nothing was reported, here or before.
@@ -28,10 +30,14 @@ pub(crate) fn resolve(file: &raw::File, pages: &mut Pages<'_>, reader: &mut Read
     names::check(listen, pool, reader);
     check_binds(file, reader);
     let admin = file.admin.as_ref().map(|table| admin::resolve(table, pages.folder(), reader));
+    let access_log = log::access_log(file, pages.folder(), reader);
     Config {
         workers: file.workers.as_ref().and_then(|workers| NonZeroUsize::new(workers.value.0 as usize)),
         shutdown_timeout: file.shutdown_timeout.value.0,
         admin,
+        access_log,
+        trace: log::trace(file),
+        webhook: file.webhook.as_ref().map(|table| webhook::resolve(table, pages.folder(), reader)),
         listeners: listen
             .iter()
             .filter_map(|entry| Some(listener(&entry.name, entry.table.as_ref()?, reader)))
@@ -98,6 +104,8 @@ fn listener(name: &str, raw: &raw::Listener, reader: &mut Reader) -> Listener {
         timeouts: client_timeouts(&raw.timeout.value),
         bare_lf: raw.http1.value.bare_lf.value.0,
         forward: forward(&raw.forward.value),
+        access_log: raw.access_log.value,
+        request_id: log::request_id(&raw.request_id.value),
     }
 }
 

@@ -12,9 +12,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use plimsoll_core::{AdminState, PolicyKind, PoolRules};
+use plimsoll_core::{AdminState, Percent, PolicyKind, PoolRules};
 
-use crate::{Conditions, Probe, Secret};
+use crate::{Conditions, LogFormat, LogTarget, Probe, Secret, Webhook};
 
 /// A whole configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +25,12 @@ pub struct Config {
     pub shutdown_timeout: Duration,
     /// The admin API; `None` is none.
     pub admin: Option<Admin>,
+    /// One line for each request; `None` is no log. At least one listener writes it.
+    pub access_log: Option<AccessLog>,
+    /// Traces; `None` is none.
+    pub trace: Option<Trace>,
+    /// Whom to tell of events.
+    pub webhook: Option<Webhook>,
     /// Where clients connect, in the order of the file. Never empty.
     pub listeners: Vec<Listener>,
     /// The pools, in the order of the file. Never empty, names differ, each is used by a listener or as a
@@ -46,6 +52,8 @@ pub struct Admin {
     pub tls: Option<Tls>,
     /// Names it answers to beside its addresses and localhost, in lower case, without a port.
     pub hosts: Vec<String>,
+    /// The most servers of a pool of which the metrics show each.
+    pub metrics_servers: usize,
 }
 
 /// A certificate and its key as they were in their files, which are not looked into here.
@@ -81,6 +89,54 @@ pub struct Listener {
     pub bare_lf: BareLf,
     /// What to tell the server about the client.
     pub forward: Forward,
+    /// Whether its requests are in the access log; without one this is true.
+    pub access_log: bool,
+    /// How its requests get ids; `None` is not at all.
+    pub request_id: Option<RequestId>,
+}
+
+/// One line for each request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessLog {
+    /// Where lines go.
+    pub to: LogTarget,
+    /// How they look.
+    pub format: LogFormat,
+    /// The share of requests that are logged. What a server or we ourselves failed is logged in any case.
+    pub sample: Percent,
+    /// The most bytes of lines that wait to be written.
+    pub buffer: usize,
+}
+
+/// An id for each request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestId {
+    /// The name of the field that carries it.
+    pub header: String,
+    /// What becomes of one that the client sends.
+    pub from_client: FromClient,
+    /// Whether the client is told it.
+    pub to_client: bool,
+}
+
+/// What becomes of a request id that a client sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FromClient {
+    /// It is kept if it is valid.
+    Accept,
+    /// It is removed, and one of ours is sent.
+    Replace,
+}
+
+/// Traces for OpenTelemetry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trace {
+    /// Where spans are sent, an `http` or `https` URL.
+    pub endpoint: String,
+    /// The share of requests traced among those whose sender has not decided it.
+    pub sample: Percent,
+    /// What spans call this service.
+    pub service_name: String,
 }
 
 /// How long to wait for a client.

@@ -58,8 +58,26 @@ fn each_setting_of_the_admin_api_reaches_its_field() {
     assert!(tls.cert.bytes().starts_with(b"The reader"));
     assert!(tls.key.bytes().starts_with(b"Nor into"));
     assert_eq!(admin.hosts, ["lb.example.com", "192.168.1.5", "[2001:db8::5]"]);
+    assert_eq!(admin.metrics_servers, 30);
     let shown = format!("{admin:?}");
     assert!(!shown.contains("sesame") && !shown.contains("Nor into"), "{shown}");
+}
+
+#[test]
+fn each_setting_of_the_webhook_reaches_its_field() {
+    let webhook = everything().webhook.expect("there is one");
+    assert_eq!(webhook.url, "https://hooks.example.com:8443/secret-path");
+    assert_eq!(webhook.host(), "hooks.example.com:8443");
+    assert_eq!(webhook.events, [Occasion::Edit, Occasion::Warning]);
+    assert_eq!((webhook.timeout, webhook.pause), (Duration::from_secs(31), Duration::from_secs(32)));
+    assert_eq!((webhook.tries, webhook.queue), (12, 33));
+    assert_eq!(webhook.headers, [("X-Key".to_owned(), "secret-value".to_owned())]);
+    assert_eq!(webhook.token.as_ref().expect("there is one").bytes(), b"open-sesame-open-sesame");
+    let shown = format!("{webhook:?}");
+    assert!(
+        shown.contains("hooks.example.com:8443") && !shown.contains("secret-") && !shown.contains("sesame"),
+        "{shown}"
+    );
 }
 
 #[test]

@@ -113,11 +113,6 @@ impl Desired {
         self.edits.differences()
     }
 
-    /// How many settings differ from the file.
-    pub(crate) fn difference_count(&self) -> usize {
-        self.edits.count()
-    }
-
     /// The same with one more edit.
     pub(crate) fn edited(&self, edit: &Edit) -> Result<Self, EditError> {
         let mut next = self.clone();

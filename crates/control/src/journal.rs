@@ -90,16 +90,16 @@ impl Journal {
         log.kept.range(from..).cloned().collect()
     }
 
+    /// How often what happened since the process started.
+    pub(crate) fn tally(&self) -> Tally {
+        self.log().tally
+    }
+
     /// The events after number `seen`, the oldest first, at most `most` of them and those the earliest that are remembered.
     pub(crate) fn following(&self, seen: u64, most: usize) -> Vec<Event> {
         let log = self.log();
         let newer = log.kept.partition_point(|event| event.number <= seen);
         log.kept.range(newer..).take(most).cloned().collect()
-    }
-
-    /// How often what happened since the process started.
-    pub(crate) fn tally(&self) -> Tally {
-        self.log().tally
     }
 
     /// The number of the last event, to wait for the next.

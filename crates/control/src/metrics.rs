@@ -20,14 +20,14 @@ mod workers;
 
 use std::fmt;
 
-use plimsoll_core::{Audit, PoolStats};
+use plimsoll_core::Audit;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
 use crate::control::Shared;
-use crate::samples::{Spread, Totals};
+use crate::samples::Reading;
 use page::Page;
 use process::Process;
 use workers::Workers;
@@ -48,9 +48,10 @@ pub(crate) struct Exposition {
 /// Everything there is to tell, as `accept`, the field of the request, wants it: OpenMetrics 1.0 where it is named, the
 /// format of Prometheus 0.0.4 elsewhere. Takes some tens of milliseconds with thousands of servers, in which no worker waits.
 pub(crate) fn render(shared: &Shared, accept: Option<&str>) -> Exposition {
+    let most_servers = shared.published().config.admin.as_ref().map_or(0, |admin| admin.metrics_servers);
     let plane = shared.plane.stats();
     let scene = Scene {
-        pools: Pools::new(shared.samples.read(&shared.pools), MOST_SERVERS),
+        pools: Pools { all: shared.samples.read(&shared.pools, shared.plane.now()), most_servers },
         workers: Workers::new(plane, &shared.samples),
         process: Process::new(shared),
         permits: shared.samples.permits(),
@@ -72,9 +73,6 @@ fn text(scene: Scene) -> String {
     text
 }
 
-/// A pool with more servers has its sums only: at thirty lines a server, what Prometheus takes in without complaint.
-const MOST_SERVERS: usize = 2000;
-
 /// What one scrape tells.
 #[derive(Debug)]
 struct Scene {
@@ -84,11 +82,10 @@ struct Scene {
     permits: Audit,
 }
 
-/// The pools and what their servers have done together.
+/// The pools, and how many servers of one are shown.
+#[derive(Debug)]
 struct Pools {
-    all: Vec<(PoolStats, Totals)>,
-    /// How long requests waited in the queue of each.
-    waits: Vec<Spread>,
+    all: Vec<Reading>,
     most_servers: usize,
 }
 
@@ -120,19 +117,8 @@ fn permits(page: &mut Page<'_>, Audit { permits_alive, in_flight, apart }: Audit
 }
 
 impl Pools {
-    fn new(all: Vec<(PoolStats, Totals)>, most_servers: usize) -> Self {
-        let waits = all.iter().map(|(stats, _)| Spread::of(&stats.queue.waits)).collect();
-        Self { all, waits, most_servers }
-    }
-
     /// Whether each server of a pool is shown.
-    fn shows(&self, stats: &PoolStats) -> bool {
-        stats.servers.len() <= self.most_servers
-    }
-}
-
-impl fmt::Debug for Pools {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pools").field("count", &self.all.len()).finish_non_exhaustive()
+    fn shows(&self, pool: &Reading) -> bool {
+        pool.stats.servers.len() <= self.most_servers
     }
 }

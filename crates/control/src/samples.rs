@@ -1,13 +1,12 @@
 //! What the pools and workers did lately: rates over the last ten seconds, and the last ten minutes for charts.
 //!
 //! `pool` follows one pool, its rates and the sums that metrics tell; `ledger` sums up without ever going down, `past` keeps
-//! the points of charts, `permits` looks for leaks, `spread` is a distribution made small, `workers` tells how busy the workers were.
+//! the points of charts, `permits` looks for leaks, `workers` tells how busy the workers were.
 
 mod ledger;
 mod past;
 mod permits;
 mod pool;
-mod spread;
 #[cfg(test)]
 mod tests;
 mod workers;
@@ -16,14 +15,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use plimsoll_core::{Audit, Pool, PoolStats, Pools, Time};
+use plimsoll_core::{Audit, Explanation, Pool, PoolStats, Pools, RetryBudget, Time};
 
 use crate::api::History;
 use crate::plane::PlaneStats;
 pub(crate) use ledger::Totals;
 use permits::Permits;
 use pool::{Sampled, Turn};
-pub(crate) use spread::Spread;
 use workers::Workers;
 
 /// Servers whose distributions are read at one sample; of more, each is read every few samples. At two microseconds a
@@ -62,6 +60,17 @@ pub(crate) struct PoolRates {
     pub(crate) servers: HashMap<String, Rates>,
 }
 
+/// Everything a pool tells at one moment.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub(crate) stats: PoolStats,
+    /// What its servers have done together: sums that do not go down when one leaves.
+    pub(crate) totals: Totals,
+    /// How a pick would see each server.
+    pub(crate) explanation: Explanation,
+    pub(crate) budget: RetryBudget,
+}
+
 impl Samples {
     /// Takes a sample.
     pub(crate) fn take(&self, pools: &Pools, plane: &PlaneStats, now: Time) {
@@ -83,9 +92,9 @@ impl Samples {
         self.inner().pools.get(pool).map(Sampled::rates).unwrap_or_default()
     }
 
-    /// The last ten minutes of a pool.
-    pub(crate) fn history(&self, pool: &str) -> Option<History> {
-        self.inner().pools.get(pool).map(Sampled::history)
+    /// The last ten minutes of a pool, with at most so many of its servers, those that carried most.
+    pub(crate) fn history(&self, pool: &str, most: usize) -> Option<History> {
+        self.inner().pools.get(pool).map(|sampled| sampled.history(most))
     }
 
     /// The share of the last second in which a worker was busy, 0 to 1.
@@ -103,11 +112,11 @@ impl Samples {
         self.inner().permits.lasting()
     }
 
-    /// Reads all pools, each with what its servers have done together: sums that do not go down when a server leaves.
-    pub(crate) fn read(&self, pools: &Pools) -> Vec<(PoolStats, Totals)> {
+    /// Reads all pools.
+    pub(crate) fn read(&self, pools: &Pools, now: Time) -> Vec<Reading> {
         let mut inner = self.inner();
         inner.follow(pools);
-        inner.pools.values_mut().map(Sampled::read).collect()
+        inner.pools.values_mut().map(|sampled| sampled.read(now)).collect()
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {

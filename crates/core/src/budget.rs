@@ -26,8 +26,17 @@ const SUMMED_AT_MOST: Duration = Duration::from_millis(1);
 /// Retries a pool may make in a window on account of nothing.
 const FLOOR: u64 = 5;
 
+/// What a pool may retry in the window that ends now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryBudget {
+    /// Retries it may make within the window: its share of the requests that came, and a few more.
+    pub size: u64,
+    /// Those of them that it has not made yet.
+    pub left: u64,
+}
+
 /// The requests and retries of a pool of late.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Budget {
     /// What had been, a step or more apart; the oldest first, and only that one may be from before the window.
     marks: VecDeque<Mark>,
@@ -74,10 +83,22 @@ impl Budget {
     }
 
     fn has_room(&self, share: Percent) -> bool {
+        self.room(share).left > 0
+    }
+
+    /// What may be retried, as of the last sum.
+    fn room(&self, share: Percent) -> RetryBudget {
         let start = self.marks.front().copied().unwrap_or(self.summed);
         // Servers are read one after the other, so a change meanwhile may let the sum fall a little.
         let requests = self.summed.requests.saturating_sub(start.requests);
-        self.retries - start.retries < share.of(requests) + FLOOR
+        let size = share.of(requests) + FLOOR;
+        RetryBudget { size, left: size.saturating_sub(self.retries - start.retries) }
+    }
+
+    /// What may be retried at `now`, and no sum is kept: to be called on a copy, so that to read changes nothing.
+    pub(crate) fn room_at(mut self, share: Percent, now: Time, picks: impl Fn() -> u64) -> RetryBudget {
+        self.sum(Duration::ZERO, now, &picks);
+        self.room(share)
     }
 
     /// Sums requests up if the last sum is so old; false when it is not.

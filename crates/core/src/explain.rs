@@ -1,12 +1,10 @@
 //! Why that server?
 
 use std::fmt;
-use std::sync::atomic::Ordering;
 
 use crate::home::Home;
-use crate::rank::Ranking;
-use crate::snapshot::Snapshot;
-use crate::{AdminState, Ask, Choice, HealthState, Refused, ServerId, Time, View};
+use crate::sight::Sight;
+use crate::{Ask, Refused, ServerId, WarmUpProgress};
 
 /// Every server of a pool as a pick would see it, and which it would take. As a text it is a table.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +40,8 @@ pub struct Considered {
     /// How far its turn is ahead of the pool's virtual clock, in picks at weight 1; of equal scores the
     /// smallest wins. Negative when it was passed over for long.
     pub turn: f64,
+    /// How far it has warmed up, while its share of arrivals is bounded because it is new or recovered.
+    pub warm_up: Option<WarmUpProgress>,
     /// Whether it could be picked.
     pub verdict: Verdict,
 }
@@ -76,78 +76,63 @@ pub enum Verdict {
 
 impl Explanation {
     pub(crate) fn of(pool: &str, home: &Home, ask: &Ask<'_>) -> Self {
-        let current = home.current.load();
-        // As a pick would find it, which makes it anew when somebody has warmed up.
-        let renewed = current.warmed_up(ask.now).then(|| current.renewed(ask.now));
-        if let Some(renewed) = &renewed {
-            renewed.repair_all(home.moment(ask.now));
-        }
-        let snapshot: &Snapshot = renewed.as_ref().unwrap_or(&current);
-        let trial = home.trial_candidate(snapshot, ask);
-        let bounds = home.bounds(ask, home.arrivals.load(Ordering::Relaxed) + 1);
-        let views = bounds.map(|bounds| View::new(snapshot, ask, bounds));
-        let choose = |view: &View<'_>| snapshot.policy.choose(view, ask).map(Choice::index);
-        let choice = views.iter().find_map(|view| Some((choose(view)?, view)));
-        let (picked, view) = choice.map_or((None, &views[views.len() - 1]), |(i, view)| (Some(i), view));
-        // Who waits comes first.
-        let picked = trial.or(picked).filter(|_| !home.queue.is_waited_in());
-        let primary_serves = (0..view.primaries()).any(|i| view.eligible(i));
-        let consider = |i: usize| {
-            let verdict = if trial == Some(i) { Verdict::OnTrial } else { verdict(view, snapshot, i, primary_serves) };
-            considered(home, snapshot, i, (verdict, ask.now))
-        };
-        Self {
+        Sight::with(home, ask, |sight| Self {
             pool: pool.to_owned(),
-            policy: snapshot.policy.name().to_owned(),
-            picked: match picked {
-                Some(i) => Ok(snapshot.details[i].server.id().clone()),
-                None => Err(snapshot.why_none()),
-            },
-            servers: (0..snapshot.members.len()).map(consider).collect(),
+            policy: sight.policy().to_owned(),
+            picked: sight.picked(),
+            servers: (0..sight.len()).map(|i| sight.considered(i)).collect(),
+        })
+    }
+
+    /// How many servers have this verdict.
+    pub fn count(&self, verdict: Verdict) -> usize {
+        self.servers.iter().filter(|server| server.verdict == verdict).count()
+    }
+
+    /// How unevenly those are loaded that could take the request: the most that one has in flight for its weight, over the
+    /// mean of them all. 1 is even, and what a pool with nothing in flight has. Those that warm up are left out, since they
+    /// are to have less.
+    pub fn imbalance(&self) -> f64 {
+        let even = |server: &&Considered| server.verdict == Verdict::Eligible && server.warm_up.is_none();
+        let loads =
+            self.servers.iter().filter(even).map(|server| f64::from(server.in_flight) / f64::from(server.weight));
+        let (count, sum, most) =
+            loads.fold((0.0, 0.0, 0.0_f64), |(count, sum, most), load| (count + 1.0, sum + load, most.max(load)));
+        if sum > 0.0 { most * count / sum } else { 1.0 }
+    }
+}
+
+impl Verdict {
+    /// Every verdict.
+    pub const ALL: [Self; 11] = [
+        Self::Eligible,
+        Self::Standby,
+        Self::Full,
+        Self::WeightZero,
+        Self::Draining,
+        Self::Down,
+        Self::Failing,
+        Self::Ejected,
+        Self::OnTrial,
+        Self::WarmingUp,
+        Self::Tried,
+    ];
+
+    /// A word for it in fields and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Eligible => "eligible",
+            Self::Standby => "standby",
+            Self::Full => "full",
+            Self::WeightZero => "weight-zero",
+            Self::Draining => "draining",
+            Self::Down => "down",
+            Self::Failing => "failing",
+            Self::Ejected => "ejected",
+            Self::OnTrial => "on-trial",
+            Self::WarmingUp => "warming-up",
+            Self::Tried => "tried",
         }
-    }
-}
-
-fn considered(home: &Home, snapshot: &Snapshot, i: usize, (verdict, now): (Verdict, Time)) -> Considered {
-    let (member, details) = (&snapshot.members[i], &snapshot.details[i]);
-    let in_flight = member.live.slots.in_flight();
-    let charged = member.live.charge.at(now);
-    let turn = member.live.turn.ahead(&home.clock);
-    Considered {
-        id: details.server.id().clone(),
-        in_flight,
-        weight: member.weight,
-        charged,
-        limit: details.limit,
-        backup: member.backup,
-        score: match snapshot.policy.ranking().unwrap_or(Ranking::Load) {
-            Ranking::Turn => turn,
-            ranking => ranking.load(&member.live, (in_flight + charged, member.weight), now).as_f64(),
-        },
-        turn,
-        verdict,
-    }
-}
-
-fn verdict(view: &View<'_>, snapshot: &Snapshot, i: usize, primary_serves: bool) -> Verdict {
-    let (member, details) = (&snapshot.members[i], &snapshot.details[i]);
-    if view.eligible(i) {
-        return if member.backup && primary_serves { Verdict::Standby } else { Verdict::Eligible };
-    }
-    if member.admits() {
-        return match view.passed_over(i) {
-            Some(verdict) => verdict,
-            None => Verdict::Full,
-        };
-    }
-    match (details.state, member.live.state()) {
-        (AdminState::Down, _) => Verdict::Down,
-        (AdminState::Drain, _) => Verdict::Draining,
-        (AdminState::Ready, _) if member.weight == 0 => Verdict::WeightZero,
-        (AdminState::Ready, HealthState::Down) => Verdict::Failing,
-        (AdminState::Ready, HealthState::Ejected) => Verdict::Ejected,
-        (AdminState::Ready, HealthState::Trial) => Verdict::OnTrial,
-        (AdminState::Ready, HealthState::Up) => Verdict::Full,
     }
 }
 

@@ -4,6 +4,8 @@
 //! wide relative to where it starts. Below sixteen each value has a bucket of its own. This is the layout of `HdrHistogram`
 //! (Tene), at 1,920 bytes a distribution, which matters with ten thousand servers.
 
+use std::iter::Sum;
+use std::ops::AddAssign;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -71,8 +73,10 @@ impl Times {
     }
 
     fn read(&self, sum: &AtomicU64, count: impl Fn(&Pair) -> &AtomicU64) -> Distribution {
-        let counts = self.buckets.iter().map(|pair| count(pair).load(Ordering::Relaxed));
-        Distribution { counts: counts.collect(), sum_nanos: sum.load(Ordering::Relaxed) }
+        // Read at one go, since most of them are empty at the end and those are not kept.
+        let counts: [u64; BUCKETS] = std::array::from_fn(|i| count(&self.buckets[i]).load(Ordering::Relaxed));
+        let used = counts.iter().rposition(|&count| count > 0).map_or(0, |last| last + 1);
+        Distribution { counts: counts[..used].into(), sum_nanos: sum.load(Ordering::Relaxed) }
     }
 }
 
@@ -107,14 +111,15 @@ fn quantile_of(counts: &[u64], quantile: f64) -> Option<Duration> {
     bucket.map(bucket_end)
 }
 
-/// Durations as counts over buckets, with their exact sum.
+/// Durations as counts over buckets, with their exact sum. The default is of none.
 ///
 /// Buckets are of microseconds and an eighth wide relative to where they start; from 71 minutes on
 /// everything falls into the last.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Distribution {
-    pub(crate) counts: Box<[u64]>,
-    pub(crate) sum_nanos: u64,
+    /// Up to the last that is not 0, or further.
+    counts: Box<[u64]>,
+    sum_nanos: u64,
 }
 
 impl Distribution {
@@ -142,10 +147,57 @@ impl Distribution {
         quantile_of(&self.counts, quantile)
     }
 
+    /// What came after `earlier`, which was read of the same source.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let before = earlier.counts.iter().copied().chain(std::iter::repeat(0));
+        let counts = self.counts.iter().zip(before).map(|(now, before)| now.saturating_sub(before)).collect();
+        Self { counts, sum_nanos: self.sum_nanos.saturating_sub(earlier.sum_nanos) }
+    }
+
+    /// How many durations are below each of `bounds`, which ascend. One that shares its bucket with a bound counts as above
+    /// it, so a count may lack durations of up to an eighth below its bound; it lacks none where buckets end, which is
+    /// at 8 to 16 times any power of two microseconds.
+    pub fn below(&self, bounds: &[Duration]) -> Vec<u64> {
+        let mut buckets = self.buckets().peekable();
+        let mut reached = 0;
+        let count = |bound: &Duration| {
+            while let Some((_, count)) = buckets.next_if(|(end, _)| end <= bound) {
+                reached += count;
+            }
+            reached
+        };
+        bounds.iter().map(count).collect()
+    }
+
     /// The buckets that hold anything, in order: the longest duration each takes, and its count.
     pub fn buckets(&self) -> impl Iterator<Item = (Duration, u64)> + '_ {
         let all = self.counts.iter().enumerate();
         all.filter(|&(_, &count)| count > 0).map(|(bucket, &count)| (bucket_end(bucket), count))
+    }
+}
+
+impl AddAssign<&Distribution> for Distribution {
+    /// Both together.
+    fn add_assign(&mut self, other: &Distribution) {
+        if self.counts.len() < other.counts.len() {
+            let more = std::iter::repeat_n(0, other.counts.len() - self.counts.len());
+            self.counts = self.counts.iter().copied().chain(more).collect();
+        }
+        for (count, other) in self.counts.iter_mut().zip(&other.counts) {
+            *count += other;
+        }
+        self.sum_nanos = self.sum_nanos.saturating_add(other.sum_nanos);
+    }
+}
+
+impl<'a> Sum<&'a Distribution> for Distribution {
+    /// All together.
+    fn sum<I: Iterator<Item = &'a Distribution>>(all: I) -> Self {
+        all.fold(Self::default(), |mut sum, one| {
+            sum += one;
+            sum
+        })
     }
 }
 
@@ -178,5 +230,35 @@ mod tests {
             assert!(found >= exact && found <= exact + exact / 8, "{quantile}: {found:?}");
         }
         assert_eq!(total.quantile(1.1), None);
+    }
+
+    #[test]
+    fn distributions_add_up_and_come_apart() {
+        let millis = |from: u64, to: u64| {
+            let times = Times::new();
+            (from..=to).for_each(|millis| times.record(None, Duration::from_millis(millis)));
+            times.total()
+        };
+        let all: Distribution = [millis(1, 10), millis(11, 500), Distribution::default()].iter().sum();
+        assert_eq!((all.count(), all.sum()), (500, Duration::from_millis(125_250)));
+        let buckets = |of: &Distribution| of.buckets().collect::<Vec<_>>();
+        assert_eq!(buckets(&all), buckets(&millis(1, 500)));
+        let later = all.since(&millis(11, 500));
+        assert_eq!((buckets(&later), later.sum()), (buckets(&millis(1, 10)), Duration::from_millis(55)));
+        assert_eq!((later.since(&all).count(), later.since(&later).mean()), (0, None));
+    }
+
+    #[test]
+    fn counts_below_bounds_are_never_too_high() {
+        let times = Times::new();
+        (1..=4000).for_each(|micros| times.record(None, Duration::from_micros(micros)));
+        let at = |micros| times.total().below(&[Duration::from_micros(micros)])[0];
+        for end in [1, 2, 8, 15, 64, 128, 2048, 3072] {
+            assert_eq!(at(end), end - 1, "all that are shorter");
+        }
+        for bound in 1..4000 {
+            assert!((bound - bound / 8 - 1..=bound).contains(&at(bound)), "{bound}: {}", at(bound));
+        }
+        assert_eq!(times.total().below(&[10, 20, 1 << 20].map(Duration::from_micros)), [9, 19, 4000]);
     }
 }

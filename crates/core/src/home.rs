@@ -15,8 +15,10 @@ use crate::live::Live;
 use crate::lock::{lock, try_lock};
 use crate::queue::Queue;
 use crate::rank::Ranking;
+use crate::recorder::{Before, Recorder};
 use crate::refused::Refusals;
 use crate::seat::Seat;
+use crate::sight::Sight;
 use crate::slots::Claim;
 use crate::snapshot::{Moment, Snapshot};
 use crate::tournament::Reach;
@@ -42,6 +44,7 @@ pub(crate) struct Home {
     pub(crate) events: Events,
     /// The pool's permits, counted apart from the slots of its servers.
     pub(crate) alive: Alive,
+    pub(crate) recorder: Recorder,
     /// Lets one change in at a time.
     pub(crate) change: Mutex<Leaving>,
 }
@@ -67,6 +70,7 @@ impl Home {
             rates: Mutex::new(Rates::new(now)),
             events: Events::default(),
             alive: Alive::new(),
+            recorder: Recorder::new(),
             change: Mutex::default(),
         }
     }
@@ -76,8 +80,12 @@ impl Home {
     pub(crate) fn pick(&self, ask: &Ask<'_>) -> Result<Permit, Refused> {
         let step = self.alive.picking(Seat::mine());
         let snapshot = self.current.load();
-        if self.is_trial_due(ask.now) || self.guard.charging(ask.now) || snapshot.is_bounded() || !ask.tried.is_empty()
-        {
+        let plain = !self.is_trial_due(ask.now)
+            && !self.guard.charging(ask.now)
+            && !snapshot.is_bounded()
+            && ask.tried.is_empty()
+            && !self.recorder.is_due(ask.now);
+        if !plain {
             drop(snapshot);
             return self.pick_closely(ask, step);
         }
@@ -85,9 +93,35 @@ impl Home {
         Ok(Permit::new(Arc::clone(server), ask.now, step))
     }
 
-    /// The same while somebody is due for a trial, charged for failures or warming up, and for retries.
+    /// The same while somebody is due for a trial, charged for failures or warming up, for retries, and while picks are
+    /// recorded.
     #[cold]
     fn pick_closely(&self, ask: &Ask<'_>, step: Step<'_>) -> Result<Permit, Refused> {
+        let servers = || self.current.load().members.len();
+        if self.recorder.takes(ask.now, servers) {
+            self.pick_recorded(ask, step)
+        } else {
+            self.pick_with_care(ask, step)
+        }
+    }
+
+    fn pick_recorded(&self, ask: &Ask<'_>, step: Step<'_>) -> Result<Permit, Refused> {
+        Sight::with(self, ask, |sight| {
+            let before = Before::of(sight);
+            let picked = self.pick_with_care(ask, step);
+            // Whoever waits is tried for at every chance, and is not refused where there is none.
+            if picked.is_ok() || !self.queue.is_waited_in() {
+                let before = match &picked {
+                    Ok(permit) => before.headed_by(permit, sight),
+                    Err(_) => before,
+                };
+                self.recorder.keep(&picked, before, (ask.now, !ask.tried.is_empty()));
+            }
+            picked
+        })
+    }
+
+    fn pick_with_care(&self, ask: &Ask<'_>, step: Step<'_>) -> Result<Permit, Refused> {
         if let Some(server) = self.begin_trial(ask) {
             return Ok(Permit::new(server, ask.now, step).on_trial());
         }

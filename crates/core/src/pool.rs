@@ -12,8 +12,8 @@ use crate::policy::Policy;
 use crate::snapshot::{Snapshot, Wanted};
 use crate::turn::stride;
 use crate::{
-    Audit, Event, Explanation, MemberStats, Permit, PoolRules, PoolSpec, PoolStats, ProbeResult, QueueStats, Refused,
-    Server, ServerId, ServerSpec, Ticket, Time,
+    Audit, Event, Explanation, MemberStats, Permit, Picked, PoolRules, PoolSpec, PoolStats, ProbeResult, QueueStats,
+    Refused, RetryBudget, Server, ServerId, ServerSpec, Ticket, Time,
 };
 
 /// What one pick is given.
@@ -159,6 +159,13 @@ impl Pool {
         snapshot.details.iter().map(|details| Arc::clone(&details.server)).collect()
     }
 
+    /// The server of this name, if it is listed now: what [`Ask::tried`] takes, to find out what a retry would meet.
+    pub fn server(&self, name: &str) -> Option<Arc<Server>> {
+        let snapshot = self.home.current.load();
+        let named = snapshot.details.iter().map(|details| &details.server).find(|server| server.id().name() == name);
+        named.cloned()
+    }
+
     /// What the pool and each of its servers do.
     pub fn stats(&self) -> PoolStats {
         let (snapshot, leaving) = self.home.members();
@@ -189,7 +196,7 @@ impl Pool {
             policy: snapshot.policy.name().to_owned(),
             servers: listed.chain(gone).collect(),
             refused: self.home.refusals.read(),
-            queue: self.home.queue.stats(),
+            queue: self.home.queue.stats(snapshot.rules.queue.as_ref()),
             retries,
             retries_over_budget,
         }
@@ -202,10 +209,31 @@ impl Pool {
 
     /// Who waits for a server, as [`stats`](Pool::stats) tells.
     pub fn queue(&self) -> QueueStats {
-        self.home.queue.stats()
+        self.home.queue.stats(self.home.current.load().rules.queue.as_ref())
     }
 
-    /// Why a pick with this ask would go where it goes, without picking.
+    /// What the pool may retry at `now`.
+    pub fn retry_budget(&self, now: Time) -> RetryBudget {
+        let budget = lock(&self.home.budget);
+        let (copy, snapshot) = (budget.clone(), self.home.current.load_full());
+        drop(budget);
+        copy.room_at(snapshot.rules.retry_budget, now, || snapshot.picks())
+    }
+
+    /// Keeps picks until then, for [`recorded`](Pool::recorded): the first 32 of each second, and fewer in a pool of more
+    /// than 1500 servers. When it was asked for a longer time before, that holds. No pick waits for it, and it ends by
+    /// itself.
+    pub fn record_picks(&self, until: Time) {
+        self.home.recorder.record(until);
+    }
+
+    /// The last picks that were kept, at most `last` of at most 64, the latest last.
+    pub fn recorded(&self, last: usize) -> Vec<Picked> {
+        self.home.recorder.last(last)
+    }
+
+    /// Why a pick with this ask would go where it goes, without picking. For an ordinary ask it is also the cheapest look at
+    /// what every server carries now.
     pub fn explain(&self, ask: &Ask<'_>) -> Explanation {
         Explanation::of(&self.name, &self.home, ask)
     }

@@ -55,6 +55,8 @@ struct Hand {
 pub struct QueueStats {
     /// Who waits now.
     pub waiting: usize,
+    /// How many may wait at once; 0 in a pool without a queue.
+    pub limit: u32,
     /// Since when the one waits whose turn is next; each [`Ticket`] knows its own position and time.
     pub oldest: Option<Time>,
     /// Left before they had their answer.
@@ -74,10 +76,11 @@ impl Queue {
         self.waiting.load(Ordering::SeqCst) > 0
     }
 
-    pub(crate) fn stats(&self) -> QueueStats {
+    pub(crate) fn stats(&self, rule: Option<&QueueRule>) -> QueueStats {
         let oldest = self.places().by_number.first_key_value().map(|(_, place)| place.since);
         QueueStats {
             waiting: self.waiting.load(Ordering::Relaxed),
+            limit: rule.map_or(0, |rule| rule.limit.get()),
             oldest,
             left: self.left.load(Ordering::Relaxed),
             waits: self.waits.total(),

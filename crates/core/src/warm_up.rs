@@ -10,6 +10,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::{Time, WarmUp};
 
+/// How far a server has warmed up.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WarmUpProgress {
+    /// The part of its warm-up that has passed, 0 to 1.
+    pub progress: f64,
+    /// The part of its fair share of arrivals that it may have now, 0 to 1.
+    pub share: f64,
+    /// When it is over.
+    pub ends: Time,
+}
+
 /// The ramp of one server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ramp {
@@ -20,13 +31,20 @@ pub(crate) struct Ramp {
 impl Ramp {
     /// The share of its fair share that the server may have at `now`, 0 to 1.
     pub(crate) fn share(&self, now: Time) -> f64 {
+        let exponent = self.rule.exponent.get().min(i32::MAX as u32).cast_signed();
+        self.passed(now).powi(exponent).max(self.rule.floor.as_fraction())
+    }
+
+    /// The part of its time that has passed at `now`, 0 to 1.
+    fn passed(&self, now: Time) -> f64 {
         let time = self.rule.time.as_secs_f64();
         let elapsed = now.saturating_since(self.since).as_secs_f64();
-        if elapsed >= time {
-            return 1.0;
-        }
-        let exponent = self.rule.exponent.get().min(i32::MAX as u32).cast_signed();
-        (elapsed / time).powi(exponent).max(self.rule.floor.as_fraction())
+        if elapsed >= time { 1.0 } else { elapsed / time }
+    }
+
+    /// How far the server has come at `now`.
+    pub(crate) fn progress(&self, now: Time) -> WarmUpProgress {
+        WarmUpProgress { progress: self.passed(now), share: self.share(now), ends: self.ends() }
     }
 
     /// When it is over.

@@ -3,7 +3,7 @@
 mod common;
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -13,6 +13,8 @@ use plimsoll_core::{AdminState, Ask, Audit, Outcome, Permit, Pool, PoolSpec, Poo
 /// More than have a seat of their own.
 const THREADS: u64 = 80;
 
+const AUDITS: usize = 300;
+
 #[test]
 fn nothing_is_apart_while_threads_pick_finish_drop_panic_and_the_pool_changes() {
     histories(3, |seed| {
@@ -20,28 +22,23 @@ fn nothing_is_apart_while_threads_pick_finish_drop_panic_and_the_pool_changes() 
         pools.apply([pool_of(40), ("other".to_owned(), spec(1))], Time::ZERO);
         let pool = pools.pool("p").expect("it was just applied");
         let _elsewhere = pools.pool("other").and_then(|other| other.pick(&Ask::default()).ok());
-        let (handed_on, at_work) = (Mutex::new(Vec::new()), AtomicU64::new(THREADS));
-        let audits = thread::scope(|scope| {
+        let (handed_on, running) = (Mutex::new(Vec::new()), AtomicBool::new(true));
+        thread::scope(|scope| {
             for thread in 0..THREADS {
-                let (pool, handed_on, at_work) = (&pool, &handed_on, &at_work);
-                scope.spawn(move || {
-                    requests(pool, handed_on, &mut Random::new(seed * 1000 + thread));
-                    at_work.fetch_sub(1, Ordering::Release);
-                });
+                let (pool, handed_on, running) = (&pool, &handed_on, &running);
+                scope.spawn(move || requests(pool, handed_on, running, &mut Random::new(seed * 1000 + thread)));
             }
+            let stop = Stop(&running);
             let mut random = Random::new(seed);
-            let mut audits = 0;
-            while at_work.load(Ordering::Acquire) > 0 {
+            for audits in 1..=AUDITS {
                 assert_eq!(pools.audit().apart, 0);
-                audits += 1;
                 if audits % 20 == 0 {
                     let size = [0, 1, 40, 100][random.below(4)];
                     pools.apply([pool_of(size)], Time::ZERO);
                 }
             }
-            audits
+            drop(stop);
         });
-        assert!(audits > 0);
         let held = handed_on.into_inner().expect("nobody panics with it");
         let alive = held.len() as u64 + 1;
         assert_eq!(pools.audit(), Audit { permits_alive: alive, in_flight: alive, apart: 0 });
@@ -50,9 +47,18 @@ fn nothing_is_apart_while_threads_pick_finish_drop_panic_and_the_pool_changes() 
     });
 }
 
+/// Lets the threads end, also when an audit failed.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
 /// Requests of all fates; what they leave for others to end goes to `handed_on`.
-fn requests(pool: &Pool, handed_on: &Mutex<Vec<Permit>>, random: &mut Random) {
-    for _ in 0..400 {
+fn requests(pool: &Pool, handed_on: &Mutex<Vec<Permit>>, running: &AtomicBool, random: &mut Random) {
+    while running.load(Ordering::Relaxed) {
         let ask = Ask { now: Time::from_nanos(random.next() % 1_000_000_000), random: random.next(), tried: &[] };
         let Ok(permit) = pool.pick(&ask) else { continue };
         match random.below(8) {

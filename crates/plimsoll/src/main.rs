@@ -16,6 +16,7 @@ mod remote;
 mod serve;
 mod signals;
 mod source;
+mod trace;
 
 use std::process::ExitCode;
 

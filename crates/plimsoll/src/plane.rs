@@ -6,19 +6,22 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use anyhow::Context;
-use plimsoll_config::Config;
-use plimsoll_control::{DataPlane, ListenerStats, Names, PlaneStats, Prepared, WorkerStats};
+use plimsoll_config::{Config, Trace};
+use plimsoll_control::{DataPlane, ListenerStats, LogStats, Names, PlaneStats, Prepared, WorkerStats};
 use plimsoll_core::{Pools, Time};
 use plimsoll_proxy::{Clock, Proxy, WorkerState};
 
 use crate::check::servers;
 use crate::console;
+use crate::trace::Exporter;
 
 /// A running data plane with the pools it serves.
 pub(crate) struct Plane {
     pub(crate) pools: Arc<Pools>,
     pub(crate) clock: Clock,
     proxy: Arc<Proxy>,
+    /// Sends traces, where there are any.
+    exporter: Arc<Exporter>,
 }
 
 impl Plane {
@@ -36,12 +39,15 @@ impl Plane {
         let cores = || available_parallelism().map_or(1, NonZeroUsize::get);
         let workers = config.workers.map_or_else(cores, NonZeroUsize::get);
         let proxy = Arc::new(Proxy::start(config, workers, &pools, clock)?);
-        Ok((Self { pools, clock, proxy }, names))
+        let traces = proxy.logs().traces().context("somebody else takes the traces")?;
+        let exporter = Arc::new(Exporter::start(traces, config.trace.clone())?);
+        Ok((Self { pools, clock, proxy, exporter }, names))
     }
 
     /// What control needs of it.
     pub(crate) fn for_control(&self) -> Arc<dyn DataPlane> {
-        Arc::new(Wires { proxy: Arc::clone(&self.proxy), clock: self.clock })
+        let (proxy, exporter) = (Arc::clone(&self.proxy), Arc::clone(&self.exporter));
+        Arc::new(Wires { proxy, exporter, clock: self.clock })
     }
 
     /// Says where it listens and what serves there, a line for each address.
@@ -72,13 +78,15 @@ impl Plane {
     /// because they were still busy after `shutdown_timeout`.
     pub(crate) fn stop(&self) -> usize {
         self.proxy.stop();
-        self.proxy.wait()
+        let cut_off = self.proxy.wait();
+        cut_off
     }
 }
 
 /// The data plane as control sees it: the two know nothing of each other, so their words are translated here.
 struct Wires {
     proxy: Arc<Proxy>,
+    exporter: Arc<Exporter>,
     clock: Clock,
 }
 
@@ -89,7 +97,8 @@ impl DataPlane for Wires {
 
     fn prepare(&self, config: &Config) -> Result<Box<dyn Prepared>, String> {
         let prepared = self.proxy.prepare(config).map_err(|error| error.to_string())?;
-        Ok(Box::new(Change { proxy: Arc::clone(&self.proxy), prepared }))
+        let (proxy, exporter) = (Arc::clone(&self.proxy), Arc::clone(&self.exporter));
+        Ok(Box::new(Change { proxy, exporter, prepared, trace: config.trace.clone() }))
     }
 
     fn stats(&self) -> PlaneStats {
@@ -97,22 +106,27 @@ impl DataPlane for Wires {
         PlaneStats {
             workers: stats.workers.iter().map(worker).collect(),
             listeners: stats.listeners.into_iter().map(listener).collect(),
-            log: None,
+            log: Some(log(self.proxy.logs().stats())),
             stopping: stats.stopping,
         }
     }
 
-    fn reopen_logs(&self) {}
+    fn reopen_logs(&self) {
+        self.proxy.logs().reopen();
+    }
 }
 
 /// A configuration for which everything is bound.
 struct Change {
     proxy: Arc<Proxy>,
+    exporter: Arc<Exporter>,
     prepared: plimsoll_proxy::Prepared,
+    trace: Option<Trace>,
 }
 
 impl Prepared for Change {
     fn commit(self: Box<Self>, pools: &Pools) -> Result<(), String> {
+        self.exporter.follow(self.trace);
         self.proxy.commit(self.prepared, pools).map_err(|error| error.to_string())
     }
 }
@@ -144,4 +158,8 @@ fn listener(listener: plimsoll_proxy::ListenerStats) -> ListenerStats {
         limit: listener.limit as u64,
         accepted: listener.accepted,
     }
+}
+
+fn log(log: plimsoll_proxy::LogStats) -> LogStats {
+    LogStats { written: log.written, dropped: log.dropped, errors: log.errors }
 }

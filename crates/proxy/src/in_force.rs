@@ -9,6 +9,7 @@ use std::time::Duration;
 use plimsoll_config::{Config, Listener};
 use plimsoll_core::Pools;
 
+use crate::log::Plan;
 use crate::room::{Occupancy, Room};
 use crate::service::{self, Catalog, Service};
 use crate::sockets::{self, Bound, Listening, PlaceId, Wanted};
@@ -63,7 +64,7 @@ impl InForce {
     pub(crate) fn next(
         &self,
         config: &Config,
-        bound: Vec<Bound>,
+        (bound, telling): (Vec<Bound>, &Plan),
         pools: &Pools,
     ) -> Result<(Self, Vec<NewSockets>), StartError> {
         let catalog = service::catalog(config, pools, &self.catalog).map_err(|pool| no_pool(config, pool))?;
@@ -85,7 +86,7 @@ impl InForce {
         let services = config.listeners.iter().map(|listener| {
             let served = catalog.get(&listener.pool).cloned().ok_or_else(|| no_pool(config, listener.pool.clone()))?;
             let room = rooms.remove(&*listener.name).unwrap_or_else(|| Room::new(listener.max_connections));
-            Ok(Arc::new(Service { listener: listener.clone(), served, room }))
+            Ok(Arc::new(Service { listener: listener.clone(), served, observe: telling.observe(listener), room }))
         });
         let services = services.collect::<Result<Vec<_>, StartError>>()?;
         let leaving = self.leaving(&services);

@@ -8,7 +8,12 @@
 //! A request goes through these rooms: `listener` accepts its connection, `serve` reads its head, `request` picks a server
 //! or waits for one, `server_conn` finds a connection to it, `exchange` forwards it and brings the response back through
 //! a `flow` for each direction, `tries` says whether another server is tried when that fails, `tunnel` takes over when it
-//! was an upgrade. `http1` knows the wire and never waits. Beside all that, `prober` asks the servers how they are.
+//! was an upgrade. `http1` knows the wire and never waits. `log` and `trace` collect what is told of a request and hand it
+//! out. Beside all that, `prober` asks the servers how they are.
+//!
+//! A configuration goes through these: `proxy` takes it, `sockets` binds what is new of it, `in_force` remembers what of the
+//! old goes on under it, and each worker's `places` follow. A connection asks its place for the `service` of the moment
+//! whenever it reads a head; `room` holds it under a limit that may change at any time; `counts` are what a worker tells.
 
 mod buffer;
 mod clock;
@@ -19,6 +24,7 @@ mod http1;
 mod in_force;
 mod listener;
 mod lock;
+mod log;
 mod patience;
 mod places;
 mod prober;
@@ -35,12 +41,15 @@ mod start_error;
 mod stats;
 mod thread;
 mod timers;
+mod trace;
 mod tries;
 mod trouble;
 mod tunnel;
 mod worker;
 
 pub use clock::Clock;
+pub use log::{LogError, LogStats, Logs};
 pub use proxy::{Prepared, Proxy};
 pub use start_error::StartError;
 pub use stats::{ListenerStats, ProxyStats, WorkerState, WorkerStats};
+pub use trace::{TracedRequest, TracedTry};

@@ -40,11 +40,9 @@ impl Places {
     /// Puts `change` in force. When this returns, the sockets of what is gone are closed.
     ///
     /// # Errors
-    /// The runtime could not take a new socket; nothing has changed then.
+    /// The runtime could not take a new socket, which is closed; all else is in force.
     pub(crate) async fn follow(&mut self, change: Change) -> io::Result<()> {
         let Change { services, sockets } = change;
-        let listener = |(id, socket)| Ok((id, TcpListener::from_std(socket)?));
-        let new = sockets.into_iter().map(listener).collect::<io::Result<Vec<_>>>()?;
         // Before any head is read by the new rules: it must fit.
         let head_bytes = services.iter().map(|(_, service)| service.listener.max_head).max().unwrap_or_default();
         self.worker.buffers.resize(head_bytes);
@@ -59,14 +57,22 @@ impl Places {
                 open.place.follow(service);
             }
         }
-        for (id, listener) in new {
+        let mut result = Ok(());
+        for (id, socket) in sockets {
             let Some(service) = service(id) else { continue };
+            let listener = match TcpListener::from_std(socket) {
+                Ok(listener) => listener,
+                Err(error) => {
+                    result = Err(error);
+                    continue;
+                }
+            };
             let place = Place::new(id, &listener, Arc::clone(service), &self.worker);
             let accepting = tokio::task::spawn_local(listener::accept(listener, Rc::clone(&place)));
             self.open.push(Open { place, accepting });
         }
         self.end(go).await;
-        Ok(())
+        result
     }
 
     /// Closes all.

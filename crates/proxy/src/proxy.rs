@@ -20,6 +20,7 @@ use crate::clock::Clock;
 use crate::counts::Counts;
 use crate::in_force::InForce;
 use crate::lock::lock;
+use crate::log::{Logs, Plan};
 use crate::places::Change;
 use crate::probing::Probing;
 use crate::sockets::Bound;
@@ -38,6 +39,7 @@ pub struct Proxy {
     in_force: Mutex<InForce>,
     /// `None` until a pool is probed.
     probing: Mutex<Option<Probing>>,
+    logs: Arc<Logs>,
     stop: watch::Sender<Option<Duration>>,
     cut_off: Arc<AtomicUsize>,
 }
@@ -59,6 +61,8 @@ impl fmt::Debug for Proxy {
 pub struct Prepared {
     config: Config,
     bound: Vec<Bound>,
+    /// What is to be told of requests, opened.
+    telling: Plan,
     /// Started for this configuration, where none was there.
     probing: Option<Probing>,
 }
@@ -82,13 +86,14 @@ impl Proxy {
     /// at the start is ignored.
     ///
     /// # Errors
-    /// An address that cannot be bound, or the prober's thread that cannot be started. Nothing has changed then.
+    /// An address that cannot be bound, a log that cannot be written, or the prober's thread that cannot be started. Nothing has changed then.
     pub fn prepare(&self, config: &Config) -> Result<Prepared, StartError> {
         let workers = self.serving().count();
+        let telling = self.logs.prepare(config, self.workers.len()).map_err(StartError::Log)?;
         let bound = lock(&self.in_force).bind(config, workers, Vec::new())?;
         let missing = Probing::wanted(config) && lock(&self.probing).is_none();
         let probing = missing.then(|| Probing::start(self.clock)).transpose().map_err(StartError::Worker)?;
-        Ok(Prepared { config: config.clone(), bound, probing })
+        Ok(Prepared { config: config.clone(), bound, telling, probing })
     }
 
     /// Puts a prepared configuration in force over `pools`, which it must have been applied to before. Once this returns,
@@ -97,21 +102,21 @@ impl Proxy {
     ///
     /// Connections go on. From the next request on they are served by the new settings and pools; requests and tunnels
     /// under way end by those they began with. Where a listener is gone, what the kernel has accepted is still served,
-    /// idle connections close, and busy ones after their request; tunnels stay. What it keeps of its `max_connections`
-    /// stays with the listener's name, or with its address if it was renamed.
+    /// idle connections close, and busy ones after their request; tunnels stay. Open connections go on counting against the
+    /// `max_connections` of the listener of that name or, if it was renamed, of the one that took its address over.
     ///
     /// # Errors
     /// A pool of the configuration is not among `pools`, or what another configuration that was committed since has closed
     /// cannot be bound again; nothing has changed then. [`StartError::Worker`] if a worker's runtime cannot take a new
-    /// socket: that worker goes on as before, the others follow.
+    /// socket: all else is in force then, and the other workers serve that address.
     pub fn commit(&self, prepared: Prepared, pools: &Pools) -> Result<(), StartError> {
-        let Prepared { config, bound, probing } = prepared;
+        let Prepared { config, bound, telling, probing } = prepared;
         let mut in_force = lock(&self.in_force);
         if self.stop.borrow().is_some() {
             return Ok(());
         }
         let bound = in_force.bind(&config, self.serving().count(), bound)?;
-        let (next, mut sockets) = in_force.next(&config, bound, pools)?;
+        let (next, mut sockets) = in_force.next(&config, (bound, &telling), pools)?;
         next.set_limits();
         let services = next.places();
         let (done, answers) = mpsc::channel();
@@ -122,8 +127,11 @@ impl Proxy {
             let _ = worker.orders.send(Order::Follow(Box::new(change), done.clone()));
         }
         drop(done);
-        *in_force = next;
-        let followed = answers.iter().collect::<io::Result<()>>();
+        self.logs.commit(&telling);
+        let before = std::mem::replace(&mut *in_force, next);
+        let followed = answers.iter().fold(Ok(()), io::Result::and);
+        // Not before the workers have let go of it: to free what ten thousand servers need is not their work.
+        drop(before);
         let mut known = lock(&self.probing);
         *known = known.take().or(probing);
         if let Some(probing) = &*known {
@@ -144,6 +152,11 @@ impl Proxy {
         ProxyStats { workers, listeners, stopping: self.stop.borrow().is_some() }
     }
 
+    /// The access log and the traces.
+    pub fn logs(&self) -> &Arc<Logs> {
+        &self.logs
+    }
+
     /// Begins a graceful stop: nothing new is accepted, what is under way is finished.
     pub fn stop(&self) {
         let patience = lock(&self.in_force).patience();
@@ -161,6 +174,7 @@ impl Proxy {
         if let Some(probing) = lock(&self.probing).take() {
             probing.stop();
         }
+        self.logs.finish();
         self.cut_off.load(Ordering::Relaxed)
     }
 
@@ -192,6 +206,7 @@ impl Proxy {
             threads: Mutex::new(threads),
             in_force: Mutex::default(),
             probing: Mutex::default(),
+            logs: Arc::new(Logs::new()),
             stop,
             cut_off,
         })

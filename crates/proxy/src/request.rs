@@ -14,6 +14,7 @@ use crate::http1::body::Body;
 use crate::http1::framing::BodyLength;
 use crate::http1::request::RequestHead;
 use crate::http1::write::{self, RequestRules};
+use crate::log::Marks;
 use crate::patience::{LOOK, has_closed};
 use crate::serve::{Busy, Connection, Next};
 use crate::server_conn::{self, ConnectError, ServerConn};
@@ -51,21 +52,27 @@ impl Busy<'_> {
     /// Balances and forwards the request whose head is on the desk, and is the first `head_length` bytes read.
     pub(crate) async fn handle(&mut self, desk: &mut Desk, head_length: usize) -> Next {
         let (worker, service) = (Rc::clone(&self.connection.worker), Arc::clone(&self.service));
+        let now = worker.now();
+        service.observe.begin(desk, &self.input.filled()[..head_length], &worker);
         if let BodyLength::Known(length) = desk.request.body
             && service.listener.max_body.is_some_and(|max| length > max)
         {
             let reject = Reject { status: 413, reason: "the request body is too large" };
             return Next::Answer { reject, refused: None, unread: true };
         }
-        let now = worker.now();
         let mut tries = Tries::new(service);
         let permit = match tries.pick(&worker, now) {
             Ok(permit) => permit,
             // Waiting is rare, so the memory for it is not held by those who need not.
             Err(refused) => match Box::pin(self.wait(refused, &mut tries)).await {
                 Ok(permit) => permit,
-                Err(Unserved::ClientLeft) => return Next::Close,
+                Err(Unserved::ClientLeft) => {
+                    desk.entry.asks(tries.served().pool.name());
+                    desk.entry.left();
+                    return Next::Close;
+                }
                 Err(Unserved::Refused(refused)) => {
+                    desk.entry.asks(tries.served().pool.name());
                     return self.refuse((refused, Arc::clone(tries.served())), desk, head_length);
                 }
             },
@@ -73,9 +80,10 @@ impl Busy<'_> {
         tries.begin(permit.picked_at());
         let limit = if tries.keeps_bodies(desk.request.method_kind) { tries.served().rules.retry.buffer } else { 0 };
         desk.replay.begin(desk.request.body, limit);
-        let Desk { request, to_server, to_server_head, head, .. } = &mut *desk;
+        desk.begin_try(&permit);
+        let Desk { request, to_server, to_server_head, head, marks, .. } = &mut *desk;
         let bytes = &self.input.filled()[..head_length];
-        *to_server_head = self.write_head((to_server, bytes, request), &tries, &permit);
+        *to_server_head = self.write_head((to_server, bytes, request, marks), &tries, &permit);
         head.clear();
         if tries.service.tells_host(request.host.is_some()) {
             head.extend_from_slice(bytes);
@@ -95,12 +103,17 @@ impl Busy<'_> {
     /// Writes the head for the server of `permit` from the `bytes` that were read, and tells how long it is.
     fn write_head(
         &self,
-        (out, bytes, request): (&mut Vec<u8>, &[u8], &RequestHead),
+        (out, bytes, request, marks): (&mut Vec<u8>, &[u8], &RequestHead, &Marks),
         tries: &Tries,
         permit: &Permit,
     ) -> usize {
         let server = tries.service.host_for(tries.served(), permit.server(), request.host.is_some());
-        let rules = RequestRules { forward: &tries.service.listener.forward, client: &self.client, server };
+        let rules = RequestRules {
+            forward: &tries.service.listener.forward,
+            client: &self.client,
+            server,
+            marks: &marks.to_server,
+        };
         out.clear();
         write::request(out, bytes, request, &rules);
         out.len()
@@ -119,12 +132,15 @@ impl Busy<'_> {
                 },
             };
             let Some(permit) = work.tries.next.take() else { return Some(Next::Close) };
+            work.desk.entry.connected(work.worker.recently());
             let Connection { stream, deadline, place, .. } = &mut *self.connection;
             let Work { worker, tries, desk, body } = &mut *work;
             worker.counts.sent_over(server.reused);
             let parties = Parties { worker, place, tries, deadline, client: stream, input: &mut self.input, desk };
             let mut exchange = Exchange::new(parties, permit, server, std::mem::take(body));
-            match poll_fn(|cx| exchange.poll(cx)).await {
+            let end = poll_fn(|cx| exchange.poll(cx)).await;
+            exchange.note_bytes();
+            match end {
                 Ok(End::Done { keep: true }) => return Some(Next::Request),
                 Ok(End::Done { keep: false }) => {
                     let read = exchange.request_read();
@@ -133,7 +149,7 @@ impl Busy<'_> {
                 }
                 Ok(End::Upgraded) => {
                     if let Some(upgraded) = exchange.into_tunnel() {
-                        Box::pin(self.tunnel(upgraded, work.tries)).await;
+                        Box::pin(self.tunnel(upgraded, work)).await;
                     }
                     return Some(Next::Close);
                 }
@@ -153,6 +169,9 @@ impl Busy<'_> {
     /// What follows an exchange that did not end well.
     async fn failed(&mut self, trouble: Trouble, given_up: GivenUp, work: &mut Work<'_>) -> Option<Next> {
         work.body = given_up.rest;
+        if matches!(trouble, Trouble::ClientLeft | Trouble::ClientSlow) {
+            work.desk.entry.left();
+        }
         let request = (work.desk.request.method_kind, &work.desk.replay);
         let again = match (&trouble, given_up.server) {
             (Trouble::AnotherTry, _) => true,
@@ -172,10 +191,14 @@ impl Busy<'_> {
 
     /// Lays out what the next server gets at once: the head, and what has been read of the body.
     fn prepare_again(&self, work: &mut Work<'_>) {
-        let Desk { request, replay, to_server, to_server_head, head, .. } = &mut *work.desk;
+        let Some(permit) = &work.tries.next else { return };
+        work.desk.begin_try(permit);
+        let Desk { request, replay, to_server, to_server_head, head, marks, .. } = &mut *work.desk;
         to_server.truncate(*to_server_head);
-        if let Some(permit) = work.tries.next.as_ref().filter(|_| !head.is_empty()) {
-            *to_server_head = self.write_head((to_server, head, request), work.tries, permit);
+        if head.is_empty() {
+            marks.renew(to_server);
+        } else {
+            *to_server_head = self.write_head((to_server, head, request, marks), work.tries, permit);
         }
         replay.write(to_server, request.body, work.body.ended());
     }
@@ -280,6 +303,7 @@ impl Busy<'_> {
         let (failure, status, reason) = match &failure {
             None => {
                 permit.finish(Outcome::of(OutcomeKind::Aborted, total));
+                work.desk.entry.ended(OutcomeKind::Aborted, None, now);
                 return Some(Next::Close);
             }
             Some(late @ ConnectError::TimedOut) => (late, 504, "connecting to the server took too long"),
@@ -288,6 +312,7 @@ impl Busy<'_> {
         let excused = work.tries.served().excuses(OutcomeKind::ConnectFailed, 0);
         let server = Arc::clone(permit.server());
         permit.finish(Outcome { excused, ..Outcome::of(OutcomeKind::ConnectFailed, total) });
+        work.desk.entry.ended(OutcomeKind::ConnectFailed, None, now);
         let request = (work.desk.request.method_kind, &work.desk.replay);
         let again = work.tries.another(&server, &Failure::Connect(failure), request, now);
         if again && self.pick_again(work.tries).await {
@@ -310,15 +335,20 @@ impl Busy<'_> {
         Next::Answer { reject: Reject { status: 503, reason }, refused: Some(refused), unread }
     }
 
-    async fn tunnel(&mut self, upgraded: Upgraded, tries: &Tries) {
+    async fn tunnel(&mut self, upgraded: Upgraded, work: &mut Work<'_>) {
         let Upgraded { permit, mut server, mut from_server, first_byte, sent, received } = upgraded;
         let Connection { stream, deadline, worker, .. } = &mut *self.connection;
         let ends = tunnel::Ends { stream, from: &mut self.input };
         let server_ends = tunnel::Ends { stream: &mut server.stream, from: &mut from_server };
         let _counted = worker.tunnel();
-        let moved = Tunnel::new(ends, server_ends).run(deadline, worker, (tries.served(), &permit)).await;
-        let total = worker.now().saturating_since(permit.picked_at());
+        let moved = Tunnel::new(ends, server_ends).run(deadline, worker, (work.tries.served(), &permit)).await;
+        let now = worker.now();
+        let total = now.saturating_since(permit.picked_at());
         permit
             .finish(Outcome::success(first_byte, total).with_bytes(sent + moved.to_server, received + moved.to_client));
+        let entry = &mut work.desk.entry;
+        entry.ended(OutcomeKind::Success, Some((first_byte, entry.facts.status)), now);
+        entry.facts.body_in += moved.to_server;
+        entry.facts.bytes_out += moved.to_client;
     }
 }

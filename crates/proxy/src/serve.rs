@@ -23,7 +23,8 @@ use crate::http1::forwarding::ClientFacts;
 use crate::http1::request::{HeadRules, MethodKind};
 use crate::http1::scan::Scan;
 use crate::listener::Place;
-use crate::room::Entry;
+use crate::log::entry::{Entry, Facts};
+use crate::room;
 use crate::service::{Served, Service};
 use crate::timers::Deadline;
 use crate::worker::{ClientCount, Desk, Worker};
@@ -55,7 +56,7 @@ pub(crate) struct Connection {
     pub(crate) deadline: Deadline,
     pub(crate) worker: Rc<Worker>,
     pub(crate) count: ClientCount,
-    pub(crate) room: Entry,
+    pub(crate) room: room::Entry,
 }
 
 /// Serves a connection to its end.
@@ -167,7 +168,7 @@ impl<'a> Busy<'a> {
 
     async fn run(mut self, mut idle_until: Time) -> After {
         loop {
-            let (mut next, desk) = match self.read_head(idle_until).await {
+            let (mut next, mut desk) = match self.read_head(idle_until).await {
                 HeadRead::Head(mut desk, length) => {
                     self.connection.worker.counts.requests.add(1);
                     (self.handle(&mut desk, length).await, Some(desk))
@@ -178,9 +179,10 @@ impl<'a> Busy<'a> {
             };
             // What is rare is boxed, so that the memory for it is not held by every busy connection.
             if let Next::Answer { reject, refused, unread } = next {
-                next = Box::pin(self.answer((reject, refused), desk.as_deref(), unread)).await;
+                next = Box::pin(self.answer((reject, refused), desk.as_deref_mut(), unread)).await;
             }
-            if let Some(desk) = desk {
+            if let Some(mut desk) = desk {
+                self.tell(&mut desk.entry);
                 self.connection.worker.clear_desk(desk);
             }
             match next {
@@ -285,31 +287,44 @@ impl<'a> Busy<'a> {
     async fn answer(
         &mut self,
         (reject, refused): (Reject, Option<(Refused, Arc<Served>)>),
-        desk: Option<&Desk>,
+        desk: Option<&mut Desk>,
         unread: bool,
     ) -> Next {
+        let Some(desk) = desk else { return self.answer_unparsed(reject).await };
         let Self { connection, input, service, .. } = self;
         let Connection { stream, worker, place, .. } = &mut **connection;
-        let persistent = desk.is_some_and(|desk| desk.request.persistent && desk.request.minor_version >= 1);
+        let Desk { request, entry, marks, .. } = desk;
+        let persistent = request.persistent && request.minor_version >= 1;
         let close = unread || !persistent || (place.closing() && !input.holds_earlier());
-        let bodiless = desk.is_some_and(|desk| desk.request.method_kind == MethodKind::Head);
+        let bodiless = request.method_kind == MethodKind::Head;
         let answer = match &refused {
             Some((refused, served)) => Answer::unavailable(&served.rules.unavailable, *refused, reject.reason),
             None => Answer::plain(reject.status, reject.reason),
         };
-        let answer = answer.framed(close, bodiless);
-        let mut bytes = Vec::new();
-        answer.write(&mut bytes);
-        let patience = service.listener.timeouts.body;
-        let written = tokio::time::timeout(patience, stream.write_all(&bytes)).await;
-        if let Ok(Ok(())) = written {
-            worker.counts.to_clients.add(bytes.len() as u64);
-        }
-        match written {
-            Ok(Ok(())) if close => Next::Linger,
-            Ok(Ok(())) => Next::Request,
-            _ => Next::Close,
-        }
+        let reason = refused.as_ref().map_or(reject.reason, |(refused, _)| refused.name());
+        let answer = answer.framed(close, bodiless).marked(&marks.to_client);
+        let next = give(stream, &answer, entry.answered(reason), service.listener.timeouts.body).await;
+        worker.counts.to_clients.add(entry.facts.bytes_out);
+        next
+    }
+
+    /// The same for what was no request.
+    async fn answer_unparsed(&mut self, reject: Reject) -> Next {
+        let Self { connection, input, service, .. } = self;
+        let Connection { stream, worker, .. } = &mut **connection;
+        let mut entry = Entry::default();
+        service.observe.begin_unparsed(&mut entry, input.filled(), worker);
+        let answer = Answer::plain(reject.status, reject.reason).framed(true, false);
+        let next = give(stream, &answer, entry.answered(reject.reason), service.listener.timeouts.body).await;
+        worker.counts.to_clients.add(entry.facts.bytes_out);
+        self.tell(&mut entry);
+        next
+    }
+
+    /// The request is over, and its client has what it gets.
+    fn tell(&self, entry: &mut Entry) {
+        let Connection { worker, address, .. } = &*self.connection;
+        self.service.observe.tell((entry, worker), &self.service.listener, *address);
     }
 
     /// Tells the client that no more comes, and reads on for a while so that it gets to see the answer.
@@ -331,5 +346,20 @@ impl<'a> Busy<'a> {
         };
         // Whether the client or our patience ends it makes no difference.
         let _ = tokio::time::timeout(LINGER, drain).await;
+    }
+}
+
+/// Writes an answer of our own, within the time a client has to take it.
+async fn give(stream: &mut TcpStream, answer: &Answer<'_>, facts: &mut Facts, patience: Duration) -> Next {
+    let mut bytes = Vec::new();
+    let head = answer.write(&mut bytes);
+    facts.status = answer.status;
+    match tokio::time::timeout(patience, stream.write_all(&bytes)).await {
+        Ok(Ok(())) => {
+            facts.bytes_out += bytes.len() as u64;
+            facts.head_out = head as u64;
+            if answer.close { Next::Linger } else { Next::Request }
+        }
+        _ => Next::Close,
     }
 }

@@ -6,12 +6,15 @@ use std::sync::Arc;
 use plimsoll_config::{Conditions, Config, HostMode, Listener, Pool as PoolRules};
 use plimsoll_core::{OutcomeKind, Pool, Pools, Server};
 
+use crate::log::Observe;
 use crate::room::Room;
 
 /// One listener with all that a request on it needs. Shared by the workers.
 pub(crate) struct Service {
     pub(crate) listener: Listener,
     pub(crate) served: Arc<Served>,
+    /// What is told about its requests.
+    pub(crate) observe: Observe,
     /// Room for client connections, all workers together.
     pub(crate) room: Arc<Room>,
 }

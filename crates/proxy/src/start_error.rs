@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
+use crate::log::LogError;
+
 /// Why a configuration could not be put in force.
 #[derive(Debug)]
 pub enum StartError {
@@ -23,6 +25,8 @@ pub enum StartError {
         /// The pool's name.
         pool: String,
     },
+    /// The access log cannot be written where it should be.
+    Log(LogError),
     /// A thread could not be started.
     Worker(io::Error),
 }
@@ -46,6 +50,7 @@ impl fmt::Display for StartError {
             Self::NoPool { listener, pool } => {
                 write!(f, "listener `{listener}` wants pool `{pool}`, which is not there")
             }
+            Self::Log(error) => error.fmt(f),
             Self::Worker(source) => write!(f, "a worker thread cannot be started: {source}"),
         }
     }
@@ -55,6 +60,7 @@ impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Bind { source, .. } | Self::Worker(source) => Some(source),
+            Self::Log(error) => Some(&error.source),
             Self::NoPool { .. } => None,
         }
     }

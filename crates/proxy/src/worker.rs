@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use plimsoll_core::{Pool, Time};
+use plimsoll_core::{Permit, Pool, Time};
 use tokio::sync::Notify;
 
 use crate::buffer::Buffers;
@@ -14,6 +14,8 @@ use crate::counts::Counts;
 use crate::http1::framing::BodyLength;
 use crate::http1::request::RequestHead;
 use crate::http1::response::ResponseHead;
+use crate::log::entry::Entry;
+use crate::log::{Lines, Marks};
 use crate::replay::Replay;
 use crate::server_conn::IdleConns;
 use crate::timers::Timers;
@@ -34,6 +36,8 @@ pub(crate) struct Worker {
     pub(crate) buffers: Rc<Buffers>,
     pub(crate) timers: Rc<Timers>,
     pub(crate) idle: RefCell<IdleConns>,
+    /// Of the access log.
+    pub(crate) lines: RefCell<Lines>,
     #[expect(clippy::vec_box, reason = "a desk is handed from hand to hand, so it must be cheap to move")]
     desks: RefCell<Vec<Box<Desk>>>,
     random: RefCell<fastrand::Rng>,
@@ -62,6 +66,18 @@ pub(crate) struct Desk {
     /// How the client's copy of the response is framed.
     pub(crate) response_framing: BodyLength,
     pub(crate) to_client: Vec<u8>,
+    /// What is told of the request.
+    pub(crate) entry: Entry,
+    /// What is written into its messages to tell it by.
+    pub(crate) marks: Marks,
+}
+
+impl Desk {
+    /// A try begins on the server of `permit`: notes it, and marks the request for it.
+    pub(crate) fn begin_try(&mut self, permit: &Permit) {
+        self.entry.picked(permit);
+        self.marks.begin_try(self.entry.tracing.as_ref());
+    }
 }
 
 impl Worker {
@@ -73,6 +89,7 @@ impl Worker {
             buffers: Buffers::new(0, Arc::clone(&counts)),
             timers: Timers::new(clock.now()),
             idle: RefCell::default(),
+            lines: RefCell::new(Lines::new(clock.now())),
             desks: RefCell::default(),
             random: RefCell::new(fastrand::Rng::new()),
             stopping: Cell::new(false),
@@ -148,6 +165,7 @@ impl Worker {
     pub(crate) fn tick(&self) {
         let now = self.now();
         self.timers.advance(now);
+        self.lines.borrow_mut().tick(now);
         if now.saturating_since(self.swept.get()) >= SWEEP {
             self.idle.borrow_mut().sweep(now);
             self.swept.set(now);

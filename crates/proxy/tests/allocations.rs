@@ -89,6 +89,9 @@ const BODY: &[u8] = b"{\"article\":42,\"amount\":100}";
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nDate: Tue, 01 Jan 2030 00:00:00 GMT\r\nServer: test\r\n\
     Content-Type: text/plain\r\nContent-Length: 13\r\n\r\nHello, world!";
 
+/// What [`ANSWER`] ends with.
+const END: &[u8] = b"Hello, world!";
+
 fn exclude_this_thread() {
     EXCLUDED.set(true);
 }
@@ -123,10 +126,14 @@ impl Client {
 
     /// Whether the connection was warm when the request came.
     fn ask(&mut self, request: &[u8]) -> bool {
-        let mut answer = [0; ANSWER.len()];
+        let (mut answer, mut length) = ([0; 1024], 0);
         self.stream.write_all(request).unwrap();
-        self.stream.read_exact(&mut answer).unwrap();
-        assert!(answer == ANSWER, "{}", String::from_utf8_lossy(&answer));
+        while !answer[..length].ends_with(END) {
+            let count = self.stream.read(&mut answer[length..]).unwrap();
+            assert!(count > 0, "{}", String::from_utf8_lossy(&answer));
+            length += count;
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"), "{}", String::from_utf8_lossy(&answer));
         std::mem::replace(&mut self.last, Instant::now()).elapsed() < QUIET
     }
 }
@@ -153,7 +160,20 @@ fn allocations(client: &mut Client, requests: &[&[u8]], time: Duration) -> u64 {
 #[test]
 fn a_warm_small_request_allocates_nothing() {
     exclude_this_thread();
-    let plane = Plane::start(&[kit::serve(serve)], &Rules::default());
+    check(&Rules::default(), 0);
+    // All that is told of requests is, and every request has a place in a trace. A batch of lines is made when the writer
+    // holds all others, which is for the machine to say; in so small a buffer there are no more than these.
+    let told = Rules {
+        top: "access_log = { to = \"/dev/null\", buffer = \"64KiB\" }\ntrace = { sample = \"0%\" }",
+        listen: "request_id = {}",
+        ..Rules::default()
+    };
+    check(&told, 4);
+}
+
+/// Fails when warm requests need more than so many allocations together.
+fn check(rules: &Rules, most: u64) {
+    let plane = Plane::start(&[kit::serve(serve)], rules);
     let mut client = Client::connect(plane.address);
     for request in [GET, POST].iter().cycle().take(WARM_UP) {
         client.ask(request);
@@ -163,7 +183,8 @@ fn a_warm_small_request_allocates_nothing() {
     for (name, requests, time) in
         [("GET", &[GET][..], Duration::ZERO), ("POST", &[POST], Duration::ZERO), ("both", &[GET, POST], SEEN)]
     {
-        assert_eq!(allocations(&mut client, requests, time), 0, "{name}");
+        let made = allocations(&mut client, requests, time);
+        assert!(made <= most, "{name}: {made}");
     }
     plane.proxy.stop();
     drop(client);

@@ -4,7 +4,10 @@ use crate::address::{Bind, HostAlone};
 use crate::reader::Reader;
 use crate::secret::{FilePath, VariableName};
 use crate::setting::{Item, Place, Setting, Shape, settings};
-use crate::value::OneOrMore;
+use crate::value::{OneOrMore, Whole};
+
+/// Thirty lines each: above it Prometheus itself has trouble.
+const MOST_SHOWN: u64 = 100_000;
 
 settings! {
     /// The admin API, the dashboard and the metrics. Without this table there are none.
@@ -22,6 +25,8 @@ settings! {
         /// Further names that clients may call this API by, beside its addresses and localhost. Others are refused, so
         /// that no web page can reach it under a name of its own.
         hosts: OneOrMore<HostAlone>, optional "none";
+        /// The most servers a pool may have for the metrics to show each of them. A larger one has its sums only.
+        metrics_servers: Whole<0, MOST_SHOWN>, default 2000;
     }
 
     /// Where the token is, which is at least 16 characters: in a file or in an environment variable.

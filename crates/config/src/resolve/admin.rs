@@ -26,6 +26,7 @@ pub(super) fn resolve(table: &Field<raw::Admin>, folder: &Path, reader: &mut Rea
         token: raw.token.as_ref().and_then(|setting| token(setting, folder, reader)),
         tls: raw.tls.as_ref().and_then(|setting| tls(&setting.value, folder, reader)),
         hosts: hosts.collect(),
+        metrics_servers: raw.metrics_servers.value.0 as usize,
     }
 }
 
@@ -72,7 +73,8 @@ fn socket(path: &Field<FilePath>, folder: &Path, reader: &mut Reader) -> PathBuf
     path_of
 }
 
-fn token(setting: &Field<raw::Token>, folder: &Path, reader: &mut Reader) -> Option<Secret> {
+/// The token, or a report why there is none.
+pub(super) fn token(setting: &Field<raw::Token>, folder: &Path, reader: &mut Reader) -> Option<Secret> {
     let table = setting.value.0.as_ref()?;
     match (&table.file, &table.env) {
         (Some(file), None) => token_in_file(file, folder, reader),

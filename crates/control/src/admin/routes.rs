@@ -3,14 +3,14 @@
 
 mod change;
 mod read;
+mod scrape;
 mod why;
 
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::from_fn_with_state;
-use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
 use tokio::sync::{Semaphore, watch};
@@ -24,7 +24,6 @@ use super::guard::{Intruders, guard};
 use super::{page, stream};
 use crate::api::Problem;
 use crate::control::Shared;
-use crate::metrics::{self, Exposition};
 
 /// What answers need.
 #[derive(Clone)]
@@ -34,6 +33,8 @@ pub(super) struct Desk {
     pub(super) intruders: Arc<Intruders>,
     /// Room for those who listen to a stream.
     pub(super) listeners: Arc<Semaphore>,
+    /// Room for those who read metrics.
+    scrapes: Arc<Semaphore>,
     /// Room for those who change something; they would wait for each other anyway.
     changes: Arc<Semaphore>,
 }
@@ -41,13 +42,17 @@ pub(super) struct Desk {
 /// Streams at once. Each costs a look at the pools a second.
 const STREAMS: usize = 32;
 
+/// Pages of metrics that are written at once, each some megabytes with thousands of servers. Others wait.
+const SCRAPES: usize = 2;
+
 /// Changes at once, each with a body of megabytes at most.
 const CHANGES: usize = 4;
 
 impl Desk {
     pub(super) fn new(shared: Arc<Shared>, ended: watch::Receiver<bool>) -> Self {
-        let (listeners, changes) = (Arc::new(Semaphore::new(STREAMS)), Arc::new(Semaphore::new(CHANGES)));
-        Self { shared, ended, intruders: Arc::default(), listeners, changes }
+        let room = |count| Arc::new(Semaphore::new(count));
+        let (listeners, scrapes, changes) = (room(STREAMS), room(SCRAPES), room(CHANGES));
+        Self { shared, ended, intruders: Arc::default(), listeners, scrapes, changes }
     }
 }
 
@@ -83,7 +88,7 @@ pub(super) fn router(desk: Desk) -> Router {
     router
         .route("/api/v1/openapi.json", get(async move || Json((*description).clone())))
         .route(page::HEALTH, get(health))
-        .route("/metrics", get(metrics))
+        .route("/metrics", get(scrape::metrics))
         .merge(page::router())
         .fallback(nothing)
         .method_not_allowed_fallback(wrong_method)
@@ -154,13 +159,6 @@ async fn health(State(desk): State<Desk>) -> (StatusCode, &'static str) {
     } else {
         (StatusCode::OK, "ok\n")
     }
-}
-
-/// What Prometheus reads.
-async fn metrics(State(desk): State<Desk>, fields: HeaderMap) -> impl IntoResponse {
-    let accept = fields.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
-    let Exposition { content_type, text } = metrics::render(&desk.shared, accept);
-    ([(header::CONTENT_TYPE, content_type)], text)
 }
 
 async fn nothing(uri: Uri) -> Problem {

@@ -19,6 +19,8 @@ pub struct History {
     pub p50_ms: Vec<Option<f64>>,
     /// The 99th percentile of the same.
     pub p99_ms: Vec<Option<f64>>,
+    /// Requests in flight, on all servers.
+    pub in_flight: Vec<Option<u64>>,
     /// Those who wait in the queue.
     pub queue: Vec<Option<u64>>,
     /// In flight, by server: of a large pool those that carried most.

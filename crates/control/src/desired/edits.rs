@@ -112,14 +112,6 @@ impl Edits {
         self.0.iter().flat_map(|(pool, edits)| edits.differences(pool)).collect()
     }
 
-    /// How many settings differ from the file.
-    pub(super) fn count(&self) -> usize {
-        let of = |edits: &PoolEdits| {
-            edits.added.len() + edits.removed.len() + edits.set.values().map(Settings::count).sum::<usize>()
-        };
-        self.0.values().map(of).sum()
-    }
-
     /// The edits that still stand over `file`, and a line about each that does not.
     pub(super) fn rebased(&self, file: &Config) -> (Self, Vec<String>) {
         let mut notes = Vec::new();

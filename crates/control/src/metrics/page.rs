@@ -1,12 +1,12 @@
 //! A page of metrics as it is written: one family after the other, each with what it means.
 
 use std::fmt;
+use std::mem::replace;
 use std::time::Duration;
 
+use plimsoll_core::Distribution;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
-
-use crate::samples::Spread;
 
 /// A page that is being written.
 pub(super) struct Page<'a>(DescriptorEncoder<'a>);
@@ -66,12 +66,16 @@ impl<'a> Page<'a> {
     pub(super) fn histograms<'l, const N: usize>(
         &mut self,
         (name, help): (&str, &str),
-        lines: impl IntoIterator<Item = (Labels<'l, N>, &'l Spread)>,
+        lines: impl IntoIterator<Item = (Labels<'l, N>, &'l Distribution)>,
     ) -> fmt::Result {
-        let bounds = || BOUNDS.iter().map(Duration::as_secs_f64).chain([f64::INFINITY]);
-        self.family((name, help), MetricType::Histogram, lines, |line, spread| {
-            let buckets: Vec<(f64, u64)> = bounds().zip(spread.between(&BOUNDS)).collect();
-            line.encode_histogram::<NoLabelSet>(spread.sum().as_secs_f64(), spread.count(), &buckets, None)
+        self.family((name, help), MetricType::Histogram, lines, |line, times| {
+            let (sum, count) = (times.sum().as_secs_f64(), times.count());
+            let bounds = BOUNDS.iter().map(Duration::as_secs_f64).chain([f64::INFINITY]);
+            // Each bucket is told without those below it, which the encoder adds.
+            let mut below = 0;
+            let between = times.below(&BOUNDS).into_iter().chain([count]).map(|most| most - replace(&mut below, most));
+            let buckets: Vec<(f64, u64)> = bounds.zip(between).collect();
+            line.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
         })
     }
 
@@ -79,10 +83,11 @@ impl<'a> Page<'a> {
     pub(super) fn means<'l, const N: usize>(
         &mut self,
         (name, help): (&str, &str),
-        lines: impl IntoIterator<Item = (Labels<'l, N>, (Duration, u64))>,
+        lines: impl IntoIterator<Item = (Labels<'l, N>, &'l Distribution)>,
     ) -> fmt::Result {
-        self.family((name, help), MetricType::Histogram, lines, |line, (sum, count)| {
-            line.encode_histogram::<NoLabelSet>(sum.as_secs_f64(), count, &[(f64::INFINITY, count)], None)
+        self.family((name, help), MetricType::Histogram, lines, |line, times| {
+            let (sum, count) = (times.sum().as_secs_f64(), times.count());
+            line.encode_histogram::<NoLabelSet>(sum, count, &[(f64::INFINITY, count)], None)
         })
     }
 

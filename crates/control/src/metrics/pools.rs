@@ -2,107 +2,122 @@
 
 use std::fmt;
 
-use plimsoll_core::{HealthState, PoolStats};
+use plimsoll_core::{OutcomeKind, Verdict};
 
 use super::Pools;
-use super::page::Page;
+use super::page::{Labels, Page};
 use super::servers::OUTCOMES;
-use crate::samples::Totals;
+use crate::samples::{Reading, Totals};
 
 /// Writes what there is to tell.
 pub(super) fn write(page: &mut Page<'_>, pools: &Pools) -> fmt::Result {
     servers(page, pools)?;
-    requests(page, pools)?;
-    times(page, pools)?;
-    retries(page, pools)?;
-    queue(page, pools)
+    requests(page, &pools.all)?;
+    outcomes(page, &pools.all)?;
+    retries(page, &pools.all)?;
+    queue(page, &pools.all)
 }
 
-type OfPool = fn(&PoolStats) -> f64;
-
-fn gauges(page: &mut Page<'_>, pools: &Pools, about: (&str, &str), of: OfPool) -> fmt::Result {
-    page.gauges(about, pools.all.iter().map(|(stats, _)| (label(stats), of(stats))))
+fn label(pool: &Reading) -> Labels<'_, 1> {
+    [("pool", pool.stats.name.as_str())]
 }
 
-type Count = fn(&PoolStats, &Totals) -> u64;
-
-fn counters(page: &mut Page<'_>, pools: &Pools, about: (&str, &str), of: Count) -> fmt::Result {
-    page.counters(about, pools.all.iter().map(|(stats, totals)| (label(stats), of(stats, totals))))
+fn with<'a>(pool: &'a Reading, key: &'static str, value: &'a str) -> Labels<'a, 2> {
+    [("pool", pool.stats.name.as_str()), (key, value)]
 }
 
-fn label(stats: &PoolStats) -> [(&'static str, &str); 1] {
-    [("pool", stats.name.as_str())]
+fn gauges(page: &mut Page<'_>, all: &[Reading], about: (&str, &str), of: fn(&Reading) -> f64) -> fmt::Result {
+    page.gauges(about, all.iter().map(|pool| (label(pool), of(pool))))
+}
+
+fn counters(page: &mut Page<'_>, all: &[Reading], about: (&str, &str), of: fn(&Reading) -> u64) -> fmt::Result {
+    page.counters(about, all.iter().map(|pool| (label(pool), of(pool))))
 }
 
 fn servers(page: &mut Page<'_>, pools: &Pools) -> fmt::Result {
-    let policies = pools.all.iter().map(|(stats, _)| ([("pool", stats.name.as_str()), ("policy", &stats.policy)], 1.0));
+    let policies = pools.all.iter().map(|pool| (with(pool, "policy", &pool.stats.policy), 1.0));
     page.gauges(("plimsoll_pool_policy", "The policy of the pool, as a label."), policies)?;
-    let states = pools.all.iter().flat_map(|(stats, _)| {
-        HealthState::ALL.into_iter().map(|state| {
-            let count = stats.servers.iter().filter(|member| member.listed && member.health.state == state).count();
-            ([("pool", stats.name.as_str()), ("health", state.name())], count as f64)
-        })
+    // Nothing was tried before by the request that is asked for.
+    let verdicts = || Verdict::ALL.into_iter().filter(|verdict| *verdict != Verdict::Tried);
+    let counts = pools.all.iter().flat_map(|pool| {
+        verdicts().map(|verdict| (with(pool, "verdict", verdict.name()), pool.explanation.count(verdict) as f64))
     });
-    page.gauges(("plimsoll_pool_servers", "Servers of the pool, by what is believed of them."), states)?;
+    page.gauges(
+        ("plimsoll_pool_servers", "Servers of the pool, by whether they could be picked and why not."),
+        counts,
+    )?;
     let hidden = pools
         .all
         .iter()
-        .map(|(stats, _)| (label(stats), if pools.shows(stats) { 0.0 } else { stats.servers.len() as f64 }));
+        .map(|pool| (label(pool), if pools.shows(pool) { 0.0 } else { pool.stats.servers.len() as f64 }));
     let about = ("plimsoll_pool_servers_not_shown", "Servers that have no metrics of their own, as they are too many.");
-    page.gauges(about, hidden)
+    page.gauges(about, hidden)?;
+    let about = (
+        "plimsoll_pool_imbalance_ratio",
+        "The most that a server has in flight for its weight, over the mean; 1 is even.",
+    );
+    gauges(page, &pools.all, about, |pool| pool.explanation.imbalance())
 }
 
-fn requests(page: &mut Page<'_>, pools: &Pools) -> fmt::Result {
-    gauges(page, pools, ("plimsoll_pool_in_flight", "Requests in flight."), |stats| stats.in_flight() as f64)?;
-    counters(page, pools, ("plimsoll_pool_picks", "Requests sent to servers, tries included."), |_, totals| {
-        totals.picks
-    })?;
-    let outcomes = pools.all.iter().flat_map(|(stats, totals)| {
-        let line = |(outcome, count)| ([("pool", stats.name.as_str()), ("outcome", outcome)], count);
-        OUTCOMES.into_iter().zip(totals.outcomes).map(line)
+fn requests(page: &mut Page<'_>, all: &[Reading]) -> fmt::Result {
+    gauges(page, all, ("plimsoll_pool_in_flight", "Requests in flight."), |pool| pool.stats.in_flight() as f64)?;
+    type Of = fn(&Totals) -> u64;
+    let sums: [(&str, &str, Of); 5] = [
+        ("plimsoll_pool_picks", "Requests sent to servers, tries included.", |totals| totals.picks),
+        ("plimsoll_pool_sent_bytes", "Bytes sent to servers.", |totals| totals.sent),
+        ("plimsoll_pool_received_bytes", "Bytes received from servers.", |totals| totals.received),
+        ("plimsoll_pool_ejections", "How often servers were ejected.", |totals| totals.ejections),
+        (
+            "plimsoll_pool_slot_underflows",
+            "Slots given back that were not taken; more than 0 is a bug of Plimsoll.",
+            |totals| totals.underflows,
+        ),
+    ];
+    for (name, help, of) in sums {
+        page.counters((name, help), all.iter().map(|pool| (label(pool), of(&pool.totals))))?;
+    }
+    let refused = all.iter().flat_map(|pool| {
+        pool.stats.refused.iter().map(|(reason, count)| (with(pool, "reason", reason.name()), *count))
+    });
+    page.counters(("plimsoll_pool_refused", "Requests that found no server."), refused)
+}
+
+fn outcomes(page: &mut Page<'_>, all: &[Reading]) -> fmt::Result {
+    let outcomes = all.iter().flat_map(|pool| {
+        let kinds: [(&str, u64); OutcomeKind::ALL.len()] =
+            std::array::from_fn(|i| (OUTCOMES[i], pool.totals.outcomes[i]));
+        kinds.into_iter().map(|(outcome, count)| (with(pool, "outcome", outcome), count))
     });
     page.counters(("plimsoll_pool_outcomes", "How requests to servers ended."), outcomes)?;
-    let refused = pools.all.iter().flat_map(|(stats, _)| {
-        stats.refused.iter().map(|(reason, count)| ([("pool", stats.name.as_str()), ("reason", reason.name())], *count))
-    });
-    page.counters(("plimsoll_pool_refused", "Requests that found no server."), refused)?;
-    counters(page, pools, ("plimsoll_pool_sent_bytes", "Bytes sent to servers."), |_, totals| totals.sent)?;
-    counters(page, pools, ("plimsoll_pool_received_bytes", "Bytes received from servers."), |_, totals| {
-        totals.received
-    })?;
-    counters(page, pools, ("plimsoll_pool_ejections", "How often servers were ejected."), |_, totals| {
-        totals.ejections
-    })?;
-    let about =
-        ("plimsoll_pool_slot_underflows", "Slots given back that were not taken; more than 0 is a bug of Plimsoll.");
-    counters(page, pools, about, |_, totals| totals.underflows)
-}
-
-fn times(page: &mut Page<'_>, pools: &Pools) -> fmt::Result {
     page.histograms(
         ("plimsoll_pool_first_byte_seconds", "From the pick to the first byte of the answer, of successes."),
-        pools.all.iter().map(|(stats, totals)| (label(stats), &totals.first_byte)),
+        all.iter().map(|pool| (label(pool), &pool.totals.first_byte)),
     )?;
     page.histograms(
         ("plimsoll_pool_response_seconds", "From the pick to the end of the answer, of successes."),
-        pools.all.iter().map(|(stats, totals)| (label(stats), &totals.total)),
+        all.iter().map(|pool| (label(pool), &pool.totals.total)),
     )
 }
 
-fn retries(page: &mut Page<'_>, pools: &Pools) -> fmt::Result {
-    counters(page, pools, ("plimsoll_pool_retries", "Tries beyond the first."), |stats, _| stats.retries)?;
+fn retries(page: &mut Page<'_>, all: &[Reading]) -> fmt::Result {
+    counters(page, all, ("plimsoll_pool_retries", "Tries beyond the first."), |pool| pool.stats.retries)?;
     let about = ("plimsoll_pool_retries_over_budget", "Tries that were not made because the budget was used up.");
-    counters(page, pools, about, |stats, _| stats.retries_over_budget)
+    counters(page, all, about, |pool| pool.stats.retries_over_budget)?;
+    let about = ("plimsoll_pool_retry_budget", "Tries beyond the first that the pool may make within a window.");
+    gauges(page, all, about, |pool| pool.budget.size as f64)?;
+    let about = ("plimsoll_pool_retry_budget_left", "Those of the budget that were not made yet.");
+    gauges(page, all, about, |pool| pool.budget.left as f64)
 }
 
-fn queue(page: &mut Page<'_>, pools: &Pools) -> fmt::Result {
-    gauges(page, pools, ("plimsoll_pool_queue_length", "Requests that wait for a server."), |stats| {
-        stats.queue.waiting as f64
-    })?;
+fn queue(page: &mut Page<'_>, all: &[Reading]) -> fmt::Result {
+    let about = ("plimsoll_pool_queue_length", "Requests that wait for a server.");
+    gauges(page, all, about, |pool| pool.stats.queue.waiting as f64)?;
+    let about = ("plimsoll_pool_queue_limit", "Requests that may wait for a server; 0 without a queue.");
+    gauges(page, all, about, |pool| f64::from(pool.stats.queue.limit))?;
     let about = ("plimsoll_pool_queue_left", "Requests that left the queue before they had their answer.");
-    counters(page, pools, about, |stats, _| stats.queue.left)?;
+    counters(page, all, about, |pool| pool.stats.queue.left)?;
     page.histograms(
         ("plimsoll_pool_queue_wait_seconds", "How long requests waited that got a server."),
-        pools.waits.iter().zip(&pools.all).map(|(waits, (stats, _))| (label(stats), waits)),
+        all.iter().map(|pool| (label(pool), &pool.stats.queue.waits)),
     )
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use plimsoll_core::{AdminState, HealthState, MemberStats, OutcomeKind};
+use plimsoll_core::{AdminState, Considered, HealthState, MAX_IN_FLIGHT, MemberStats, OutcomeKind, ServerId};
 
 use super::Pools;
 use super::page::{Labels, Page};
@@ -13,16 +13,22 @@ pub(super) const OUTCOMES: [&str; OutcomeKind::ALL.len()] =
 
 /// Writes what there is to tell.
 pub(super) fn write(page: &mut Page<'_>, pools: &Pools) -> fmt::Result {
-    let shown = pools.all.iter().map(|(stats, _)| stats).filter(|stats| pools.shows(stats));
-    let servers: Vec<&MemberStats> = shown.flat_map(|stats| &stats.servers).collect();
+    let shown = || pools.all.iter().filter(|pool| pools.shows(pool));
+    let servers: Vec<&MemberStats> = shown().flat_map(|pool| &pool.stats.servers).collect();
+    let considered: Vec<&Considered> = shown().flat_map(|pool| &pool.explanation.servers).collect();
     states(page, &servers)?;
     gauges(page, &servers)?;
+    picked_by(page, &considered)?;
     counters(page, &servers)?;
     times(page, &servers)
 }
 
+fn of(id: &ServerId) -> Labels<'_, 2> {
+    [("pool", id.pool()), ("server", id.name())]
+}
+
 fn labels(member: &MemberStats) -> Labels<'_, 2> {
-    [("pool", member.server.id.pool()), ("server", member.server.id.name())]
+    of(&member.server.id)
 }
 
 fn with<'a>(member: &'a MemberStats, key: &'static str, value: &'a str) -> Labels<'a, 3> {
@@ -55,12 +61,29 @@ fn gauges(page: &mut Page<'_>, servers: &[&MemberStats]) -> fmt::Result {
         ("plimsoll_server_in_flight", "Requests in flight."),
         all(|member| f64::from(member.server.in_flight)),
     )?;
-    let limited = servers.iter().filter(|member| member.limit < plimsoll_core::MAX_IN_FLIGHT);
+    let limited = servers.iter().filter(|member| member.limit < MAX_IN_FLIGHT);
     page.gauges(
         ("plimsoll_server_in_flight_limit", "Requests that may be in flight, where that is limited."),
         limited.map(|member| (labels(member), f64::from(member.limit))),
     )?;
     page.gauges(("plimsoll_server_weight", "The share relative to the others."), all(|member| f64::from(member.weight)))
+}
+
+/// What picks go by.
+fn picked_by(page: &mut Page<'_>, servers: &[&Considered]) -> fmt::Result {
+    let scored = servers.iter().filter(|server| server.score.is_finite());
+    page.gauges(
+        ("plimsoll_server_load", "What the policy compares, the least being the best; not of a server of weight 0."),
+        scored.map(|server| (of(&server.id), server.score)),
+    )?;
+    page.gauges(
+        ("plimsoll_server_warm_up_ratio", "How far the server has warmed up; 1 when it has."),
+        servers.iter().map(|server| (of(&server.id), server.warm_up.map_or(1.0, |warm_up| warm_up.progress))),
+    )?;
+    page.gauges(
+        ("plimsoll_server_charged", "Slots kept charged for fast failures; they count as load."),
+        servers.iter().map(|server| (of(&server.id), f64::from(server.charged))),
+    )
 }
 
 fn counters(page: &mut Page<'_>, servers: &[&MemberStats]) -> fmt::Result {
@@ -79,16 +102,10 @@ fn counters(page: &mut Page<'_>, servers: &[&MemberStats]) -> fmt::Result {
 fn times(page: &mut Page<'_>, servers: &[&MemberStats]) -> fmt::Result {
     page.means(
         ("plimsoll_server_first_byte_seconds", "From the pick to the first byte of the answer, of successes."),
-        servers.iter().map(|member| {
-            let times = &member.server.first_byte;
-            (labels(member), (times.sum(), times.count()))
-        }),
+        servers.iter().map(|member| (labels(member), &member.server.first_byte)),
     )?;
     page.means(
         ("plimsoll_server_response_seconds", "From the pick to the end of the answer, of successes."),
-        servers.iter().map(|member| {
-            let times = &member.server.total;
-            (labels(member), (times.sum(), times.count()))
-        }),
+        servers.iter().map(|member| (labels(member), &member.server.total)),
     )
 }

@@ -41,7 +41,7 @@ fn plane() -> PlaneStats {
 /// The page in OpenMetrics, of pools of at most so many servers each.
 fn page(samples: &Samples, pools: &CorePools, most_servers: usize) -> String {
     let scene = Scene {
-        pools: Pools::new(samples.read(pools), most_servers),
+        pools: Pools { all: samples.read(pools, Time::ZERO), most_servers },
         workers: Workers::new(plane(), samples),
         process: Process::of(Tally { last_reload: Some((jiff::Timestamp::UNIX_EPOCH, false)), ..Tally::default() }),
         permits: pools.audit(),
@@ -87,7 +87,10 @@ fn everything_is_told_by_its_name() {
         (r#"plimsoll_pool_response_seconds_bucket{le="+Inf",pool="app"}"#, 4.0),
         (r#"plimsoll_pool_response_seconds_sum{pool="app"}"#, 0.709),
         (r#"plimsoll_pool_received_bytes_total{pool="app"}"#, 5000.0),
-        (r#"plimsoll_pool_servers{pool="app",health="up"}"#, 2.0),
+        (r#"plimsoll_pool_servers{pool="app",verdict="eligible"}"#, 2.0),
+        (r#"plimsoll_pool_imbalance_ratio{pool="app"}"#, 2.0),
+        (r#"plimsoll_pool_queue_limit{pool="app"}"#, 0.0),
+        (r#"plimsoll_server_warm_up_ratio{pool="app",server="b"}"#, 1.0),
         (r#"plimsoll_pool_servers_not_shown{pool="app"}"#, 0.0),
         (r#"plimsoll_pool_refused_total{pool="app",reason="all-down"}"#, 0.0),
         (r#"plimsoll_server_health{pool="app",server="a",health="up"}"#, 1.0),

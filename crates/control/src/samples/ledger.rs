@@ -7,9 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use plimsoll_core::{OutcomeKind, ServerStats};
-
-use super::spread::Spread;
+use plimsoll_core::{Distribution, OutcomeKind, ServerStats};
 
 /// So many servers that left are remembered with their counts, should they come back: a rolling change of a large pool.
 const MOST_GONE: usize = 2000;
@@ -24,7 +22,7 @@ pub(super) struct Ledger {
 }
 
 /// What has been done, by one server or several.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Totals {
     pub(crate) picks: u64,
     /// By kind, in the order of `OutcomeKind::ALL`.
@@ -33,13 +31,13 @@ pub(crate) struct Totals {
     pub(crate) received: u64,
     pub(crate) ejections: u64,
     pub(crate) underflows: u64,
-    pub(crate) first_byte: Spread,
-    pub(crate) total: Spread,
+    pub(crate) first_byte: Distribution,
+    pub(crate) total: Distribution,
 }
 
 /// What is known of a server beside its counts, when it is read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Reading {
+pub(super) struct About {
     /// Whether the pool lists it; one that is not finishes what it has.
     pub(super) listed: bool,
     /// How often it was ejected; `None` is as often as it was when that was last told.
@@ -64,16 +62,16 @@ impl Ledger {
     }
 
     /// Books what a server has done, and gives it back. Readings must be booked in the order in which they were taken.
-    pub(super) fn book(&mut self, stats: &ServerStats, reading: Reading) -> Arc<Totals> {
+    pub(super) fn book(&mut self, stats: &ServerStats, about: About) -> Arc<Totals> {
         let name = stats.id.name();
         let known = self.servers.get_mut(name);
-        let ejections = reading.ejections.or(known.as_ref().map(|known| known.last.ejections));
+        let ejections = about.ejections.or(known.as_ref().map(|known| known.last.ejections));
         let now = Arc::new(Totals::of(stats, ejections.unwrap_or(0)));
         match known {
             // One with fewer picks than before has begun anew: all it has done is new.
             Some(Known { last, .. }) if last.picks <= now.picks => self.totals.add(&now.since(last)),
             // What one that left had done was booked before it was forgotten.
-            None if !reading.listed => {}
+            None if !about.listed => {}
             _ => self.totals.add(&now),
         }
         let known = Known { last: Arc::clone(&now), reading: self.reading };
@@ -110,8 +108,8 @@ impl Totals {
             received: stats.received,
             ejections,
             underflows: stats.underflows,
-            first_byte: Spread::of(&stats.first_byte),
-            total: Spread::of(&stats.total),
+            first_byte: stats.first_byte.clone(),
+            total: stats.total.clone(),
         }
     }
 
@@ -149,7 +147,7 @@ impl Totals {
         self.received += other.received;
         self.ejections += other.ejections;
         self.underflows += other.underflows;
-        self.first_byte.add(&other.first_byte);
-        self.total.add(&other.total);
+        self.first_byte += &other.first_byte;
+        self.total += &other.total;
     }
 }

@@ -36,6 +36,7 @@ pub(super) struct Point {
     pub(super) errors_per_second: f64,
     pub(super) p50_ms: Option<f64>,
     pub(super) p99_ms: Option<f64>,
+    pub(super) in_flight: u64,
     pub(super) queue: u64,
 }
 
@@ -120,12 +121,15 @@ impl Past {
         self.lines.insert(Arc::clone(name), line);
     }
 
-    /// As the API tells it, the oldest point first.
-    pub(super) fn history(&self) -> History {
+    /// As the API tells it, the oldest point first; of servers the `most` that carried most lately, in the order of the pool.
+    pub(super) fn history(&self, most: usize) -> History {
         let count = self.taken.min(POINTS);
         let order = || (self.taken - count..self.taken).map(|point| point % POINTS);
         let of = |what: fn(&Point) -> Option<f64>| order().map(|at| self.pool[at].as_ref().and_then(what)).collect();
+        let number = |what: fn(&Point) -> u64| order().map(|at| self.pool[at].as_ref().map(what)).collect();
         let mut lines: Vec<(&Arc<str>, &Line)> = self.lines.iter().collect();
+        lines.sort_unstable_by(|a, b| b.1.carried.total_cmp(&a.1.carried).then(a.1.place.cmp(&b.1.place)));
+        lines.truncate(most);
         lines.sort_unstable_by_key(|(name, line)| (line.place, Arc::clone(name)));
         let server = |(name, line): (&Arc<str>, &Line)| ServerHistory {
             name: name.to_string(),
@@ -141,7 +145,8 @@ impl Past {
             errors_per_second: of(|point| Some(point.errors_per_second)),
             p50_ms: of(|point| point.p50_ms),
             p99_ms: of(|point| point.p99_ms),
-            queue: order().map(|at| self.pool[at].as_ref().map(|point| point.queue)).collect(),
+            in_flight: number(|point| point.in_flight),
+            queue: number(|point| point.queue),
             servers: lines.into_iter().map(server).collect(),
         }
     }
@@ -158,8 +163,14 @@ impl Line {
 mod tests {
     use super::*;
 
-    const POINT: Point =
-        Point { requests_per_second: 1.0, errors_per_second: 0.0, p50_ms: None, p99_ms: Some(2.0), queue: 3 };
+    const POINT: Point = Point {
+        requests_per_second: 1.0,
+        errors_per_second: 0.0,
+        p50_ms: None,
+        p99_ms: Some(2.0),
+        in_flight: 9,
+        queue: 3,
+    };
 
     fn servers(in_flight: &[(&str, u32)]) -> Vec<(Arc<str>, u32)> {
         in_flight.iter().map(|(name, in_flight)| (Arc::from(*name), *in_flight)).collect()
@@ -171,12 +182,22 @@ mod tests {
         past.take("1".to_owned(), POINT, &servers(&[("b", 1), ("a", 2)]));
         past.take("2".to_owned(), POINT, &servers(&[("a", 3)]));
         past.take("3".to_owned(), POINT, &servers(&[("b", 4), ("a", 5)]));
-        let history = past.history();
+        let history = past.history(MOST_LINES);
         let lines: Vec<_> = history.servers.iter().map(|line| (line.name.as_str(), line.in_flight.clone())).collect();
         assert_eq!(lines[0], ("b", vec![Some(1), None, Some(4)]));
         assert_eq!(lines[1], ("a", vec![Some(2), Some(3), Some(5)]));
         assert_eq!((history.queue, history.p50_ms), (vec![Some(3); 3], vec![None; 3]));
         assert_eq!(history.until, "3");
+        assert_eq!(history.in_flight, vec![Some(9); 3]);
+    }
+
+    #[test]
+    fn of_those_that_are_asked_for_none_carried_less_than_another() {
+        let mut past = Past::new();
+        past.take(String::new(), POINT, &servers(&[("a", 1), ("b", 9), ("c", 3), ("d", 5)]));
+        let names = |most| past.history(most).servers.into_iter().map(|line| line.name).collect::<Vec<_>>();
+        assert_eq!(names(2), ["b", "d"]);
+        assert_eq!(names(3), ["b", "c", "d"]);
     }
 
     #[test]
@@ -186,9 +207,9 @@ mod tests {
         for _ in 0..POINTS - 1 {
             past.take(String::new(), POINT, &servers(&[("a", 2)]));
         }
-        assert_eq!((past.history().servers.len(), past.history().queue.len()), (2, POINTS));
+        assert_eq!((past.history(MOST_LINES).servers.len(), past.history(MOST_LINES).queue.len()), (2, POINTS));
         past.take(String::new(), POINT, &servers(&[("a", 2)]));
-        let history = past.history();
+        let history = past.history(MOST_LINES);
         assert_eq!((history.servers.len(), history.queue.len()), (1, POINTS));
         assert_eq!(history.servers[0].in_flight, vec![Some(2); POINTS]);
     }
@@ -199,14 +220,14 @@ mod tests {
         let mut all: Vec<(Arc<str>, u32)> = names.iter().map(|name| (Arc::from(name.as_str()), 0)).collect();
         let mut past = Past::new();
         past.take(String::new(), POINT, &all);
-        assert_eq!(past.history().servers.len(), MOST_LINES);
+        assert_eq!(past.history(MOST_LINES).servers.len(), MOST_LINES);
         for busy in &mut all[MOST_LINES..] {
             busy.1 = 7;
         }
         for _ in 0..50_usize.div_ceil(MOST_CHANGES) {
             past.take(String::new(), POINT, &all);
         }
-        let history = past.history();
+        let history = past.history(MOST_LINES);
         assert_eq!(history.servers.len(), MOST_LINES);
         let busy = history.servers.iter().filter(|line| line.in_flight.last() == Some(&Some(7))).count();
         assert_eq!(busy, 50);

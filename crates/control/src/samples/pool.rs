@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use plimsoll_core::{Pool, PoolStats, Server, ServerId, Time};
+use plimsoll_core::{Ask, Pool, Server, ServerId, Time};
 
-use super::ledger::{Ledger, Reading, Totals};
+use super::ledger::{About, Ledger, Totals};
 use super::past::{Past, Point, SAMPLES_A_POINT};
-use super::{PoolRates, Rates};
+use super::{PoolRates, Rates, Reading};
 use crate::api::History;
 use crate::wall;
 
@@ -97,7 +97,8 @@ impl Sampled {
         self.window.push(now, Arc::new(self.ledger.totals().clone()));
         self.rates.all = self.window.rates(WINDOW);
         if self.samples.is_multiple_of(SAMPLES_A_POINT) {
-            let point = self.window.point(self.pool.queue().waiting as u64);
+            let all = in_flight.iter().map(|(_, in_flight)| u64::from(*in_flight)).sum();
+            let point = self.window.point(all, self.pool.queue().waiting as u64);
             self.past.take(wall::text(Timestamp::now()), point, &in_flight);
         }
     }
@@ -112,7 +113,7 @@ impl Sampled {
             self.ledger.keep(&followed.name);
             return Arc::clone(&followed.name);
         }
-        let totals = self.ledger.book(&server.stats(), Reading { listed: true, ejections: None });
+        let totals = self.ledger.book(&server.stats(), About { listed: true, ejections: None });
         followed.window.push(now, totals);
         let rates = followed.window.rates(WINDOW);
         match self.rates.servers.get_mut(&*followed.name) {
@@ -122,24 +123,26 @@ impl Sampled {
         Arc::clone(&followed.name)
     }
 
-    /// Reads the whole pool, and what its servers have done together since it was first looked at.
-    pub(super) fn read(&mut self) -> (PoolStats, Totals) {
+    /// Reads the whole pool.
+    pub(super) fn read(&mut self, now: Time) -> Reading {
         let stats = self.pool.stats();
         self.ledger.begin();
         for member in &stats.servers {
-            let reading = Reading { listed: member.listed, ejections: Some(member.health.ejections) };
-            self.ledger.book(&member.server, reading);
+            let about = About { listed: member.listed, ejections: Some(member.health.ejections) };
+            self.ledger.book(&member.server, about);
         }
         self.ledger.end();
-        (stats, self.ledger.totals().clone())
+        let explanation = self.pool.explain(&Ask { now, ..Ask::default() });
+        let (totals, budget) = (self.ledger.totals().clone(), self.pool.retry_budget(now));
+        Reading { stats, totals, explanation, budget }
     }
 
     pub(super) fn rates(&self) -> PoolRates {
         self.rates.clone()
     }
 
-    pub(super) fn history(&self) -> History {
-        self.past.history()
+    pub(super) fn history(&self, most: usize) -> History {
+        self.past.history(most)
     }
 }
 
@@ -179,11 +182,12 @@ impl Window {
     }
 
     /// A point for charts, over the time since the one before.
-    fn point(&self, queue: u64) -> Point {
+    fn point(&self, in_flight: u64, queue: u64) -> Point {
         // A sample that came late must not leave the point with the half of it.
         let span = Duration::from_secs(SAMPLES_A_POINT) + Duration::from_millis(500);
         let Rates { requests_per_second, error_rate, p50_ms, p99_ms } = self.rates(span);
-        Point { requests_per_second, errors_per_second: requests_per_second * error_rate, p50_ms, p99_ms, queue }
+        let errors_per_second = requests_per_second * error_rate;
+        Point { requests_per_second, errors_per_second, p50_ms, p99_ms, in_flight, queue }
     }
 }
 

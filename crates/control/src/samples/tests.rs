@@ -50,7 +50,7 @@ impl Scene {
     }
 
     fn finished(&self) -> u64 {
-        self.samples.read(&self.pools)[0].1.finished()
+        self.samples.read(&self.pools, self.now)[0].totals.finished()
     }
 }
 
@@ -122,12 +122,12 @@ fn a_pool_that_leaves_and_comes_back_begins_anew() {
     scene.sample();
     scene.remove_pool();
     scene.sample();
-    assert_eq!((scene.all(), scene.samples.history("app")), (Rates::default(), None));
+    assert_eq!((scene.all(), scene.samples.history("app", usize::MAX)), (Rates::default(), None));
     scene.apply(&["a"]);
     scene.sample();
     scene.sample();
     assert_eq!(scene.all(), Rates::default());
-    assert_eq!(scene.samples.history("app").map(|history| history.queue.len()), Some(1));
+    assert_eq!(scene.samples.history("app", usize::MAX).map(|history| history.queue.len()), Some(1));
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn history_has_a_point_each_two_samples() {
         scene.requests(second, 10, OutcomeKind::Success);
         scene.sample();
     }
-    let history = scene.samples.history("app").expect("it is there");
+    let history = scene.samples.history("app", usize::MAX).expect("it is there");
     assert_eq!((history.requests_per_second.len(), history.servers[0].in_flight.len()), (10, 10));
     let last = history.requests_per_second[9].expect("it is known");
     assert!(is_near(last, 18.5), "the last two seconds had 18 and 19: {last}");

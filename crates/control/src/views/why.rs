@@ -41,7 +41,7 @@ impl Picture<'_> {
 }
 
 pub(super) fn candidate(considered: &Considered) -> api::Candidate {
-    let Considered { id, in_flight, weight, charged, limit, backup, score, turn, verdict } = considered;
+    let Considered { id, in_flight, weight, charged, limit, backup, score, turn, verdict, .. } = considered;
     api::Candidate {
         name: id.name().to_owned(),
         in_flight: *in_flight,

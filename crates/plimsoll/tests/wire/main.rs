@@ -4,6 +4,7 @@
 
 mod kit;
 
+mod access_log;
 mod balance;
 mod bodies;
 mod bulk;
@@ -12,15 +13,18 @@ mod departures;
 mod forwarding;
 mod health;
 mod limits;
+mod log_trouble;
 mod probes;
 mod queue;
 mod random;
 mod replay;
+mod request_ids;
 mod requests_refused;
 mod responses_refused;
 mod retry;
 mod reuse;
 mod scenarios;
 mod timeouts;
+mod traces;
 mod unavailable;
 mod websocket;

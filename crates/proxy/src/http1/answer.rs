@@ -9,7 +9,7 @@ use plimsoll_core::Refused;
 /// One such answer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answer<'a> {
-    status: u16,
+    pub(crate) status: u16,
     reason: &'static str,
     /// When to come back.
     retry_after: Option<Duration>,
@@ -17,8 +17,10 @@ pub(crate) struct Answer<'a> {
     page: Option<&'a Page>,
     /// Why no server took the request, to be told in a field.
     refused: Option<Refused>,
+    /// Field lines of ours.
+    marks: &'a [u8],
     /// The connection ends with this answer.
-    close: bool,
+    pub(crate) close: bool,
     /// The request was HEAD.
     bodiless: bool,
 }
@@ -26,7 +28,7 @@ pub(crate) struct Answer<'a> {
 impl<'a> Answer<'a> {
     /// A line of text.
     pub(crate) fn plain(status: u16, reason: &'static str) -> Self {
-        Self { status, reason, retry_after: None, page: None, refused: None, close: false, bodiless: false }
+        Self { status, reason, retry_after: None, page: None, refused: None, marks: b"", close: false, bodiless: false }
     }
 
     /// What a client gets when no server took its request.
@@ -39,13 +41,18 @@ impl<'a> Answer<'a> {
         }
     }
 
+    /// The same with these field lines, each with its line end.
+    pub(crate) fn marked(self, marks: &'a [u8]) -> Self {
+        Self { marks, ..self }
+    }
+
     /// The same for a connection that ends with it, and for HEAD.
     pub(crate) fn framed(self, close: bool, bodiless: bool) -> Self {
         Self { close, bodiless, ..self }
     }
 
-    /// Writes the whole answer to `out`.
-    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+    /// Writes the whole answer to `out`, and tells how long its head is.
+    pub(crate) fn write(&self, out: &mut Vec<u8>) -> usize {
         let Self { status, reason, .. } = self;
         let phrase = phrase(*status);
         let date = httpdate::fmt_http_date(SystemTime::now());
@@ -72,10 +79,13 @@ impl<'a> Answer<'a> {
         if *status == 405 {
             let _ = write!(out, "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n");
         }
+        out.extend_from_slice(self.marks);
         let _ = write!(out, "{}\r\n", if self.close { "Connection: close\r\n" } else { "" });
+        let head = out.len();
         if !self.bodiless {
             out.extend_from_slice(body);
         }
+        head
     }
 }
 

@@ -16,8 +16,12 @@ pub(crate) enum Kind {
     Host,
     /// Meant for the next hop only and of no use to it: removed.
     Hop,
+    Referer,
+    TraceParent,
+    TraceState,
     TransferEncoding,
     Upgrade,
+    UserAgent,
     XForwardedFor,
     XForwardedHost,
     XForwardedPort,
@@ -32,10 +36,14 @@ impl Kind {
             (2, b't') => ("TE", Self::Hop),
             (4, b'h') => ("Host", Self::Host),
             (6, b'e') => ("Expect", Self::Expect),
+            (7, b'r') => ("Referer", Self::Referer),
             (7, b'u') => ("Upgrade", Self::Upgrade),
             (9, b'f') => ("Forwarded", Self::Forwarded),
             (9, b'x') => ("X-Real-IP", Self::XRealIp),
             (10, b'c') => ("Connection", Self::Connection),
+            (10, b't') => ("tracestate", Self::TraceState),
+            (10, b'u') => ("User-Agent", Self::UserAgent),
+            (11, b't') => ("traceparent", Self::TraceParent),
             (10, b'k') => ("Keep-Alive", Self::Hop),
             (14, b'c') => ("Content-Length", Self::ContentLength),
             (14, b'h') => ("HTTP2-Settings", Self::Hop),
@@ -54,6 +62,11 @@ impl Kind {
         if same || (kind.tells_of_client() && same_variable(name, known.as_bytes())) { kind } else { Self::Other }
     }
 
+    /// Whether `Connection` may name such a field: nothing depends on its getting through.
+    fn may_be_named(self) -> bool {
+        matches!(self, Self::Other | Self::Referer | Self::TraceParent | Self::TraceState | Self::UserAgent)
+    }
+
     /// Whether such a field tells a server who the client is.
     fn tells_of_client(self) -> bool {
         matches!(
@@ -70,7 +83,7 @@ impl Kind {
 
 /// Whether two names become one variable in a server that follows CGI (RFC 3875, section 4.1.18), where `_` stands for
 /// `-`. A client must not be able to say `X_Forwarded_For` past a rule for `X-Forwarded-For`.
-fn same_variable(name: &[u8], known: &[u8]) -> bool {
+pub(crate) fn same_variable(name: &[u8], known: &[u8]) -> bool {
     let folded = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
     name.iter().map(folded).eq(known.iter().map(u8::to_ascii_lowercase))
 }
@@ -158,7 +171,7 @@ pub(crate) fn remove_named(head: &[u8], options: ConnectionOptions, fields: &mut
         return Err(Reject::bad("Connection names a field that is not for one hop only"));
     }
     fields.retain(|field| {
-        field.kind != Kind::Other || !named.iter().any(|name| name.eq_ignore_ascii_case(field.name.slice(head)))
+        !field.kind.may_be_named() || !named.iter().any(|name| name.eq_ignore_ascii_case(field.name.slice(head)))
     });
     Ok(())
 }

@@ -87,15 +87,23 @@ impl ClientFacts {
             // An IPv6 address stands in brackets and quotes (RFC 7239, section 6).
             (Kind::Forwarded, IpAddr::V6(address)) => write!(out, "for=\"[{address}]\";proto={}", self.scheme),
             (Kind::Forwarded, IpAddr::V4(address)) => write!(out, "for={address};proto={}", self.scheme),
-            (_, IpAddr::V4(address)) => {
-                decimal_octets(out, address.octets());
+            (_, address) => {
+                write_address(out, address);
                 Ok(())
             }
-            (_, IpAddr::V6(address)) => write!(out, "{address}"),
         };
         if kind == Kind::Forwarded && !host.is_empty() {
             put(out, &[b";host=\"", host, b"\""]);
         }
+    }
+}
+
+/// Appends an address as text.
+pub(crate) fn write_address(out: &mut Vec<u8>, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => decimal_octets(out, address.octets()),
+        // Writing to a Vec cannot fail.
+        IpAddr::V6(address) => drop(write!(out, "{address}")),
     }
 }
 

@@ -7,6 +7,8 @@ use super::{Reject, Span};
 /// What a request target says.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Target {
+    /// All of it, as it came.
+    pub(crate) whole: Span,
     /// What follows the authority: a path with its query, a query alone, `*`, or nothing.
     pub(crate) path: Span,
     /// The authority of a target in absolute form.
@@ -20,7 +22,7 @@ impl Target {
             return Err(Reject::bad("the target holds a character that must be percent-encoded"));
         }
         if target.starts_with(b"/") || (target == b"*" && method == b"OPTIONS") {
-            return Ok(Self { path: Span::of(head, target), authority: None });
+            return Ok(Self { whole: Span::of(head, target), path: Span::of(head, target), authority: None });
         }
         let rest = after_scheme(target).ok_or(Reject::bad("the target is neither a path nor an http URL"))?;
         let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
@@ -28,7 +30,8 @@ impl Target {
         if !valid_authority(authority) {
             return Err(Reject::bad("the authority of the target is not valid"));
         }
-        Ok(Self { path: Span::of(head, path), authority: Some(Span::of(head, authority)) })
+        let whole = Span::of(head, target);
+        Ok(Self { whole, path: Span::of(head, path), authority: Some(Span::of(head, authority)) })
     }
 }
 

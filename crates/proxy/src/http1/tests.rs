@@ -136,7 +136,8 @@ fn look_at_request(bytes: &[u8], cuts: &[Index], bare_lf: bool) -> Result<(), Te
     let forward = forward();
     let client = ClientFacts::new([192, 0, 2, 1].into(), 80, &forward);
     let mut written = Vec::new();
-    write::request(&mut written, head, &request, &RequestRules { forward: &forward, client: &client, server: "s:1" });
+    let rules = RequestRules { forward: &forward, client: &client, server: "s:1", marks: b"" };
+    write::request(&mut written, head, &request, &rules);
     let mut again = RequestHead::default();
     // Strict now, whatever was accepted before.
     let parsed = read_request(&mut again, &written, &[written.len()], false);
@@ -156,7 +157,8 @@ fn look_at_response(bytes: &[u8], cuts: &[Index]) -> Result<(), TestCaseError> {
         prop_assert_eq!(cut, length);
         let Some(length) = length else { continue };
         let mut written = Vec::new();
-        write::response(&mut written, &bytes[..length], &response, response.body, "");
+        let rules = write::ResponseRules { body: response.body, connection: "", marks: b"" };
+        write::response(&mut written, &bytes[..length], &response, rules);
         let mut again = ResponseHead::default();
         let parsed = read_response(&mut again, &written, &[written.len()], to_head);
         prop_assert_eq!(parsed, Some(written.len()), "{:?}", String::from_utf8_lossy(&written));

@@ -17,6 +17,19 @@ pub(crate) struct RequestRules<'a> {
     pub(crate) client: &'a ClientFacts,
     /// The server's host and port, for `Host`.
     pub(crate) server: &'a str,
+    /// Field lines of ours, the last of the head.
+    pub(crate) marks: &'a [u8],
+}
+
+/// How a response is to be changed on its way.
+#[derive(Clone, Copy)]
+pub(crate) struct ResponseRules<'a> {
+    /// How the client's copy is framed, which need not be how the server's was.
+    pub(crate) body: BodyLength,
+    /// What `Connection` says; empty where it is not needed.
+    pub(crate) connection: &'a str,
+    /// Field lines of ours, the last of the head.
+    pub(crate) marks: &'a [u8],
 }
 
 /// Writes the head that a server gets to `out`. `head` holds the bytes that `request` was parsed from.
@@ -53,13 +66,12 @@ pub(crate) fn request(out: &mut Vec<u8>, head: &[u8], request: &RequestHead, rul
         put(out, &[b"Connection: upgrade\r\n"]);
     }
     rules.client.write(out, head, request, rules.forward);
-    put(out, &[b"\r\n"]);
+    put(out, &[rules.marks, b"\r\n"]);
 }
 
 /// Writes the head that a client gets to `out`. `head` holds the bytes that `response` was parsed from.
-///
-/// `body` says how the client's copy is framed, which need not be how the server's was.
-pub(crate) fn response(out: &mut Vec<u8>, head: &[u8], response: &ResponseHead, body: BodyLength, connection: &str) {
+pub(crate) fn response(out: &mut Vec<u8>, head: &[u8], response: &ResponseHead, rules: ResponseRules<'_>) {
+    let ResponseRules { body, connection, marks } = rules;
     let digit = |place: u16| b'0' + (response.status / place % 10) as u8;
     let status = [digit(100), digit(10), digit(1)];
     put(out, &[b"HTTP/1.1 ", &status, b" ", response.reason.slice(head), b"\r\n"]);
@@ -84,7 +96,7 @@ pub(crate) fn response(out: &mut Vec<u8>, head: &[u8], response: &ResponseHead, 
     if !connection.is_empty() {
         put(out, &[b"Connection: ", connection.as_bytes(), b"\r\n"]);
     }
-    put(out, &[b"\r\n"]);
+    put(out, &[marks, b"\r\n"]);
 }
 
 const CHUNKED: &[u8] = b"Transfer-Encoding: chunked\r\n";

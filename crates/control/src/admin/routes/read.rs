@@ -106,7 +106,7 @@ const MOST_EVENTS: usize = 10_000;
 pub(super) struct Events {
     /// Only those with a larger number.
     #[serde(default)]
-    #[param(default = 0, required = false)]
+    #[param(default = 0, required = false, format = "uint64")]
     after: u64,
     /// At most so many, the last ones.
     #[serde(default = "hundred")]

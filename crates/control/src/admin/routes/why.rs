@@ -34,9 +34,8 @@ pub(super) async fn history(
     Named(pool): Named<String>,
     Query(asked): Query<Past>,
 ) -> Answer<History> {
-    let mut history = desk.shared.samples.history(&pool).ok_or_else(|| Problem::no_pool(&pool))?;
-    history.servers.truncate(asked.servers);
-    Ok(Json(history))
+    let history = desk.shared.samples.history(&pool, asked.servers);
+    history.map(Json).ok_or_else(|| Problem::no_pool(&pool))
 }
 
 #[derive(Deserialize, IntoParams)]

@@ -16,6 +16,7 @@ use super::{Client, until};
 #[derive(Clone, Default)]
 pub(crate) struct Config {
     workers: Option<usize>,
+    top: String,
     listen: String,
     pool: String,
     servers: Vec<String>,
@@ -31,6 +32,13 @@ impl Config {
 
     pub(crate) fn workers(mut self, count: usize) -> Self {
         self.workers = Some(count);
+        self
+    }
+
+    /// Adds a line to the top of the file.
+    pub(crate) fn top(mut self, line: &str) -> Self {
+        self.top.push_str(line);
+        self.top.push('\n');
         self
     }
 
@@ -67,7 +75,8 @@ impl Config {
         }
         let _ = write!(
             text,
-            "[listen.web]\nbind = \"127.0.0.1:0\"\npool = \"app\"\n{}\n[pool.app]\nservers = [{}]\n{}\n{}",
+            "{}[listen.web]\nbind = \"127.0.0.1:0\"\npool = \"app\"\n{}\n[pool.app]\nservers = [{}]\n{}\n{}",
+            self.top,
             self.listen,
             self.servers.join(", "),
             self.pool,
@@ -77,7 +86,12 @@ impl Config {
     }
 
     pub(crate) fn start(&self) -> Program {
-        Program::start(&self.text())
+        self.start_with_stdout(Stdio::null())
+    }
+
+    /// Starts it with this as its standard output.
+    pub(crate) fn start_with_stdout(&self, stdout: impl Into<Stdio>) -> Program {
+        Program::start(&self.text(), stdout.into())
     }
 }
 
@@ -90,7 +104,7 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    fn start(config: &str) -> Self {
+    fn start(config: &str, stdout: Stdio) -> Self {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let file = std::env::temp_dir().join(format!("plimsoll-wire-{}-{number}.toml", std::process::id()));
@@ -99,7 +113,7 @@ impl Program {
             .arg("serve")
             .arg(&file)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(stdout)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();

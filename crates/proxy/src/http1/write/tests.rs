@@ -22,7 +22,8 @@ fn forwarded(head: &str, forward: &Forward, client: &str) -> String {
     parsed.parse(head.as_bytes(), HeadRules { max_target: 1000, bare_lf: false }).unwrap();
     let client = ClientFacts::new(client.parse::<IpAddr>().unwrap(), 8080, forward);
     let mut out = Vec::new();
-    request(&mut out, head.as_bytes(), &parsed, &RequestRules { forward, client: &client, server: "10.0.0.1:80" });
+    let rules = RequestRules { forward, client: &client, server: "10.0.0.1:80", marks: b"" };
+    request(&mut out, head.as_bytes(), &parsed, &rules);
     String::from_utf8(out).unwrap()
 }
 
@@ -30,7 +31,7 @@ fn answered(head: &str, body: BodyLength, connection: &str) -> String {
     let mut parsed = ResponseHead::default();
     parsed.parse(head.as_bytes(), false).unwrap();
     let mut out = Vec::new();
-    response(&mut out, head.as_bytes(), &parsed, body, connection);
+    response(&mut out, head.as_bytes(), &parsed, ResponseRules { body, connection, marks: b"" });
     String::from_utf8(out).unwrap()
 }
 

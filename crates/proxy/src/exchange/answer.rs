@@ -1,0 +1,163 @@
+//! What the head of a server's answer brings about: another try, an interim response, or the response itself.
+
+use std::task::{Context, Poll, ready};
+
+use plimsoll_core::{OutcomeKind, Time};
+
+use super::{Exchange, Parties, Phase};
+use crate::flow::Flow;
+use crate::http1::framing::BodyLength;
+use crate::http1::request::MethodKind;
+use crate::http1::scan::Scan;
+use crate::http1::write::{self, ResponseRules};
+use crate::http1::{Reject, fields};
+use crate::trouble::Trouble;
+use crate::worker::Desk;
+
+/// Interim responses to one request; a server that sends more is not answering.
+const MAX_INTERIM: u8 = 16;
+
+/// The largest head of a response, in bytes: far beyond what servers send, and a bound on what a broken one can make us
+/// collect.
+const MAX_RESPONSE_HEAD: usize = 64 * 1024;
+
+impl Exchange<'_> {
+    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
+        if !self.from_server.is_empty() {
+            let desk = &mut *self.parties.desk;
+            let bodiless = desk.request.method_kind == MethodKind::Head;
+            let parse = |bytes: &[u8]| desk.response.parse(bytes, bodiless);
+            let found = self.scan.read(self.from_server.filled(), false, parse);
+            let length = found.map_err(Trouble::ServerWrong)?;
+            if length.unwrap_or(self.from_server.filled().len()) > MAX_RESPONSE_HEAD {
+                let reason = "the head of the response is too large";
+                return Poll::Ready(Err(Trouble::ServerWrong(Reject::bad(reason))));
+            }
+            if let Some(length) = length {
+                return Poll::Ready(self.take_head(length));
+            }
+        }
+        match ready!(self.poll_from_server(cx)) {
+            Ok(0) | Err(_) => Poll::Ready(Err(self.lost())),
+            Ok(_) => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn lost(&self) -> Trouble {
+        let request = &self.parties.desk.request;
+        let replayable = request.method_kind.idempotent() && request.body == BodyLength::None;
+        let reused = self.server.as_ref().is_some_and(|server| server.reused);
+        if reused && self.received == 0 && replayable { Trouble::ServerStale } else { Trouble::ServerLost }
+    }
+
+    fn take_head(&mut self, length: usize) -> Result<(), Trouble> {
+        self.scan = Scan::default();
+        let Desk { request, response, .. } = &*self.parties.desk;
+        let (upgrade, status) = (request.upgrade, response.status);
+        match status {
+            101 if upgrade => self.begin_response(length),
+            101 => Err(Trouble::ServerWrong(Reject::bad("the server switches protocols unasked"))),
+            100..=199 => self.begin_interim(length),
+            _ if self.another_try(status) => Err(self.set_aside(length)),
+            _ => self.begin_response(length),
+        }
+    }
+
+    /// Whether the answer is one after which another server is to be tried, and there is one.
+    fn another_try(&mut self, status: u16) -> bool {
+        let told = self.told();
+        let Parties { tries, desk, worker, .. } = &mut self.parties;
+        let Some(permit) = self.permit.as_ref().filter(|_| !told) else { return false };
+        let request = (desk.request.method_kind, &desk.replay);
+        tries.another_for_status((permit.server(), status), request, worker)
+    }
+
+    /// Ends the server's part with an answer that the client does not get. One that is here whole leaves a connection that
+    /// is good for another request.
+    fn set_aside(&mut self, length: usize) -> Trouble {
+        let now = self.parties.worker.now();
+        self.first_byte = Some(self.since_pick(now));
+        self.from_server.consume(length);
+        self.receiving = Flow::new(self.parties.desk.response.body, BodyLength::None);
+        if self.receiving.stage(&mut self.from_server).is_ok() && self.receiving.source_ended() {
+            self.settle(now);
+        } else {
+            let outcome = self.parties.tries.served().judge(self.parties.desk.response.status);
+            self.finish(outcome, now);
+        }
+        Trouble::AnotherTry
+    }
+
+    fn begin_interim(&mut self, length: usize) -> Result<(), Trouble> {
+        self.interim += 1;
+        if self.interim > MAX_INTERIM {
+            return Err(Trouble::ServerWrong(Reject::bad("the server sends too many interim responses")));
+        }
+        let desk = &mut *self.parties.desk;
+        // HTTP/1.0 knows none (RFC 9110, section 15.2).
+        if desk.request.minor_version >= 1 {
+            desk.to_client.clear();
+            let head = &self.from_server.filled()[..length];
+            let rules = ResponseRules { body: BodyLength::None, connection: "", marks: b"" };
+            write::response(&mut desk.to_client, head, &desk.response, rules);
+            self.receiving = Flow::new(BodyLength::None, BodyLength::None);
+            self.phase = Phase::Interim;
+        }
+        self.from_server.consume(length);
+        Ok(())
+    }
+
+    fn begin_response(&mut self, length: usize) -> Result<(), Trouble> {
+        let now = self.parties.worker.now();
+        self.first_byte = Some(self.since_pick(now));
+        self.note_answer(now);
+        let request_read = self.sent && self.request_read();
+        let Parties { desk, place, input, tries, .. } = &mut self.parties;
+        let Desk { request, response, response_framing, to_client, marks, entry, .. } = &mut **desk;
+        *response_framing = match response.body {
+            BodyLength::Chunked | BodyLength::UntilClose if request.minor_version == 0 => BodyLength::UntilClose,
+            BodyLength::UntilClose => BodyLength::Chunked,
+            other => other,
+        };
+        self.keep_client = request.persistent
+            && request_read
+            && *response_framing != BodyLength::UntilClose
+            && (!place.closing() || input.holds_earlier());
+        let connection = match (response.status, self.keep_client, request.minor_version) {
+            (101, ..) => "upgrade",
+            (_, false, _) => "close",
+            (_, true, 0) => "keep-alive",
+            (_, true, _) => "",
+        };
+        to_client.clear();
+        let head = &self.from_server.filled()[..length];
+        if let Some(name) = tries.service.observe.id_field() {
+            // A server that tells the id itself tells the same one.
+            response.fields.retain(|field| !fields::same_variable(field.name.slice(head), name.as_bytes()));
+        }
+        let rules = ResponseRules { body: *response_framing, connection, marks: &marks.to_client };
+        write::response(to_client, head, response, rules);
+        (entry.facts.status, entry.facts.head_out) = (response.status, to_client.len() as u64);
+        self.receiving = Flow::new(response.body, *response_framing);
+        if connection == "close" {
+            self.receiving.close_after();
+        }
+        self.from_server.consume(length);
+        self.phase = Phase::Body;
+        self.reset_on_close(true);
+        self.receiving.stage(&mut self.from_server).map_err(Trouble::ServerWrong)?;
+        if self.receiving.source_ended() && self.parties.desk.response.status != 101 {
+            self.settle(now);
+        }
+        self.receiving.join_small(&mut self.parties.desk.to_client, &mut self.from_server);
+        Ok(())
+    }
+
+    /// A server on trial has passed it with a good answer, however long the rest takes.
+    fn note_answer(&mut self, now: Time) {
+        let good = self.parties.tries.served().judge(self.parties.desk.response.status) == OutcomeKind::Success;
+        if let Some(permit) = self.permit.as_mut().filter(|_| good) {
+            permit.answered(now);
+        }
+    }
+}
