@@ -31,6 +31,9 @@ pub(crate) fn run(arguments: &Serve) -> Result<(), Failure> {
         journal: Arc::new(Journal::new(|line| say(line))),
     };
     let control = Control::start(beginning).context("the control plane cannot be started")?;
+    for address in control.admin_addresses() {
+        say(format_args!("admin API and dashboard on {address}"));
+    }
     loop {
         match asks.next() {
             Asked::Stop => break,
