@@ -205,6 +205,11 @@ impl Shared {
         Arc::clone(&self.published.borrow())
     }
 
+    /// Tells whenever something else is in force.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Arc<Published>> {
+        self.published.subscribe()
+    }
+
     /// See [`Control::reload`].
     pub(crate) fn reload(&self) -> Result<Reloaded, ControlError> {
         let reloaded = self.try_reload();

@@ -22,7 +22,7 @@ pub(crate) fn run(arguments: &Serve) -> Result<(), Failure> {
     let patience = config.shutdown_timeout;
     let control = plane.control((config, names), source, Journal::new(|line| say(line)))?;
     for address in control.admin_addresses() {
-        say(format_args!("dashboard, API and metrics at {address}"));
+        say(format_args!("admin API and dashboard on {address}"));
     }
     loop {
         match asks.next() {
