@@ -107,8 +107,7 @@ fn wrong(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
     let pointer = error.path().iter().map(|segment| match segment {
         Segment::Seq { index } => format!("/{index}"),
         Segment::Map { key } => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
-        Segment::Enum { .. } => String::new(),
-        Segment::Unknown => String::new(),
+        Segment::Enum { .. } | Segment::Unknown => String::new(),
     });
     let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, what.to_string());
     Problem { pointer: Some(pointer.collect()), ..problem }

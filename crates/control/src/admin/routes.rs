@@ -1,5 +1,5 @@
-//! What can be asked. Each function below is a path, and its declaration is its description: the OpenAPI document is made
-//! of the very list that requests are routed by.
+//! What can be asked. Each function below is a path, and its declaration is its description: the `OpenAPI` document is
+//! made of the very list that requests are routed by.
 
 mod change;
 mod read;
@@ -79,6 +79,7 @@ pub(super) fn router(desk: Desk) -> Router {
         .routes(routes!(read::events))
         .routes(routes!(read::differences, change::undo))
         .routes(routes!(why::explain))
+        .routes(routes!(why::picks))
         .routes(routes!(why::history))
         .routes(routes!(change::reload))
         .routes(routes!(stream::stream))

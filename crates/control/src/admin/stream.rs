@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::sse::{Event as Message, Sse};
+use axum::response::sse::{Event as Sent, Sse};
 use futures_util::Stream;
 use futures_util::stream::unfold;
 use serde::{Deserialize, Serialize};
@@ -21,7 +21,7 @@ use utoipa::IntoParams;
 
 use super::ask::Query;
 use super::routes::{Desk, Missing, Refusals};
-use crate::api::Problem;
+use crate::api::{Message, MessageKind, Problem};
 use crate::control::Shared;
 use crate::views::{Detail, Picture};
 
@@ -36,12 +36,12 @@ const EVENTS: usize = 1000;
 /// `Last-Event-ID` names.
 #[utoipa::path(get, path = "/api/v1/stream",
     params(Watched, ("Last-Event-ID" = Option<u64>, Header, description = "The number of the last event that was seen.")),
-    responses((status = 200, content_type = "text/event-stream", body = String), Refusals, Missing, Crowded))]
+    responses((status = 200, content_type = "text/event-stream", body = Message), Refusals, Missing, Crowded))]
 pub(super) async fn stream(
     State(desk): State<Desk>,
     Query(watched): Query<Watched>,
     fields: HeaderMap,
-) -> Result<Sse<impl Stream<Item = Result<Message, Infallible>>>, Problem> {
+) -> Result<Sse<impl Stream<Item = Result<Sent, Infallible>>>, Problem> {
     if let Some(pool) = watched.pool.as_deref().filter(|pool| desk.shared.pools.pool(pool).is_none()) {
         return Err(Problem::no_pool(pool));
     }
@@ -101,12 +101,12 @@ struct Teller {
     beat: Interval,
     pool: Option<String>,
     /// What is to be told before anything else is looked at.
-    ready: VecDeque<Message>,
+    ready: VecDeque<Sent>,
     _room: OwnedSemaphorePermit,
 }
 
 impl Teller {
-    async fn next(mut self) -> Option<(Result<Message, Infallible>, Self)> {
+    async fn next(mut self) -> Option<(Result<Sent, Infallible>, Self)> {
         loop {
             if let Some(message) = self.ready.pop_front() {
                 return Some((Ok(message), self));
@@ -131,20 +131,25 @@ impl Teller {
         self.last.mark_unchanged();
         for event in self.shared.journal.following(self.seen, EVENTS) {
             self.seen = event.number;
-            self.ready.extend(message("event", &event).map(|message| message.id(event.number.to_string())));
+            self.ready.extend(message(MessageKind::Event, &event).map(|message| message.id(event.number.to_string())));
         }
     }
 
     fn tell_what_is(&mut self) {
         let picture = Picture::take(&self.shared);
-        self.ready.extend(message("status", &picture.status()));
+        self.ready.extend(message(MessageKind::Status, &picture.status()));
         // One that is gone is told of no more; the status says that it is.
         let pool = self.pool.as_ref().and_then(|pool| picture.pool(pool, Detail::Servers));
-        self.ready.extend(pool.and_then(|pool| message("pool", &pool)));
+        self.ready.extend(pool.and_then(|pool| message(MessageKind::Pool, &pool)));
     }
 }
 
 /// A message, unless it cannot be written as JSON, which everything here can.
-fn message<T: Serialize>(kind: &str, content: &T) -> Option<Message> {
-    Message::default().event(kind).json_data(content).ok()
+fn message<T: Serialize>(kind: MessageKind, content: &T) -> Option<Sent> {
+    let name = match kind {
+        MessageKind::Status => "status",
+        MessageKind::Pool => "pool",
+        MessageKind::Event => "event",
+    };
+    Sent::default().event(name).json_data(content).ok()
 }

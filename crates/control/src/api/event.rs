@@ -63,3 +63,27 @@ impl EventKind {
         }
     }
 }
+
+/// One message of the stream, as server-sent events have it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Message {
+    /// What it tells.
+    pub event: MessageKind,
+    /// That, in JSON.
+    pub data: String,
+    /// The number of an event, to go on after.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub id: Option<String>,
+}
+
+/// What a message of the stream tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum MessageKind {
+    /// How the process is: a `Status`.
+    Status,
+    /// How the pool is that was asked for: a `Pool` with its servers.
+    Pool,
+    /// What happened: an `Event`.
+    Event,
+}

@@ -13,7 +13,7 @@ mod status;
 mod why;
 
 pub use change::{AddServers, Changed, Difference, NewServer, Reloaded, ServerPatch};
-pub use event::{Event, EventKind};
+pub use event::{Event, EventKind, Message, MessageKind};
 pub use history::{History, ServerHistory};
 pub(crate) use object::Object;
 pub use problem::Problem;

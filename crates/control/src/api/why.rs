@@ -53,6 +53,8 @@ pub struct Candidate {
 pub struct Pick {
     /// When.
     pub at: String,
+    /// Counts the picks that were recorded, from 1.
+    pub number: u64,
     /// The server that was picked.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub picked: Option<String>,

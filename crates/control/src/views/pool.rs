@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use plimsoll_core::{
-    Ask, Considered, HealthReport, HealthState, MAX_IN_FLIGHT, MemberStats, Pool, PoolStats, Server, ServerId,
-    ServerStats, Verdict,
+    Ask, Considered, Explanation, HealthReport, HealthState, MAX_IN_FLIGHT, MemberStats, Pool, PoolStats, Server,
+    ServerId, ServerStats, Verdict, WarmUpProgress,
 };
 
 use super::{Detail, Picture};
@@ -18,7 +18,10 @@ impl Picture<'_> {
         let pool = self.shared.pools.pool(name)?;
         let mut stats = pool.stats();
         let in_flight = stats.in_flight();
-        let members = self.members(&pool, std::mem::take(&mut stats.servers));
+        let seen = pool.explain(&Ask { now: self.now, ..Ask::default() });
+        // One that warms up gets requests, though not every time.
+        let (eligible, imbalance) = (seen.count(Verdict::Eligible) + seen.count(Verdict::WarmingUp), seen.imbalance());
+        let members = members(&pool, std::mem::take(&mut stats.servers), seen);
         let rates = self.shared.samples.rates(name);
         let Rates { requests_per_second, error_rate, p50_ms, p99_ms } = rates.all;
         let servers = (detail != Detail::Sums).then(|| self.servers(name, &members, &rates, detail));
@@ -26,13 +29,13 @@ impl Picture<'_> {
             name: name.to_owned(),
             policy: stats.policy.clone(),
             in_flight,
-            eligible: members.iter().filter(|member| member.takes_requests()).count(),
+            eligible,
             servers_total: members.len(),
             requests_per_second,
             error_rate,
             p50_ms,
             p99_ms,
-            imbalance: imbalance(&members),
+            imbalance,
             queue: self.queue(&stats),
             retries: api::Retries { made: stats.retries, over_budget: stats.retries_over_budget },
             refused: stats.refused.iter().map(|(reason, count)| (reason.name().to_owned(), *count)).collect(),
@@ -43,7 +46,8 @@ impl Picture<'_> {
     /// One server of a pool with all that is known of it, if there is one of this name.
     pub(crate) fn server(&self, pool: &str, name: &str) -> Option<api::Server> {
         let found = self.shared.pools.pool(pool)?;
-        let members = self.members(&found, found.stats().servers);
+        let seen = found.explain(&Ask { now: self.now, ..Ask::default() });
+        let members = members(&found, found.stats().servers, seen);
         let member = members.iter().find(|member| member.stats.server.id.name() == name)?;
         let rates = self.shared.samples.rates(pool);
         self.servers(pool, std::slice::from_ref(member), &rates, Detail::All).pop()
@@ -62,7 +66,9 @@ impl Picture<'_> {
     fn server_of(&self, member: &Member, rates: Rates, edited: Vec<String>, detail: Detail) -> api::Server {
         let MemberStats { server, health, weight, limit, backup, state, listed, .. } = &member.stats;
         let Rates { requests_per_second, error_rate, p50_ms, p99_ms } = rates;
-        let score = member.considered.as_ref().map(|considered| considered.score);
+        let considered = member.considered.as_ref();
+        let score = considered.map(|considered| considered.score);
+        let warm_up = considered.and_then(|considered| considered.warm_up);
         api::Server {
             name: server.id.name().to_owned(),
             addresses: member.addresses(),
@@ -81,11 +87,15 @@ impl Picture<'_> {
             outcomes: outcomes(server),
             sent_bytes: server.sent,
             received_bytes: server.received,
-            warm_up: None,
-            charged: member.considered.as_ref().map_or(0, |considered| considered.charged),
+            warm_up: warm_up.map(|warm_up| self.warm_up(&warm_up)),
+            charged: considered.map_or(0, |considered| considered.charged),
             listed: *listed,
             edited,
         }
+    }
+
+    fn warm_up(&self, warm_up: &WarmUpProgress) -> api::WarmUp {
+        api::WarmUp { progress: warm_up.progress, until: self.wall.text(warm_up.ends) }
     }
 
     fn health(&self, health: &HealthReport, detail: Detail) -> api::Health {
@@ -122,21 +132,20 @@ impl Picture<'_> {
             left: stats.queue.left,
         })
     }
+}
 
-    /// The servers of a pool, with how a pick would see each.
-    fn members(&self, pool: &Pool, servers: Vec<MemberStats>) -> Vec<Member> {
-        let ask = Ask { now: self.now, ..Ask::default() };
-        let mut considered: HashMap<ServerId, Considered> =
-            pool.explain(&ask).servers.into_iter().map(|considered| (considered.id.clone(), considered)).collect();
-        let mut known: HashMap<ServerId, Arc<Server>> =
-            pool.servers().into_iter().map(|server| (server.id().clone(), server)).collect();
-        let member = |stats: MemberStats| Member {
-            considered: considered.remove(&stats.server.id),
-            server: known.remove(&stats.server.id),
-            stats,
-        };
-        servers.into_iter().map(member).collect()
-    }
+/// The servers of a pool, with how a pick would see each.
+fn members(pool: &Pool, servers: Vec<MemberStats>, seen: Explanation) -> Vec<Member> {
+    let mut considered: HashMap<ServerId, Considered> =
+        seen.servers.into_iter().map(|considered| (considered.id.clone(), considered)).collect();
+    let mut known: HashMap<ServerId, Arc<Server>> =
+        pool.servers().into_iter().map(|server| (server.id().clone(), server)).collect();
+    let member = |stats: MemberStats| Member {
+        considered: considered.remove(&stats.server.id),
+        server: known.remove(&stats.server.id),
+        stats,
+    };
+    servers.into_iter().map(member).collect()
 }
 
 /// A server of a pool. One that is no longer listed is known by its statistics alone.
@@ -147,25 +156,10 @@ struct Member {
 }
 
 impl Member {
-    /// Whether it gets requests. One that warms up does, though not every time.
-    fn takes_requests(&self) -> bool {
-        let verdict = self.considered.as_ref().map(|considered| considered.verdict);
-        matches!(verdict, Some(Verdict::Eligible | Verdict::WarmingUp))
-    }
-
     fn addresses(&self) -> Vec<String> {
         let addresses = self.server.iter().flat_map(|server| server.addresses());
         addresses.map(ToString::to_string).collect()
     }
-}
-
-/// The largest in flight over weight of those that take requests, divided by the mean; 1 where nothing is in flight.
-fn imbalance(members: &[Member]) -> f64 {
-    let serving = members.iter().filter(|member| member.takes_requests() && member.stats.weight > 0);
-    let load = |member: &Member| f64::from(member.stats.server.in_flight) / f64::from(member.stats.weight);
-    let loads: Vec<f64> = serving.map(load).collect();
-    let (most, sum) = loads.iter().fold((0.0, 0.0), |(most, sum): (f64, f64), load| (most.max(*load), sum + load));
-    if sum > 0.0 { most * loads.len() as f64 / sum } else { 1.0 }
 }
 
 /// The limit, unless it is only what a count can hold.

@@ -2,8 +2,9 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::time::Duration;
 
-use plimsoll_core::{Ask, Considered, PolicyKind, Server};
+use plimsoll_core::{Ask, Considered, Picked, PolicyKind, Server};
 
 use super::Picture;
 use super::pool::limit_of;
@@ -38,9 +39,29 @@ impl Picture<'_> {
             servers: explained.servers.iter().map(candidate).collect(),
         })
     }
+
+    /// The last picks of a pool, which are kept from now on for a while.
+    pub(crate) fn picks(&self, pool: &str, last: usize) -> Option<Vec<api::Pick>> {
+        let pool = self.shared.pools.pool(pool)?;
+        pool.record_picks(self.now + RECORDED);
+        let pick = |picked: &Picked| api::Pick {
+            at: self.wall.text(picked.at),
+            number: picked.number,
+            picked: picked.picked.as_ref().ok().map(|id| id.name().to_owned()),
+            refused: picked.picked.as_ref().err().map(ToString::to_string),
+            in_flight: picked.in_flight,
+            retry: picked.retry,
+            candidates: picked.candidates.iter().map(candidate).collect(),
+            passed_over: picked.passed_over.iter().map(|(verdict, count)| (verdict.to_string(), *count)).collect(),
+        };
+        Some(pool.recorded(last).iter().map(pick).collect())
+    }
 }
 
-pub(super) fn candidate(considered: &Considered) -> api::Candidate {
+/// How long picks are kept after somebody asked for them: who looks at them asks again sooner.
+const RECORDED: Duration = Duration::from_secs(60);
+
+fn candidate(considered: &Considered) -> api::Candidate {
     let Considered { id, in_flight, weight, charged, limit, backup, score, turn, verdict, .. } = considered;
     api::Candidate {
         name: id.name().to_owned(),

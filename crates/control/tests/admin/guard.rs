@@ -163,7 +163,7 @@ fn heads_are_bounded() {
     let stand = Stand::start(LOCAL);
     let long = "x".repeat(100 * 1024);
     assert_eq!(stand.say(&format!("GET /{long} HTTP/1.1\r\nHost: localhost\r\n"), "").status / 100, 4);
-    let many: String = (0..200).map(|n| format!("X-{n}: 1\r\n")).collect();
+    let many = "X: 1\r\n".repeat(200);
     assert_eq!(stand.say(&format!("GET / HTTP/1.1\r\nHost: localhost\r\n{many}"), "").status, 431);
     let served = AtomicUsize::new(0);
     std::thread::scope(|scope| {

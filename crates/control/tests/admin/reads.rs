@@ -1,5 +1,6 @@
 //! What is told.
 
+use plimsoll_control::DataPlane;
 use plimsoll_core::{Ask, Time};
 use serde_json::json;
 
@@ -56,6 +57,20 @@ fn a_pick_is_explained() {
     assert!(
         stand.get("/api/v1/pools/app/explain?tried=c").problem(404)["detail"].as_str().expect("why").contains("\"c\"")
     );
+}
+
+#[test]
+fn picks_are_kept_once_somebody_asks_for_them() {
+    let stand = Stand::start(LOCAL);
+    let pool = stand.pools.pool("app").expect("it is there");
+    let pick = || drop(pool.pick(&Ask { now: stand.plane.now(), ..Ask::default() }).expect("there is room"));
+    pick();
+    assert_eq!(stand.get("/api/v1/pools/app/picks").json(), json!([]), "nobody had asked");
+    pick();
+    pick();
+    let picks = stand.get("/api/v1/pools/app/picks?last=1").json();
+    assert_eq!((picks.as_array().map(Vec::len), &picks[0]["number"]), (Some(1), &json!(2)));
+    assert_eq!((&picks[0]["candidates"][0]["name"], &picks[0]["in_flight"]), (&picks[0]["picked"], &json!(1)));
 }
 
 #[test]

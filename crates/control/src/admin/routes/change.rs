@@ -69,7 +69,7 @@ pub(super) async fn undo(State(desk): State<Desk>, Query(Nothing {}): Query<Noth
 #[utoipa::path(post, path = "/api/v1/reload", responses((status = 200, body = Reloaded), Refusals, Unchanged))]
 pub(super) async fn reload(State(desk): State<Desk>, Query(Nothing {}): Query<Nothing>) -> Answer<Reloaded> {
     let turn = desk.turn().await?;
-    aside(&desk, turn, |shared| shared.reload()).await
+    aside(&desk, turn, Shared::reload).await
 }
 
 async fn edit(desk: &Desk, turn: OwnedSemaphorePermit, edit: Edit) -> Answer<Changed> {

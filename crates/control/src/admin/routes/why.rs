@@ -8,7 +8,7 @@ use utoipa::IntoParams;
 use super::{Desk, Missing, Refusals};
 use crate::admin::answer::Answer;
 use crate::admin::ask::{Named, Query};
-use crate::api::{Explanation, History, Problem};
+use crate::api::{Explanation, History, Pick, Problem};
 use crate::views::{Picture, Unknown};
 
 /// Every server of a pool as a pick would see it now, and which it would take.
@@ -24,6 +24,19 @@ pub(super) async fn explain(
         Unknown::Pool => Problem::no_pool(&pool),
         Unknown::Server(server) => Problem::no_server(&pool, &server),
     })
+}
+
+/// The last picks, the latest last, each as it was made. Asking has them recorded for the next minute: the first few of each
+/// second.
+#[utoipa::path(get, path = "/api/v1/pools/{pool}/picks", params(("pool" = String, Path, description = "The pool."), Last),
+    responses((status = 200, body = [Pick]), Refusals, Missing))]
+pub(super) async fn picks(
+    State(desk): State<Desk>,
+    Named(pool): Named<String>,
+    Query(asked): Query<Last>,
+) -> Answer<Vec<Pick>> {
+    let picks = Picture::take(&desk.shared).picks(&pool, asked.last);
+    picks.map(Json).ok_or_else(|| Problem::no_pool(&pool))
 }
 
 /// The last ten minutes of a pool.
@@ -46,6 +59,16 @@ pub(super) struct Explain {
     #[serde(default)]
     #[param(required = false)]
     tried: Vec<String>,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Last {
+    /// At most so many.
+    #[serde(default = "twenty")]
+    #[param(default = 20, required = false)]
+    last: usize,
 }
 
 #[derive(Deserialize, IntoParams)]
