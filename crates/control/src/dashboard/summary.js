@@ -132,7 +132,7 @@ function errors({ error_rate: errors }) {
 }
 
 function imbalance({ imbalance: value, in_flight: load, eligible }) {
-  const told = { name: "Imbalance", value: ratio(value) };
+  const told = { name: "Imbalance", value: value.toFixed(2) };
   // With one request each, one more is twice as much.
   if (load < 2 * eligible) return { ...told, note: "busiest ÷ mean; few requests say little" };
   if (value <= EVEN) return { ...told, note: "busiest ÷ mean: even" };

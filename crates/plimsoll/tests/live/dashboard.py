@@ -78,6 +78,11 @@ class Plimsoll:
         with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return json.load(answer)
 
+    def address(self, pool):
+        """Where the listener of a pool is."""
+        host, port = self.pools[pool].rsplit(":", 1)
+        return host, int(port)
+
     def server(self, name, pool="app"):
         return self.call("GET", "pools", pool, "servers", name)
 
@@ -142,6 +147,15 @@ class Page:
         text = self.text(self.row(server, ".number"))
         return None if text is None else int(text.split("/")[0].replace(",", ""))
 
+    def bar(self, server):
+        """The part of its bar that is filled, 0 to 1; `None` while it moves there."""
+        drawn, meant = self.run("""
+            const bar = document.querySelector(arguments[0]);
+            const style = getComputedStyle(bar.querySelector('.load'));
+            return [new DOMMatrix(style.transform).a, Number(bar.style.getPropertyValue('--load'))];
+        """, self.row(server, ".bar"))
+        return meant if abs(drawn - meant) < 0.001 else None
+
     def kind(self, server):
         return self.run("return document.querySelector(arguments[0])?.dataset.kind", self.row(server))
 
@@ -179,30 +193,26 @@ class Page:
 def shows_what_is(page, plimsoll, traffic):
     """Bars move, figures agree with the API, a name is only a name, charts are drawn."""
     page.driver.get(plimsoll.url)
-    for name in ("alpha", "beta", "gamma", NASTY):
-        until(f"row of {name}", lambda name=name: page.load(name) is not None)
-        loads = set()
-        fill = "return document.querySelector(arguments[0]).style.getPropertyValue('--load')"
-        until(f"bar of {name} moves", lambda name=name, loads=loads: loads.add(page.run(fill, page.row(name, ".bar"))) or len(loads) > 2)
-    until("all of the load is shown", lambda: sum(page.load(name) for name in ("alpha", "beta", "gamma", NASTY)) >= CLIENTS * 3 // 4)
+    names = ("alpha", "beta", "gamma", NASTY)
+    bars = lambda: [page.bar(name) for name in names]
+    loads = lambda: [page.load(name) or 0 for name in names]
+    # As many clients as there are, each with one request: the counts are exact, and so is the balance.
+    until("an even load", lambda: loads() == [CLIENTS // 4] * 4)
+    before = until("bars at rest", lambda: all(bars()) and bars())
+    more = traffic.start_clients(CLIENTS // 3, *plimsoll.address("app"))
+    until("an even load of more", lambda: loads() == [CLIENTS // 3] * 4)
+    until("bars that grew", lambda: all(now and now > was for now, was in zip(bars(), before)))
+    traffic.stop_clients(more)
+    until("the load of before", lambda: loads() == [CLIENTS // 4] * 4)
+    until("the bars of before", lambda: bars() == before)
     until("requests a second", lambda: float(page.text("#figures .figure:nth-child(2) .value").rstrip("/s").replace(",", "")) > 10)
     until("percentiles of a server", lambda: page.text(page.row("alpha", ".p99")).endswith("s"))
     assert page.run("return document.querySelectorAll('img').length") == 0, "a name was taken for markup"
     assert page.driver.title == "app – Plimsoll", page.driver.title
     assert page.text("#connection") == "live"
-    inked = """
-        const canvas = document.querySelector(arguments[0]);
-        const { data } = canvas.getContext('2d').getImageData(60, 0, canvas.width - 60, canvas.height - 25);
-        const colours = new Set();
-        for (let i = 0; i < data.length; i += 4) if (data[i + 3] > 200) colours.add((data[i] << 16) | (data[i + 1] << 8) | data[i + 2]);
-        return colours.size;
-    """
-    for chart, least in (("#chart-load canvas", 4), ("#chart-latency canvas", 2), ("#chart-requests canvas", 2)):
-        until(f"lines in {chart}", lambda chart=chart, least=least: page.run(inked, chart) >= least)
-    assert "alpha" in page.find("#chart-load canvas").get_attribute("aria-label")
-    page.keep("dark-1440")
+    page.keep("dark")
     page.colours("light")
-    page.keep("light-1440")
+    page.keep("light")
 
 
 def drains_by_clicking(page, plimsoll, traffic, alpha):
@@ -237,6 +247,20 @@ def sets_a_weight(page, plimsoll):
     until("the weight is shown", lambda: page.text(page.row("beta", ".weight")) == "6")
     assert plimsoll.server("beta")["weight"] == 6
     until("load follows", lambda: page.load("beta") >= 3 * max(1, page.load("gamma")))
+
+
+def draws(page):
+    """There are lines in the charts, of as many colours as there is to tell apart."""
+    inked = """
+        const canvas = document.querySelector(arguments[0]);
+        const { data } = canvas.getContext('2d').getImageData(60, 0, canvas.width - 60, canvas.height - 25);
+        const colours = new Set();
+        for (let i = 0; i < data.length; i += 4) if (data[i + 3] > 200) colours.add((data[i] << 16) | (data[i + 1] << 8) | data[i + 2]);
+        return colours.size;
+    """
+    for chart, least in (("#chart-load canvas", 3), ("#chart-latency canvas", 2), ("#chart-requests canvas", 2)):
+        until(f"lines in {chart}", lambda chart=chart, least=least: page.run(inked, chart) >= least)
+    assert "alpha" in page.find("#chart-load canvas").get_attribute("aria-label")
 
 
 def tells_what_the_api_says(page, plimsoll):
@@ -375,13 +399,13 @@ def main(program, screenshots=None):
             many = traffic.start_servers([0.3] * MANY)
             plimsoll = Plimsoll(program, configuration(Path(folder), few[:4], many))
             for pool, clients in (("app", CLIENTS), ("many", MANY_CLIENTS)):
-                host, port = plimsoll.pools[pool].rsplit(":", 1)
-                traffic.start_clients(clients, host, int(port))
+                traffic.start_clients(clients, *plimsoll.address(pool))
             page = Page(screenshots)
             page.colours("dark")
             shows_what_is(page, plimsoll, traffic)
             drains_by_clicking(page, plimsoll, traffic, few[0])
             sets_a_weight(page, plimsoll)
+            draws(page)
             plimsoll.call("POST", "pools", "app", "servers", body={"servers": [{"address": few[4].address, "name": "gone"}]})
             tells_what_the_api_says(page, plimsoll)
             works_by_keyboard(page, plimsoll)

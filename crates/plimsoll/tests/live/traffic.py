@@ -21,21 +21,27 @@ class Traffic:
         return self._run(self._start_servers(delays))
 
     def start_clients(self, count, host, port):
-        """Clients that each ask again as soon as they have their answer, on a connection that stays."""
+        """Clients that each ask again as soon as they have their answer, on a connection that stays. Gives them."""
         async def start():
             return [self.loop.create_task(self._ask(host, port)) for _ in range(count)]
-        self.clients += self._run(start())
+        started = self._run(start())
+        self.clients += started
+        return started
 
-    def stop_clients(self):
+    def stop_clients(self, some=None):
+        """Stops some clients, or all."""
+        stopped = self.clients if some is None else some
+
         async def stop():
-            for client in self.clients:
+            for client in stopped:
                 client.cancel()
-            await asyncio.gather(*self.clients, return_exceptions=True)
+            await asyncio.gather(*stopped, return_exceptions=True)
         self._run(stop())
-        self.clients = []
+        self.clients = [client for client in self.clients if client not in stopped]
 
     def stop(self):
         self.stop_clients()
+
         async def stop():
             for server in self.servers:
                 server.listener.close()
