@@ -6,7 +6,7 @@
 //! binding sockets.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -43,6 +43,8 @@ pub struct Config {
 pub struct Admin {
     /// The addresses to bind. Port 0 leaves the port to the system. `[::]` is every address of the machine, IPv4 as well.
     pub binds: Vec<SocketAddr>,
+    /// Whether any free port is good enough where that of an address is taken.
+    pub spare_port: bool,
     /// The path of the Unix socket.
     pub socket: Option<PathBuf>,
     /// What clients must show on an address that is not of this machine alone; there where such a one is bound. At least
@@ -54,6 +56,24 @@ pub struct Admin {
     pub hosts: Vec<String>,
     /// The most servers of a pool of which the metrics show each.
     pub metrics_servers: usize,
+}
+
+impl Admin {
+    /// The port that commands look at by themselves.
+    pub const USUAL_PORT: u16 = 9900;
+
+    /// For this machine alone, at the usual port or, where that is taken, at a free one: for who configures nothing.
+    pub fn local() -> Self {
+        Self {
+            binds: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, Self::USUAL_PORT))],
+            spare_port: true,
+            socket: None,
+            token: None,
+            tls: None,
+            hosts: Vec::new(),
+            metrics_servers: 2000,
+        }
+    }
 }
 
 /// A certificate and its key as they were in their files, which are not looked into here.

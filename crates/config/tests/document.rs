@@ -103,6 +103,11 @@ fn the_schema_refuses_mistakes() {
         ("/pool/app/probe/header", json!({})),
         ("/pool/app/unavailable/page", json!("sorry")),
         ("/pool/app/unavailable/status", json!(200)),
+        ("/access_log/to", json!("stdot")),
+        ("/access_log/format", json!("jsn")),
+        ("/listen/web/request_id/header", json!("X Id")),
+        ("/listen/web/request_id/from_client", json!("keep")),
+        ("/trace/endpoint", json!("127.0.0.1:4318")),
         ("/pool", json!({})),
         ("/workers", json!("4")),
     ];

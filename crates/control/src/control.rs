@@ -22,6 +22,7 @@ use crate::names::{NameError, Names};
 use crate::plane::DataPlane;
 use crate::samples::Samples;
 use crate::tasks;
+use crate::webhook;
 
 /// A running control plane.
 #[derive(Debug)]
@@ -48,14 +49,22 @@ pub struct Beginning {
 }
 
 /// Where the configuration comes from.
-pub struct Source {
-    /// The file; `None` when the arguments of the program say everything.
-    pub file: Option<PathBuf>,
-    /// Reads it anew.
-    pub load: Box<dyn Fn() -> Result<Config, Diagnostics> + Send>,
-    /// Whether the file is looked at each second and read anew when it has changed.
-    pub watch: bool,
+pub enum Source {
+    /// The arguments of the program say everything.
+    Arguments,
+    /// A file.
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// Reads it anew.
+        load: Load,
+        /// Whether it is looked at each second and read anew when it has changed.
+        watch: bool,
+    },
 }
+
+/// Reads a configuration.
+pub type Load = Box<dyn Fn() -> Result<Config, Diagnostics> + Send>;
 
 /// A configuration in force.
 #[derive(Clone, Debug)]
@@ -93,6 +102,7 @@ pub(crate) struct Shared {
     pub(crate) plane: Arc<dyn DataPlane>,
     pub(crate) journal: Arc<Journal>,
     pub(crate) samples: Samples,
+    pub(crate) webhook: webhook::Counts,
     pub(crate) gate: Gate,
     /// When the process began to serve.
     pub(crate) started: (Timestamp, Instant),
@@ -105,7 +115,8 @@ pub(crate) struct Shared {
 struct Writer {
     desired: Desired,
     names: Names,
-    load: Box<dyn Fn() -> Result<Config, Diagnostics> + Send>,
+    /// `None` where there is no file.
+    load: Option<Load>,
 }
 
 impl Control {
@@ -116,6 +127,10 @@ impl Control {
     /// when it has no thread or descriptor left.
     pub fn start(beginning: Beginning) -> io::Result<Self> {
         let Beginning { config, source, names, pools, plane, journal } = beginning;
+        let (file, load, watch) = match source {
+            Source::Arguments => (None, None, false),
+            Source::File { path, load, watch } => (Some(path), Some(load), watch),
+        };
         let gate = Gate::open(config.admin.as_ref()).map_err(io::Error::other)?;
         let published =
             Published { generation: 1, at: Timestamp::now(), config: config.clone(), differences: Vec::new() };
@@ -124,11 +139,12 @@ impl Control {
             plane,
             journal,
             samples: Samples::default(),
+            webhook: webhook::Counts::default(),
             gate,
             started: (published.at, Instant::now()),
-            file: source.file.clone(),
+            file: file.clone(),
             published: watch::Sender::new(Arc::new(published)),
-            writer: Mutex::new(Writer { desired: Desired::new(config), names, load: source.load }),
+            writer: Mutex::new(Writer { desired: Desired::new(config), names, load }),
         });
         for warning in shared.gate.warnings() {
             shared.journal.add(Happened::new(EventKind::Warning, warning));
@@ -138,7 +154,7 @@ impl Control {
         // Made here, so that a system without descriptors is an error and not a silence; it is local to its thread, so
         // what counts is made there again.
         drop(runtime?);
-        let (of_thread, watched) = (Arc::clone(&shared), source.file.filter(|_| source.watch));
+        let (of_thread, watched) = (Arc::clone(&shared), file.filter(|_| watch));
         let run = move || {
             let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
             if let Ok(runtime) = runtime {
@@ -215,10 +231,8 @@ impl Shared {
 
     fn try_reload(&self) -> Result<Reloaded, ControlError> {
         let mut writer = self.writer();
-        if self.file.is_none() {
-            return Err(ControlError::NoFile);
-        }
-        let file = (writer.load)().map_err(ControlError::Configuration)?;
+        let load = writer.load.as_ref().ok_or(ControlError::NoFile)?;
+        let file = load().map_err(ControlError::Configuration)?;
         let (desired, mut notes) = writer.desired.rebased(file);
         let before = self.published();
         let generation = self.put_in_force(&mut writer, desired, true)?;
@@ -301,9 +315,8 @@ impl fmt::Debug for Shared {
 impl Source {
     /// A file that is loaded as it stands.
     pub fn file(path: &Path) -> Self {
-        let file = path.to_owned();
-        let from = file.clone();
-        Self { file: Some(file), load: Box::new(move || plimsoll_config::load(&from)), watch: false }
+        let from = path.to_owned();
+        Self::File { path: path.to_owned(), load: Box::new(move || plimsoll_config::load(&from)), watch: false }
     }
 }
 

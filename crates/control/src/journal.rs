@@ -62,7 +62,8 @@ impl Journal {
         Self { log: Mutex::default(), last: watch::Sender::new(0), tell: Box::new(tell) }
     }
 
-    pub(crate) fn add(&self, happened: Happened) {
+    /// Writes down what happened, and gives its number.
+    pub(crate) fn add(&self, happened: Happened) -> u64 {
         let Happened { kind, at, pool, server, from, to, message } = happened;
         (self.tell)(&message);
         let now = Timestamp::now();
@@ -80,6 +81,7 @@ impl Journal {
         log.kept.push_back(Event { number, at, kind, pool, server, from, to, message });
         drop(log);
         self.last.send_replace(number);
+        number
     }
 
     /// Events after number `seen`, the oldest first, at most `most` of them and those the latest.
@@ -90,16 +92,16 @@ impl Journal {
         log.kept.range(from..).cloned().collect()
     }
 
-    /// How often what happened since the process started.
-    pub(crate) fn tally(&self) -> Tally {
-        self.log().tally
-    }
-
     /// The events after number `seen`, the oldest first, at most `most` of them and those the earliest that are remembered.
     pub(crate) fn following(&self, seen: u64, most: usize) -> Vec<Event> {
         let log = self.log();
         let newer = log.kept.partition_point(|event| event.number <= seen);
         log.kept.range(newer..).take(most).cloned().collect()
+    }
+
+    /// How often what happened since the process started.
+    pub(crate) fn tally(&self) -> Tally {
+        self.log().tally
     }
 
     /// The number of the last event, to wait for the next.

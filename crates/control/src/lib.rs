@@ -25,8 +25,9 @@ mod samples;
 mod tasks;
 mod views;
 mod wall;
+mod webhook;
 
-pub use control::{Beginning, Control, ControlError, Published, Source};
+pub use control::{Beginning, Control, ControlError, Load, Published, Source};
 pub use desired::{Edit, EditError};
 pub use journal::Journal;
 pub use names::{NameError, Names};

@@ -28,6 +28,7 @@ use prometheus_client::registry::Registry;
 
 use crate::control::Shared;
 use crate::samples::Reading;
+use crate::webhook::Told;
 use page::Page;
 use process::Process;
 use workers::Workers;
@@ -55,6 +56,7 @@ pub(crate) fn render(shared: &Shared, accept: Option<&str>) -> Exposition {
         workers: Workers::new(plane, &shared.samples),
         process: Process::new(shared),
         permits: shared.samples.permits(),
+        webhook: shared.webhook.read(),
     };
     let text = text(scene);
     if accept.is_some_and(|accept| accept.contains("application/openmetrics-text")) {
@@ -80,6 +82,7 @@ struct Scene {
     workers: Workers,
     process: Process,
     permits: Audit,
+    webhook: Told,
 }
 
 /// The pools, and how many servers of one are shown.
@@ -95,6 +98,7 @@ impl Collector for Scene {
         process::write(&mut page, &self.process)?;
         workers::write(&mut page, &self.workers)?;
         permits(&mut page, self.permits)?;
+        webhook(&mut page, self.webhook)?;
         pools::write(&mut page, &self.pools)?;
         servers::write(&mut page, &self.pools)
     }
@@ -114,6 +118,18 @@ fn permits(page: &mut Page<'_>, Audit { permits_alive, in_flight, apart }: Audit
         page.gauges((name, help), [([], value as f64)])?;
     }
     Ok(())
+}
+
+fn webhook(page: &mut Page<'_>, told: Told) -> fmt::Result {
+    let counters = [
+        ("plimsoll_webhook_events_delivered", "Events that the webhook's receiver took.", told.delivered),
+        ("plimsoll_webhook_events_dropped", "Events that the receiver was not told of.", told.dropped),
+        ("plimsoll_webhook_failures", "Tries to tell the receiver that failed.", told.failures),
+    ];
+    for (name, help, count) in counters {
+        page.counters((name, help), [([], count)])?;
+    }
+    page.gauges(("plimsoll_webhook_events_waiting", "Events that wait to be told."), [([], told.waiting as f64)])
 }
 
 impl Pools {

@@ -12,6 +12,7 @@ use crate::alarm::Alarm;
 use crate::control::Shared;
 use crate::file_watch::FileWatch;
 use crate::observer::{self, Observer};
+use crate::webhook;
 
 /// How often a watched file is looked at.
 const FILE_LOOK: Duration = Duration::from_secs(1);
@@ -23,6 +24,8 @@ const SAMPLE: Duration = Duration::from_secs(1);
 pub(crate) async fn run(shared: Arc<Shared>, watched: Option<PathBuf>, mut ended: watch::Receiver<bool>) {
     let observing = tokio::task::spawn_local(observe(Arc::clone(&shared), ended.clone()));
     let serving = tokio::task::spawn_local(admin::serve(Arc::clone(&shared), ended.clone()));
+    let (all_told, to_tell) = watch::channel(false);
+    let telling = tokio::task::spawn_local(webhook::run(Arc::clone(&shared), to_tell));
     let sampling = tokio::task::spawn_local(sample(Arc::clone(&shared)));
     if let Some(file) = watched {
         tokio::task::spawn_local(follow(Arc::clone(&shared), file));
@@ -30,6 +33,9 @@ pub(crate) async fn run(shared: Arc<Shared>, watched: Option<PathBuf>, mut ended
     // An error means that nobody is left who could say so.
     let _ = ended.wait_for(|ended| *ended).await;
     let _ = tokio::join!(observing, serving);
+    // Last, since the observer's last look may have found something to tell.
+    all_told.send_replace(true);
+    let _ = telling.await;
     sampling.abort();
 }
 

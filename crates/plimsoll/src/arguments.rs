@@ -58,6 +58,10 @@ pub(crate) struct Serve {
     /// How servers are picked, without a file [default: least-connections]
     #[arg(long, value_name = "NAME", value_parser = policy(), requires = "listen")]
     pub(crate) policy: Option<PolicyKind>,
+    /// Serve no admin API, dashboard and metrics, which without a file are at 127.0.0.1:9900 or, where that is taken, at a
+    /// free port
+    #[arg(long, requires = "listen")]
+    pub(crate) no_admin: bool,
     /// Look at the file each second, and reload when it has changed
     #[arg(long, conflicts_with = "listen")]
     pub(crate) watch: bool,

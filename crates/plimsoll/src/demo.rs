@@ -14,7 +14,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use plimsoll_config::Config;
+use plimsoll_config::{Admin, Config};
+use plimsoll_control::{Journal, Source};
 use plimsoll_core::Pool;
 use plimsoll_proxy::Clock;
 
@@ -38,13 +39,18 @@ pub(crate) fn run(arguments: &Demo) -> Result<(), Failure> {
     for pool in &mut config.pools {
         pool.policy = arguments.policy;
     }
+    config.admin = Some(Admin::local());
     let asks = signals::watch(Hangup::Stop)?;
-    let (plane, _) = Plane::start(&config)?;
+    let (plane, names) = Plane::start(&config)?;
     let pools = plane.pools.all();
+    // What happens is for the dashboard: lines about it would break the table.
+    let journal = Journal::new(|_| {});
+    let control = plane.control((config, names), Source::Arguments, journal)?;
     let show = Show {
         pool: Arc::clone(pools.first().context("there is no pool to show")?),
         clock: plane.clock,
         address: plane.local_address()?,
+        dashboard: control.admin_addresses().into_iter().next().context("the dashboard has no address")?,
         rate: arguments.rate,
     };
     let load = Load::start(show.address, arguments.rate)?;
@@ -54,6 +60,7 @@ pub(crate) fn run(arguments: &Demo) -> Result<(), Failure> {
     let sent_until = show.clock.now();
     let counts = load.stop();
     plane.stop();
+    control.stop();
     let last = table::render(&show.scene(counts), &Reading::take(&show.pool, sent_until), None);
     // What a reader that has left does not see is no failure.
     let _ = screen.show(&last);
@@ -65,6 +72,7 @@ struct Show {
     pool: Arc<Pool>,
     clock: Clock,
     address: SocketAddr,
+    dashboard: String,
     rate: u32,
 }
 
@@ -92,6 +100,6 @@ impl Show {
     }
 
     fn scene(&self, load: load::Counts) -> Scene {
-        Scene { address: self.address, rate: self.rate, load }
+        Scene { address: self.address, dashboard: self.dashboard.clone(), rate: self.rate, load }
     }
 }

@@ -7,7 +7,9 @@ use std::thread::available_parallelism;
 
 use anyhow::Context;
 use plimsoll_config::{Config, Trace};
-use plimsoll_control::{DataPlane, ListenerStats, LogStats, Names, PlaneStats, Prepared, WorkerStats};
+use plimsoll_control::{
+    Beginning, Control, DataPlane, Journal, ListenerStats, LogStats, Names, PlaneStats, Prepared, Source, WorkerStats,
+};
 use plimsoll_core::{Pools, Time};
 use plimsoll_proxy::{Clock, Proxy, WorkerState};
 
@@ -44,10 +46,21 @@ impl Plane {
         Ok((Self { pools, clock, proxy, exporter }, names))
     }
 
-    /// What control needs of it.
-    pub(crate) fn for_control(&self) -> Arc<dyn DataPlane> {
+    /// Starts the control plane over it, with the configuration and the names it was started with.
+    ///
+    /// # Errors
+    /// An address of the admin API that cannot be had, or a thread that cannot be started.
+    pub(crate) fn control(
+        &self,
+        (config, names): (Config, Names),
+        source: Source,
+        journal: Journal,
+    ) -> anyhow::Result<Control> {
         let (proxy, exporter) = (Arc::clone(&self.proxy), Arc::clone(&self.exporter));
-        Arc::new(Wires { proxy, exporter, clock: self.clock })
+        let plane = Arc::new(Wires { proxy, exporter, clock: self.clock });
+        let (pools, journal) = (Arc::clone(&self.pools), Arc::new(journal));
+        let beginning = Beginning { config, source, names, pools, plane, journal };
+        Ok(Control::start(beginning)?)
     }
 
     /// Says where it listens and what serves there, a line for each address.

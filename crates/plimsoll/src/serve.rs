@@ -1,10 +1,8 @@
 //! `plimsoll serve`: balance until told to stop.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
-use plimsoll_control::{Beginning, Control, Journal};
+use plimsoll_control::Journal;
 
 use crate::arguments::Serve;
 use crate::console::say;
@@ -22,15 +20,7 @@ pub(crate) fn run(arguments: &Serve) -> Result<(), Failure> {
     let (plane, names) = Plane::start(&config)?;
     plane.announce(&config);
     let patience = config.shutdown_timeout;
-    let beginning = Beginning {
-        config,
-        source,
-        names,
-        pools: Arc::clone(&plane.pools),
-        plane: plane.for_control(),
-        journal: Arc::new(Journal::new(|line| say(line))),
-    };
-    let control = Control::start(beginning).context("the control plane cannot be started")?;
+    let control = plane.control((config, names), source, Journal::new(|line| say(line)))?;
     for address in control.admin_addresses() {
         say(format_args!("admin API and dashboard on {address}"));
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use plimsoll_config::Config;
+use plimsoll_config::{Admin, Config};
 use plimsoll_control::Source;
 
 use crate::arguments::Serve;
@@ -24,14 +24,14 @@ pub(crate) fn for_serve(arguments: &Serve) -> Result<(Config, Source), Failure> 
         config
     };
     if let Some(listen) = &arguments.listen {
-        let (listen, to) = (listen.clone(), arguments.to.clone());
-        let load = move || Config::quick(&listen, &to).map(complete);
-        return Ok((load()?, Source { file: None, load: Box::new(load), watch: false }));
+        let admin = (!arguments.no_admin).then(Admin::local);
+        let config = complete(Config::quick(listen, &arguments.to)?);
+        return Ok((Config { admin, ..config }, Source::Arguments));
     }
     let file = file(arguments.file.as_deref(), SERVE_WITHOUT_FILE)?.to_owned();
     let path = file.clone();
     let load = move || plimsoll_config::load(&path).map(complete);
-    Ok((load()?, Source { file: Some(file), load: Box::new(load), watch: arguments.watch }))
+    Ok((load()?, Source::File { path: file, load: Box::new(load), watch: arguments.watch }))
 }
 
 /// The configuration in `file`, or in the usual file when none is named; `otherwise` is said when that is not there

@@ -26,6 +26,7 @@ pub(super) fn resolve(table: &Field<raw::Admin>, folder: &Path, reader: &mut Rea
         token: raw.token.as_ref().and_then(|setting| token(setting, folder, reader)),
         tls: raw.tls.as_ref().and_then(|setting| tls(&setting.value, folder, reader)),
         hosts: hosts.collect(),
+        spare_port: false,
         metrics_servers: raw.metrics_servers.value.0 as usize,
     }
 }

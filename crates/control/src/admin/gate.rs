@@ -1,5 +1,6 @@
 //! Where the admin API is served and by whom it may be used, as the configuration has it now.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use plimsoll_config::{Admin, Secret};
@@ -91,7 +92,7 @@ impl Setup {
         let mut door = |place: Place| match open.iter().position(|door| door.place == place) {
             // Not the same twice: each port 0 is a port of its own.
             Some(known) => Ok(open.swap_remove(known)),
-            None => Door::open(place).map(Arc::new),
+            None => open_door(place, admin.spare_port).map(Arc::new),
         };
         Ok(Self {
             doors: wanted.map(&mut door).collect::<Result<_, _>>()?,
@@ -112,6 +113,15 @@ impl Setup {
             .map(|door| format!("the admin API at {} has no `tls`: its token can be overheard on the way", door.bound));
         exposed.chain(open).collect()
     }
+}
+
+/// Opens a door, at a port that is free where that of `place` is taken and any is good enough.
+fn open_door(place: Place, spare_port: bool) -> Result<Door, String> {
+    let spare = match &place {
+        Place::Tcp(address) if spare_port => Some(Place::Tcp(SocketAddr::new(address.ip(), 0))),
+        _ => None,
+    };
+    Door::open(place).or_else(|error| spare.map_or(Err(error), Door::open))
 }
 
 impl std::fmt::Debug for Setup {

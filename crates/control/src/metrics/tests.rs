@@ -45,6 +45,7 @@ fn page(samples: &Samples, pools: &CorePools, most_servers: usize) -> String {
         workers: Workers::new(plane(), samples),
         process: Process::of(Tally { last_reload: Some((jiff::Timestamp::UNIX_EPOCH, false)), ..Tally::default() }),
         permits: pools.audit(),
+        webhook: crate::webhook::Told::default(),
     };
     text(scene)
 }

@@ -5,6 +5,8 @@ mod cost;
 mod doors;
 mod guard;
 mod kit;
+mod metrics;
 mod reads;
 mod stream;
 mod tls;
+mod webhook;

@@ -17,6 +17,8 @@ const BLOCK: &str = "\u{2588}";
 pub(super) struct Scene {
     /// Where clients reach the balancer.
     pub(super) address: SocketAddr,
+    /// Where the dashboard is.
+    pub(super) dashboard: String,
     /// Requests a second that the load sends.
     pub(super) rate: u32,
     /// How they went.
@@ -62,8 +64,10 @@ pub(super) fn render(scene: &Scene, now: &Reading, before: Option<&Reading>) -> 
 
 fn head(scene: &Scene, now: &Reading) -> String {
     let (policy, seconds) = (&now.stats.policy, now.at.saturating_since(Time::ZERO).as_secs());
-    let (rate, address) = (scene.rate, scene.address);
-    format!("three servers, {policy}, {rate} requests/s, {seconds} s\ntry: curl http://{address}/\n\n")
+    let Scene { rate, address, dashboard, .. } = scene;
+    format!(
+        "three servers, {policy}, {rate} requests/s, {seconds} s\ndashboard: {dashboard}/   try: curl http://{address}/\n\n"
+    )
 }
 
 /// A line of the table: the name, the cells under the titles, and a bar. Writing to a String cannot fail.

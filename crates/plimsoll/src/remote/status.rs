@@ -162,13 +162,13 @@ const COLUMNS: [Column; 11] = [
     Column::text("state", 2),
     Column::text("health", 1),
     Column::number("in flight", 0),
-    Column::number("weight", 6),
-    Column::number("score", 8),
+    Column::number("weight", 7),
+    Column::number("score", 9),
     Column::number("req/s", 3),
-    Column::number("p50", 7),
+    Column::number("p50", 8),
     Column::number("p99", 4),
     Column::number("errors", 5),
-    Column::text("notes", 9),
+    Column::text("notes", 6),
 ];
 
 fn row(server: &api::Server) -> Vec<Cell> {

@@ -77,7 +77,7 @@ impl Sheet {
 }
 
 /// Characters in a line of a terminal that does not tell.
-const USUAL_WIDTH: u16 = 80;
+pub(crate) const USUAL_WIDTH: u16 = 80;
 
 /// Spaces between columns.
 const GAP: usize = 2;

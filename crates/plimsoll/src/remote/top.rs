@@ -19,7 +19,7 @@ use anyhow::{Context, anyhow};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 
-use self::feed::Feed;
+use self::feed::{Feed, Told};
 use self::keys::Action;
 use self::model::Model;
 use super::arguments::Top;
@@ -68,7 +68,10 @@ fn watch(terminal: &mut DefaultTerminal, feed: &Feed, asks: &Asks) -> anyhow::Re
             }
             match keys::press(&mut model, key) {
                 Some(Action::Quit) => return Ok(()),
-                Some(Action::Ask(ask)) => feed.ask(ask),
+                Some(Action::Ask(ask)) if feed.ask(ask.clone()) => {}
+                Some(Action::Ask(_)) => {
+                    model.take(Told::Failed("what was asked for before is not done yet".to_owned()));
+                }
                 None => {}
             }
         }

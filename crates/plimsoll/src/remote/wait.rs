@@ -10,6 +10,7 @@ use plimsoll_control::api::{Server, State};
 use super::change::doing;
 use super::client::Client;
 use super::names::Named;
+use super::table::{USUAL_WIDTH, cut};
 use crate::console::say;
 use crate::failure::Failure;
 
@@ -68,18 +69,23 @@ fn busy(client: &Client, servers: &[Named]) -> Result<Vec<String>, Failure> {
 /// A line on stderr that says how far it is.
 struct Progress {
     terminal: bool,
+    /// Characters of the line; one that wraps could not be drawn anew.
+    width: usize,
     told: Option<Instant>,
 }
 
 impl Progress {
     fn new() -> Self {
-        Self { terminal: io::stderr().is_terminal(), told: None }
+        let width = crossterm::terminal::size().ok().map(|(width, _)| width).filter(|width| *width > 1);
+        // The last column is the cursor's.
+        let width = usize::from(width.unwrap_or(USUAL_WIDTH)) - 1;
+        Self { terminal: io::stderr().is_terminal(), width, told: None }
     }
 
     fn show(&mut self, text: &str) {
         if self.terminal {
             // Back to the first column, and nothing left of what stood there (ECMA-48: EL).
-            let _ = write!(io::stderr(), "\r{text}\u{1b}[K");
+            let _ = write!(io::stderr(), "\r{}\u{1b}[K", cut(text, self.width));
             self.told = Some(Instant::now());
         } else if self.told.is_none_or(|told| told.elapsed() >= TELL) {
             say(text);

@@ -45,7 +45,9 @@ fn plain_length(bytes: &[u8]) -> usize {
     // No early end within a lane, so that the compiler looks at all of it at once.
     let all_plain = |lane: &[u8]| lane.iter().fold(true, |plain, byte| plain & is_plain(*byte));
     let lanes = bytes.chunks_exact(LANE).take_while(|lane| all_plain(lane)).count() * LANE;
-    lanes + bytes[lanes..].iter().take_while(|byte| is_plain(**byte)).count()
+    let rest = &bytes[lanes..];
+    let plain = if all_plain(rest) { rest.len() } else { rest.iter().take_while(|byte| is_plain(**byte)).count() };
+    lanes + plain
 }
 
 fn hex(out: &mut Vec<u8>, byte: u8) {

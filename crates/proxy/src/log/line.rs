@@ -58,7 +58,7 @@ impl Format {
 
     /// Appends the line of a request to `out`, with its line end.
     pub(crate) fn write(&self, out: &mut Vec<u8>, told: &Told<'_>, stamps: &mut Stamps) {
-        let quote: &[u8] = if self.escape == Escape::Json { b"\"" } else { b"" };
+        let quote = self.escape == Escape::Json;
         for piece in &self.pieces {
             let variable = match piece {
                 Piece::Literal(text) => {
@@ -81,7 +81,7 @@ impl Format {
         }
     }
 
-    fn value(&self, out: &mut Vec<u8>, quote: &[u8], value: &Value<'_>) {
+    fn value(&self, out: &mut Vec<u8>, quote: bool, value: &Value<'_>) {
         match value {
             Value::Absent if self.escape == Escape::Json => out.extend_from_slice(b"null"),
             Value::Absent => out.push(b'-'),
@@ -131,10 +131,15 @@ fn object() -> Vec<Piece> {
     pieces
 }
 
-fn quoted(out: &mut Vec<u8>, quote: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
-    out.extend_from_slice(quote);
+fn quoted(out: &mut Vec<u8>, quote: bool, write: impl FnOnce(&mut Vec<u8>)) {
+    // A push is a store, and a slice of whatever length a call.
+    if quote {
+        out.push(b'"');
+    }
     write(out);
-    out.extend_from_slice(quote);
+    if quote {
+        out.push(b'"');
+    }
 }
 
 fn value<'a>(variable: LogVariable, told: &Told<'a>) -> Value<'a> {

@@ -9,6 +9,7 @@ const SECOND: Duration = Duration::from_secs(1);
 fn scene() -> Scene {
     Scene {
         address: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+        dashboard: "http://127.0.0.1:9900".to_owned(),
         rate: 100,
         load: Counts { answered: 12, failed: 1 },
     }

@@ -1,7 +1,7 @@
 //! The thread that asks the admin API: each second how things are, and in between what keys want.
 
 use std::io;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,9 @@ use crate::remote::trouble::Trouble;
 
 /// How often things are looked at.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// The most that keys may want before the first of it is done.
+const MOST_ASKS: usize = 16;
 
 /// The most events that are asked for at once: more than are shown.
 const EVENTS: &str = "50";
@@ -57,24 +60,24 @@ pub(super) struct Look {
 /// The thread, and the ways to it.
 #[derive(Debug)]
 pub(super) struct Feed {
-    asks: Sender<Ask>,
+    asks: SyncSender<Ask>,
     told: Receiver<Told>,
 }
 
 impl Feed {
     /// Starts asking about `pool`, or about the first there is. It ends when this is dropped, or with the process.
     pub(super) fn start(client: Client, pool: Option<String>) -> io::Result<Self> {
-        let (asks, asked) = channel();
-        let (tell, told) = channel();
+        let (asks, asked) = sync_channel(MOST_ASKS);
+        // A screen that is held up, by Ctrl-S say, holds up the looks too: none are heaped up for it.
+        let (tell, told) = sync_channel(1);
         let mut asker = Asker { client, pool, process: String::new(), seen: 0 };
         thread::Builder::new().name("feed".to_owned()).spawn(move || asker.run(&asked, &tell))?;
         Ok(Self { asks, told })
     }
 
-    /// Asks for something; what comes of it is told later.
-    pub(super) fn ask(&self, ask: Ask) {
-        // Where nobody is left to ask, the next look for news says so.
-        let _ = self.asks.send(ask);
+    /// Asks for something; what comes of it is told later. False when too much has been asked for already.
+    pub(super) fn ask(&self, ask: Ask) -> bool {
+        self.asks.try_send(ask).is_ok()
     }
 
     /// What is new; `None` when nothing is.
@@ -100,7 +103,7 @@ struct Asker {
 }
 
 impl Asker {
-    fn run(&mut self, asked: &Receiver<Ask>, tell: &Sender<Told>) {
+    fn run(&mut self, asked: &Receiver<Ask>, tell: &SyncSender<Told>) {
         loop {
             let started = Instant::now();
             let told = match self.look() {

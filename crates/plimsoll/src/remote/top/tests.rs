@@ -68,7 +68,7 @@ fn everything_is_on_the_screen() {
         " api 0",
         "3 of 3 servers take requests, imbalance 1.25",
         "requests   12.5/s",
-        "s2      up       ████████████",
+        "s2     up       ████████████",
         "12:03:04 server s1 is down\\u{1b}[2J",
         "q quit",
     ] {

@@ -2,9 +2,9 @@
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::super::kit::{Origin, wait_until};
+use super::super::kit::{Client, Origin, wait_until};
 use super::terminal::Terminal;
-use super::{Served, two_quick};
+use super::{Held, Served, two_quick};
 
 /// `top` for `served`; at its end a line says whether the terminal is as it was before, and its exit code.
 fn top(served: &Served) -> Terminal {
@@ -51,6 +51,25 @@ fn a_server_is_drained_by_a_key_and_the_terminal_comes_back() {
     assert_eq!(code, Some(0));
     assert!(written.contains("as before, exit code 0"), "{written:?}");
     assert!(is_restored(&written), "{written:?}");
+}
+
+#[test]
+fn a_drain_that_waits_draws_its_line_anew() {
+    let held = Held::start();
+    let served = Served::pool_of(&[("s1", held.address)]);
+    let mut client = Client::connect(served.address).expect("it listens");
+    client.send().expect("the request can be sent");
+    wait_until("the request is in flight", || served.server("s1")["in_flight"] == 1);
+    let program = env!("CARGO_BIN_EXE_plimsoll");
+    let mut waiting = Terminal::run(&format!("{program} drain s1 --wait"), |command| {
+        command.current_dir(served.folder.path()).env("PLIMSOLL_ADMIN", "./admin.sock");
+    });
+    waiting.shows("in flight: 1 at app/s1 (1 s of 60 s)");
+    held.answer();
+    let (code, written) = waiting.end();
+    assert_eq!(code, Some(0), "{written}");
+    assert!(written.contains("\rin flight: 1 at app/s1 (0 s of 60 s)\u{1b}[K\rin flight: "), "{written:?}");
+    assert!(written.ends_with("\r\nnothing is in flight there\r\n"), "{written:?}");
 }
 
 #[test]
