@@ -1,13 +1,15 @@
-// A chart of the last ten minutes on a canvas. Drawn by our own few lines: a plotting library would be a copied file.
+// A chart of the last minutes on a canvas. Drawn by our own few lines: a plotting library would be a copied file.
 
 import { clock } from "./format.js";
 import { fill, find, make, put, set } from "./dom.js";
 
 const LEFT = 54;
 const BOTTOM = 18;
-const TOP = 8;
+const TOP = 14;
 const RIGHT = 6;
-const WINDOW_MS = 600_000;
+const MINUTE_MS = 60_000;
+// What is shown, in minutes: as much as there is, so that a process that just began has no empty charts.
+const WINDOWS = [1, 2, 5, 10];
 
 // One moment for all charts: what latency did when load went up is seen at a glance.
 const all = new Set();
@@ -52,24 +54,31 @@ export class Chart {
   timeAt(x) {
     const { width } = this.canvas.getBoundingClientRect();
     const share = Math.min(1, Math.max(0, (x - LEFT) / (width - LEFT - RIGHT)));
-    return this.model.until - WINDOW_MS * (1 - share);
+    return this.model.until - this.minutes() * MINUTE_MS * (1 - share);
+  }
+
+  minutes() {
+    const { step, series } = this.model;
+    const span = ((longest(series) - 1) * step) / MINUTE_MS;
+    return WINDOWS.find((minutes) => minutes >= span) ?? WINDOWS.at(-1);
   }
 
   key(event) {
     const { until, step } = this.model;
+    const all = this.minutes() * MINUTE_MS;
     const by = {
       ArrowLeft: -step,
       ArrowRight: step,
-      PageUp: -60_000,
-      PageDown: 60_000,
-      Home: -WINDOW_MS,
-      End: WINDOW_MS,
+      PageUp: -all / 10,
+      PageDown: all / 10,
+      Home: -all,
+      End: all,
     }[event.key];
     if (by !== undefined) {
       event.preventDefault();
       // Only who reads by keyboard has it read out; a legend that speaks up at each sample would drown the rest.
       set(this.legend, "aria-live", "polite");
-      pointAt(Math.min(until, Math.max(until - WINDOW_MS, (cursor ?? until) + by)));
+      pointAt(Math.min(until, Math.max(until - all, (cursor ?? until) + by)));
     } else if (event.key === "Escape") {
       pointAt(null);
     }
@@ -82,14 +91,15 @@ export class Chart {
 
   paint() {
     const { until, step, series, stacked } = this.model;
-    const length = Math.max(0, ...series.map(({ values }) => values.length));
+    const length = longest(series);
     const at = cursor === null ? length - 1 : length - 1 - Math.round((until - cursor) / step);
     this.describe(at);
     const frame = this.frame();
     if (!frame) return;
     const tops = stacked ? stack(series, length) : series.map(({ values }) => values);
     const scale = axis(Math.max(0, ...tops.flat()));
-    const x = (i) => frame.right - ((length - 1 - i) * step * (frame.right - LEFT)) / WINDOW_MS;
+    const wide = (step * (frame.right - LEFT)) / (this.minutes() * MINUTE_MS);
+    const x = (i) => frame.right - (length - 1 - i) * wide;
     const y = (value) => frame.bottom - (value / scale.top) * (frame.bottom - TOP);
     this.grid(frame, scale, y);
     frame.pen.save();
@@ -101,7 +111,7 @@ export class Chart {
       this.draw(frame, one, { x, y, tops: tops[i], below, colour: getComputedStyle(this.legend.children[i]).color });
     });
     frame.pen.restore();
-    if (cursor !== null) line(frame.pen, frame.ink, [x(at), TOP, x(at), frame.bottom]);
+    if (cursor !== null) this.point(frame, x(at), until - (length - 1 - at) * step);
   }
 
   frame() {
@@ -127,11 +137,25 @@ export class Chart {
       pen.fillText(this.format(value), LEFT - 6, y(value));
     }
     pen.textBaseline = "alphabetic";
-    for (const minutes of [10, 5, 0]) {
-      pen.textAlign = minutes === 10 ? "left" : minutes === 5 ? "center" : "right";
-      const at = right - ((right - LEFT) * minutes) / 10;
-      pen.fillText(clock(this.model.until - minutes * 60_000).slice(0, 5), at, bottom + 14);
+    const minutes = this.minutes();
+    const told = minutes > 2 ? (part) => `−${part * minutes} min` : (part) => `−${part * minutes * 60} s`;
+    const labels = [
+      ["left", LEFT, told(1)],
+      ["center", (LEFT + right) / 2, told(0.5)],
+      ["right", right, "now"],
+    ];
+    for (const [align, at, text] of labels) {
+      pen.textAlign = align;
+      pen.fillText(text, at, bottom + 14);
     }
+  }
+
+  /** The moment that is pointed at, and its time of day. */
+  point({ pen, ink, bottom, right }, at, when) {
+    line(pen, ink, [at, TOP, at, bottom]);
+    pen.fillStyle = ink;
+    pen.textAlign = at < (LEFT + right) / 2 ? "left" : "right";
+    pen.fillText(clock(when), at, TOP - 4);
   }
 
   draw({ pen }, series, { x, y, tops, below, colour }) {
@@ -196,6 +220,8 @@ function line(pen, colour, [x1, y1, x2, y2]) {
   pen.lineTo(Math.round(x2) + 0.5, Math.round(y2) + 0.5);
   pen.stroke();
 }
+
+const longest = (series) => Math.max(0, ...series.map(({ values }) => values.length));
 
 /** Each series on top of those before it. */
 function stack(series, length) {

@@ -138,7 +138,7 @@ const leftOut = (verdicts, before, after) => {
 
 function tellPicks(picks) {
   // The latest first, whichever way they came.
-  const latest = [...picks].sort((a, b) => (a.at < b.at ? 1 : -1));
+  const latest = [...picks].sort((a, b) => b.number - a.number);
   const list = find("why-picks");
   if (!latest.length) return list.replaceChildren(make("li", "quiet", "No request came since this was opened."));
   list.replaceChildren(...latest.map(tellPick));
