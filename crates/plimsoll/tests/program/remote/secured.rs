@@ -39,6 +39,10 @@ impl DataPlane for Idle {
         PlaneStats::default()
     }
 
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+
     fn reopen_logs(&self) {}
 }
 
