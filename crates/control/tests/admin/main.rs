@@ -5,6 +5,7 @@ mod cost;
 mod doors;
 mod guard;
 mod kit;
+mod page;
 mod reads;
 mod stream;
 mod tls;
