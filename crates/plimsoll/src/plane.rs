@@ -91,8 +91,7 @@ impl Plane {
     /// because they were still busy after `shutdown_timeout`.
     pub(crate) fn stop(&self) -> usize {
         self.proxy.stop();
-        let cut_off = self.proxy.wait();
-        cut_off
+        self.proxy.wait()
     }
 }
 

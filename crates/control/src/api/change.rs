@@ -14,10 +14,11 @@ pub struct ServerPatch {
     pub state: Option<State>,
     /// Its share relative to the others; 0 takes nothing new.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(maximum = 65_535)]
     pub weight: Option<u16>,
     /// The most it may have in flight; null is no limit.
     #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "even_null")]
-    #[schema(value_type = Option<u32>, minimum = 1)]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 4_294_967_295_u32)]
     pub max_connections: Option<Option<u32>>,
 }
 
@@ -31,18 +32,20 @@ fn even_null<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<u32>>,
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewServer {
-    /// Its host and port.
+    /// Its host and port, as in the file.
+    #[schema(pattern = "^[^/]+:[0-9]+$")]
     pub address: String,
     /// Its name in the pool; its address where this is left out.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(min_length = 1, max_length = 128)]
     pub name: Option<String>,
     /// Its share relative to the others.
     #[serde(default = "one")]
-    #[schema(default = 1)]
+    #[schema(default = 1, maximum = 65_535)]
     pub weight: u16,
     /// The most it may have in flight.
     #[serde(skip_serializing_if = "Option::is_none", default)]
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 4_294_967_295_u32)]
     pub max_connections: Option<u32>,
     /// Whether it serves only when no other can.
     #[serde(default)]

@@ -50,6 +50,11 @@ fn an_open_address_hears_only_who_shows_the_token() {
     ask(&stand, change).problem(401);
     assert_eq!(stand.pools.pool("app").expect("it is there").servers().len(), 2);
     assert_eq!(ask(&stand, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n").body, "ok\n", "it tells nothing but that");
+    assert_eq!(
+        ask(&stand, "GET / HTTP/1.1\r\nHost: localhost\r\n").status,
+        200,
+        "nor does the page, which asks for it"
+    );
 }
 
 #[test]

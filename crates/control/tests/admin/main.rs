@@ -6,6 +6,7 @@ mod doors;
 mod guard;
 mod kit;
 mod metrics;
+mod page;
 mod reads;
 mod stream;
 mod tls;

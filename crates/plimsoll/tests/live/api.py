@@ -6,7 +6,7 @@
 Starts servers and the program in front of them on free ports of this machine, sends a little traffic through it, and lets
 schemathesis ask the admin API whatever its OpenAPI document allows and much that it does not. Every answer must be one
 that is described; what is not allowed must be refused; the program must be alive and its count true at the end. The seed is
-printed and repeats a run. Needs what requirements.txt beside this file names.
+printed and repeats a run. Needs the packages of requirements.txt beside this file.
 """
 
 import argparse
@@ -23,7 +23,7 @@ import time
 import urllib.request
 
 # Fewer find little, more take longer than the whole of the other tests.
-EXAMPLES = 60
+EXAMPLES = 100
 
 # Waiting for something takes longer only if it never comes.
 PATIENCE = 30
@@ -43,7 +43,7 @@ bind = "127.0.0.1:{admin}"
 
 SCHEMATHESIS = """
 # A stream has no end.
-max-stream-events = 3
+max-stream-events = 1
 
 # What is sent must meet some pools and servers that are there.
 [dictionaries.pools]
@@ -57,7 +57,7 @@ values = ["one", "two", "three"]
 "path.server" = { dictionary = "servers", probability = 0.7 }
 
 [checks.positive_data_acceptance]
-# Right by the description, and yet not to be done: an address that no machine has, a name that is taken.
+# Right by the description, and yet not to be done: what is no address, a name that is taken, the last server.
 expected-statuses = ["2xx", 404, 409, 422]
 
 [checks.negative_data_rejection]

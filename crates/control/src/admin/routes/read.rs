@@ -2,7 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 use utoipa::IntoParams;
 
 use super::{Desk, Missing, Refusals};
@@ -73,7 +74,7 @@ pub(super) async fn server(
 /// What happened, the oldest first: the last events of those asked for.
 #[utoipa::path(get, path = "/api/v1/events", params(Events), responses((status = 200, body = [Event]), Refusals))]
 pub(super) async fn events(State(desk): State<Desk>, Query(asked): Query<Events>) -> Json<Vec<Event>> {
-    Json(desk.shared.journal.since(asked.after, asked.limit.min(MOST_EVENTS)))
+    Json(desk.shared.journal.since(asked.after, usize::from(asked.limit)))
 }
 
 /// What differs from the file.
@@ -97,23 +98,26 @@ pub(super) struct Pools {
     servers: bool,
 }
 
-/// More events than the journal keeps cannot be told.
-const MOST_EVENTS: usize = 10_000;
-
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Events {
     /// Only those with a larger number.
-    #[serde(default)]
-    #[param(default = 0, required = false, format = "uint64")]
+    #[serde(default, deserialize_with = "number")]
+    #[param(default = 0, required = false, maximum = 9_007_199_254_740_991_i64)]
     after: u64,
     /// At most so many, the last ones.
     #[serde(default = "hundred")]
-    #[param(default = 100, required = false)]
-    limit: usize,
+    #[param(default = 100, required = false, maximum = 65_535)]
+    limit: u16,
 }
 
-fn hundred() -> usize {
+fn hundred() -> u16 {
     100
+}
+
+/// A number that every client can hold: up to 2^53 - 1 (RFC 8259, section 6).
+fn number<'de, D: Deserializer<'de>>(number: D) -> Result<u64, D::Error> {
+    let number = u64::deserialize(number)?;
+    if number < 1 << 53 { Ok(number) } else { Err(D::Error::custom("larger than 2^53 - 1")) }
 }

@@ -35,7 +35,7 @@ pub(super) async fn picks(
     Named(pool): Named<String>,
     Query(asked): Query<Last>,
 ) -> Answer<Vec<Pick>> {
-    let picks = Picture::take(&desk.shared).picks(&pool, asked.last);
+    let picks = Picture::take(&desk.shared).picks(&pool, usize::from(asked.last));
     picks.map(Json).ok_or_else(|| Problem::no_pool(&pool))
 }
 
@@ -47,7 +47,7 @@ pub(super) async fn history(
     Named(pool): Named<String>,
     Query(asked): Query<Past>,
 ) -> Answer<History> {
-    let history = desk.shared.samples.history(&pool, asked.servers);
+    let history = desk.shared.samples.history(&pool, usize::from(asked.servers));
     history.map(Json).ok_or_else(|| Problem::no_pool(&pool))
 }
 
@@ -67,8 +67,8 @@ pub(super) struct Explain {
 pub(super) struct Last {
     /// At most so many.
     #[serde(default = "twenty")]
-    #[param(default = 20, required = false)]
-    last: usize,
+    #[param(default = 20, required = false, maximum = 65_535)]
+    last: u16,
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -77,10 +77,10 @@ pub(super) struct Last {
 pub(super) struct Past {
     /// At most so many servers, those that carried most.
     #[serde(default = "twenty")]
-    #[param(default = 20, required = false)]
-    servers: usize,
+    #[param(default = 20, required = false, maximum = 65_535)]
+    servers: u16,
 }
 
-fn twenty() -> usize {
+fn twenty() -> u16 {
     20
 }
