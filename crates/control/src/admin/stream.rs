@@ -35,7 +35,7 @@ const EVENTS: usize = 1000;
 /// asked for, `pool` (a `Pool` with its servers); `event` (an `Event`) as they happen, from now on or after the one that
 /// `Last-Event-ID` names.
 #[utoipa::path(get, path = "/api/v1/stream",
-    params(Watched, ("Last-Event-ID" = Option<u64>, Header, maximum = 9_007_199_254_740_991_i64, description = "The number of the last event that was seen.")),
+    params(Watched, Seen),
     responses((status = 200, content_type = "text/event-stream", body = Message), Refusals, Missing, Crowded))]
 pub(super) async fn stream(
     State(desk): State<Desk>,
@@ -80,6 +80,15 @@ pub(super) struct Watched {
     /// The pool whose servers are told of too.
     #[serde(default)]
     pool: Option<String>,
+}
+
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "it describes; the field is read where a wrong one can be refused")]
+pub(super) struct Seen {
+    /// The number of the last event that was seen.
+    #[param(rename = "Last-Event-ID", required = false, maximum = 9_007_199_254_740_991_i64)]
+    last_event_id: u64,
 }
 
 /// What a request for a stream may be answered with.

@@ -23,7 +23,7 @@ import time
 import urllib.request
 
 # Fewer find little, more take longer than the whole of the other tests.
-EXAMPLES = 100
+EXAMPLES = 60
 
 # Waiting for something takes longer only if it never comes.
 PATIENCE = 30
