@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use plimsoll_config::{
-    BareLf, Check, ClientTimeouts, Conditions, Config, FieldMode, Forward, Host, HostMode, KeepAlive, OnDown, Pool,
-    Retry, ServerTimeouts, StatusSet, parse,
+    BareLf, Check, ClientTimeouts, Conditions, Config, FieldMode, Forward, Host, HostMode, KeepAlive, Occasion, OnDown,
+    Pool, Retry, ServerTimeouts, StatusSet, parse,
 };
 use plimsoll_core::{
     AdminState, Eject, Initial, Percent, PolicyKind, PoolRules, ProbeRule, QueueRule, WarmUp, WhenNone,

@@ -46,7 +46,7 @@ pub(crate) struct Exposition {
     pub(crate) text: String,
 }
 
-/// Everything there is to tell, as `accept`, the field of the request, wants it: OpenMetrics 1.0 where it is named, the
+/// Everything there is to tell, as `accept`, the field of the request, wants it: `OpenMetrics` 1.0 where it is named, the
 /// format of Prometheus 0.0.4 elsewhere. Takes some tens of milliseconds with thousands of servers, in which no worker waits.
 pub(crate) fn render(shared: &Shared, accept: Option<&str>) -> Exposition {
     let most_servers = shared.published().config.admin.as_ref().map_or(0, |admin| admin.metrics_servers);
@@ -65,7 +65,7 @@ pub(crate) fn render(shared: &Shared, accept: Option<&str>) -> Exposition {
     Exposition { content_type: PLAIN, text: plain::from_open_metrics(&text) }
 }
 
-/// The page in OpenMetrics.
+/// The page in `OpenMetrics`.
 fn text(scene: Scene) -> String {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(scene));

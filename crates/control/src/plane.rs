@@ -20,6 +20,9 @@ pub trait DataPlane: Send + Sync {
     /// What it does.
     fn stats(&self) -> PlaneStats;
 
+    /// Trouble with its logs that has not been told yet, in a sentence; now and then, not for each line.
+    fn trouble(&self) -> Option<String>;
+
     /// Opens the files it writes to anew.
     fn reopen_logs(&self);
 }

@@ -79,7 +79,7 @@ impl Samples {
         inner.workers.take(plane, now);
         inner.permits.take(pools.audit());
         inner.follow(pools);
-        let all: Vec<_> = inner.pools.values().map(|sampled| sampled.servers_listed()).collect();
+        let all: Vec<_> = inner.pools.values().map(Sampled::servers_listed).collect();
         let servers: usize = all.iter().map(Vec::len).sum();
         let turn = Turn { number: inner.samples, round: servers.div_ceil(READ_AT_ONCE).max(1) as u64 };
         for (sampled, servers) in inner.pools.values_mut().zip(&all) {

@@ -9,8 +9,10 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::admin;
 use crate::alarm::Alarm;
+use crate::api::EventKind;
 use crate::control::Shared;
 use crate::file_watch::FileWatch;
+use crate::journal::Happened;
 use crate::observer::{self, Observer};
 use crate::webhook;
 
@@ -47,7 +49,10 @@ async fn sample(shared: Arc<Shared>) {
         samples.tick().await;
         let (plane, now) = (shared.plane.stats(), shared.plane.now());
         shared.samples.take(&shared.pools, &plane, now);
-        alarm.look(&plane, shared.samples.permits().apart, &shared.journal, now);
+        alarm.look(&plane, shared.samples.permits().apart, &shared.journal);
+        if let Some(trouble) = shared.plane.trouble() {
+            shared.journal.add(Happened::new(EventKind::Warning, trouble));
+        }
     }
 }
 

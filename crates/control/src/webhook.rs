@@ -1,6 +1,7 @@
 //! Tells of events by HTTP, for those without Prometheus.
 //!
-//! Events wait in the journal's order; up to a hundred go at once. What cannot be told after several tries is given up, and
+//! Events wait in the journal's order; up to a hundred go at once. Each is told at least once: again when the answer got lost,
+//! or when another receiver was configured while one was asked. What cannot be told after several tries is given up, and
 //! so is the oldest when too many wait: both are counted, and the next that arrives says how many were lost. `hook` is
 //! one receiver and how it is asked.
 

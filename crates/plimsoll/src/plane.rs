@@ -124,6 +124,10 @@ impl DataPlane for Wires {
         }
     }
 
+    fn trouble(&self) -> Option<String> {
+        self.proxy.logs().news()
+    }
+
     fn reopen_logs(&self) {
         self.proxy.logs().reopen();
     }

@@ -1,4 +1,4 @@
-//! From OpenMetrics 1.0 to the text format 0.0.4 of Prometheus: the names of counters and of facts are told with what they
+//! From `OpenMetrics` 1.0 to the text format 0.0.4 of Prometheus: the names of counters and of facts are told with what they
 //! end in, units are not told, and there is no mark at the end.
 
 /// The page in the older format.

@@ -59,10 +59,11 @@ fn servers(page: &mut Page<'_>, pools: &Pools) -> fmt::Result {
     gauges(page, &pools.all, about, |pool| pool.explanation.imbalance())
 }
 
+type OfTotals = fn(&Totals) -> u64;
+
 fn requests(page: &mut Page<'_>, all: &[Reading]) -> fmt::Result {
     gauges(page, all, ("plimsoll_pool_in_flight", "Requests in flight."), |pool| pool.stats.in_flight() as f64)?;
-    type Of = fn(&Totals) -> u64;
-    let sums: [(&str, &str, Of); 5] = [
+    let sums: [(&str, &str, OfTotals); 5] = [
         ("plimsoll_pool_picks", "Requests sent to servers, tries included.", |totals| totals.picks),
         ("plimsoll_pool_sent_bytes", "Bytes sent to servers.", |totals| totals.sent),
         ("plimsoll_pool_received_bytes", "Bytes received from servers.", |totals| totals.received),

@@ -129,7 +129,7 @@ impl Memory {
     }
 }
 
-/// A name and a number, as in "VmRSS:     1234 kB".
+/// A name and a number, as in "`VmRSS`:     1234 kB".
 fn status_line(line: &str) -> Option<(&str, u64)> {
     let (name, rest) = line.split_once(':')?;
     Some((name, rest.split_whitespace().next()?.parse().ok()?))

@@ -38,7 +38,7 @@ fn plane() -> PlaneStats {
     }
 }
 
-/// The page in OpenMetrics, of pools of at most so many servers each.
+/// The page in `OpenMetrics`, of pools of at most so many servers each.
 fn page(samples: &Samples, pools: &CorePools, most_servers: usize) -> String {
     let scene = Scene {
         pools: Pools { all: samples.read(pools, Time::ZERO), most_servers },

@@ -60,6 +60,10 @@ impl DataPlane for Plane {
         PlaneStats { workers: vec![worker], listeners: vec![web], log: None, stopping }
     }
 
+    fn trouble(&self) -> Option<String> {
+        None
+    }
+
     fn reopen_logs(&self) {}
 }
 

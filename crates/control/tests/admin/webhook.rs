@@ -220,6 +220,8 @@ fn it_follows_a_reload() {
     let stand = start(&first.settings(""));
     weigh(&stand, 5);
     assert_eq!(messages(&first.hear_and(OK).1), weighed([5]));
+    // What is under way when another receiver comes is told to that one as well.
+    until("the count", || metric(&stand, "plimsoll_webhook_events_delivered_total") == "1");
     stand.write(&format!("{LOCAL}\n{}", second.settings("")), REST);
     stand.control().reload().expect("the file is good");
     weigh(&stand, 6);

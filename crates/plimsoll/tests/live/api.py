@@ -6,7 +6,7 @@
 Starts servers and the program in front of them on free ports of this machine, sends a little traffic through it, and lets
 schemathesis ask the admin API whatever its OpenAPI document allows and much that it does not. Every answer must be one
 that is described; what is not allowed must be refused; the program must be alive and its count true at the end. The seed is
-printed and repeats a run. Needs what requirements-api.txt beside this file names.
+printed and repeats a run. Needs what requirements.txt beside this file names.
 """
 
 import argparse

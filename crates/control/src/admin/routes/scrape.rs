@@ -10,7 +10,7 @@ use super::Desk;
 use crate::api::Problem;
 use crate::metrics;
 
-/// Everything counted, for Prometheus: as OpenMetrics where the request accepts it.
+/// Everything counted, for Prometheus: as `OpenMetrics` where the request accepts it.
 pub(super) async fn metrics(State(desk): State<Desk>, fields: HeaderMap) -> Result<Response, Problem> {
     let gone = |_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "it stops");
     let turn = Arc::clone(&desk.scrapes).acquire_owned().await.map_err(gone)?;

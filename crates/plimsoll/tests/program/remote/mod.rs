@@ -3,6 +3,7 @@
 mod changes;
 mod reach;
 mod results;
+mod secured;
 mod terminal;
 mod top;
 
