@@ -293,7 +293,10 @@ fn told(edit: &Edit) -> Happened {
             (Some(pool), Some(server), format!("pool {pool}: server {server} was set to {}", set.join(", ")))
         }
         Edit::Add { pool, servers } => match &servers[..] {
-            [one] => (Some(pool), Some(&one.address), format!("pool {pool}: server {} was added", one.address)),
+            [one] => {
+                let name = one.name.as_ref().unwrap_or(&one.address);
+                (Some(pool), Some(name), format!("pool {pool}: server {name} was added"))
+            }
             many => (Some(pool), None, format!("pool {pool}: {} servers were added", many.len())),
         },
         Edit::Remove { pool, server } => {

@@ -76,7 +76,7 @@ fn who_is_refused_is_told() {
 #[test]
 fn picks_are_told_as_they_were_made() {
     let pick = Pick {
-        number: 7,
+        number: 1,
         at: "2026-03-01T12:00:00Z".to_owned(),
         picked: Some("s1".to_owned()),
         refused: None,

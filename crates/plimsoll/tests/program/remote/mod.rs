@@ -9,6 +9,7 @@ mod top;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::process::{Command, Output};
 use std::thread::{self, JoinHandle};
 
@@ -53,7 +54,8 @@ impl Served {
         let mut program = Running::saying(command);
         self.address = program.address();
         let socket = self.folder.path().join("admin.sock");
-        super::kit::wait_until("the admin socket is there", || socket.exists());
+        // The file alone may be what one that was killed has left.
+        super::kit::wait_until("the admin socket answers", || UnixStream::connect(&socket).is_ok());
         self.program = Some(program);
     }
 
