@@ -8,6 +8,7 @@ mod bars;
 mod interrupt;
 mod load;
 mod machine;
+mod open_loop;
 mod origin;
 mod origin_process;
 mod process;
