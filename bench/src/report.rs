@@ -156,7 +156,8 @@ fn bar_section(verdicts: &[bars::Verdict]) -> String {
     format!("\n### Bars\n\n{}", table.render())
 }
 
-fn show(spread: Option<Spread>) -> String {
+/// Median, lowest and highest.
+pub(crate) fn show(spread: Option<Spread>) -> String {
     let show = |Spread { median, low, high }| format!("{median:.2} ({low:.2} to {high:.2})");
     spread.map_or_else(nothing, show)
 }

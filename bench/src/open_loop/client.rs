@@ -86,6 +86,11 @@ impl Clients {
         })
     }
 
+    /// When time began to run.
+    pub(crate) fn began(&self) -> Instant {
+        self.began
+    }
+
     /// Time since the start.
     pub(crate) fn now(&self) -> Duration {
         self.began.elapsed()
