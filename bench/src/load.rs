@@ -265,7 +265,8 @@ fn send_first(mut stream: &TcpStream, request: &[u8]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn connect(target: SocketAddr) -> anyhow::Result<TcpStream> {
+/// A connection, made within the patience of a client.
+pub(crate) fn connect(target: SocketAddr) -> anyhow::Result<TcpStream> {
     TcpStream::connect_timeout(&target, PATIENCE).with_context(|| format!("cannot connect to {target}"))
 }
 
@@ -307,13 +308,24 @@ pub(crate) fn ask_and_keep(target: SocketAddr, body: u64) -> anyhow::Result<TcpS
 
 /// How many connections an origin has accepted, the one that asks included.
 pub(crate) fn connections_accepted(origin: SocketAddr) -> anyhow::Result<u64> {
+    ask_origin(origin, "accepted")?.parse().context("the origin's answer is not a number")
+}
+
+/// How many WebSockets are open at each server of an origin.
+pub(crate) fn websockets_open(origin: SocketAddr) -> anyhow::Result<Vec<u64>> {
+    let counts: Result<Vec<u64>, _> =
+        ask_origin(origin, "websockets")?.split_ascii_whitespace().map(str::parse).collect();
+    counts.context("the origin's answer is not numbers")
+}
+
+fn ask_origin(origin: SocketAddr, what: &str) -> anyhow::Result<String> {
     let mut stream = connect(origin)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    stream.write_all(b"GET /accepted HTTP/1.1\r\nHost: origin\r\n\r\n")?;
+    stream.write_all(format!("GET /{what} HTTP/1.1\r\nHost: origin\r\n\r\n").as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).context("no answer from the origin")?;
     let (_, body) = answer.split_once("\r\n\r\n").context("the origin's answer has no end")?;
-    body.parse().context("the origin's answer is not a number")
+    Ok(body.to_owned())
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::fs;
 
 use anyhow::{Context, bail};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde::Serialize;
 
@@ -42,12 +42,22 @@ impl Cores {
 
 /// Binds the calling thread, and what it starts later, to one core.
 pub(crate) fn pin_to(core: usize) -> anyhow::Result<()> {
+    pin(None, core)
+}
+
+/// Binds a thread of whichever process to one core.
+pub(crate) fn pin_thread(thread: u32, core: usize) -> anyhow::Result<()> {
+    let thread = i32::try_from(thread).ok().and_then(Pid::from_raw).context("a thread without a number")?;
+    pin(Some(thread), core)
+}
+
+fn pin(thread: Option<Pid>, core: usize) -> anyhow::Result<()> {
     if core >= CpuSet::MAX_CPU {
         bail!("there is no core {core}");
     }
     let mut set = CpuSet::new();
     set.set(core);
-    sched_setaffinity(None, &set).with_context(|| format!("cannot run on core {core}"))
+    sched_setaffinity(thread, &set).with_context(|| format!("cannot run on core {core}"))
 }
 
 /// Lifts the limit on open files to what the system allows; children inherit it.

@@ -8,6 +8,8 @@ mod bars;
 mod interrupt;
 mod load;
 mod machine;
+mod open_loop;
+mod operate;
 mod origin;
 mod origin_process;
 mod process;
@@ -16,6 +18,7 @@ mod report;
 mod scenarios;
 mod statistics;
 mod tail;
+mod websocket;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -77,6 +80,8 @@ struct RunArguments {
 enum Role {
     /// Measures the slowest requests and the failed ones while servers stall, err, come, go or have too much to do.
     Tail(tail::TailArguments),
+    /// Measures what watching and changing a proxy costs while it works: log, dashboard, scrapes, reloads.
+    Operate(operate::OperateArguments),
     /// The servers behind the proxies.
     #[command(hide = true)]
     Origin {
@@ -108,6 +113,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.role {
         Some(Role::Tail(arguments)) => tail::run(&arguments),
+        Some(Role::Operate(arguments)) => operate::run(&arguments),
         Some(Role::Server { port, seed, fault }) => tail::serve(port, seed, fault).map(|()| true),
         Some(Role::Origin { servers }) => origin_process::serve(servers).map(|()| true),
         Some(Role::Pinned { core, command }) => process::become_pinned(core, &command).map(|()| true),

@@ -1,6 +1,7 @@
 //! The origin: the servers behind the proxies. One thread, one epoll loop, as many ports as the pool has
 //! servers. `GET /<n>` is answered with `n` bytes of body; `GET /accepted` with the number of connections
-//! accepted so far, which shows whether a proxy kept its connections alive. It speaks just enough HTTP/1.1 for
+//! accepted so far, which shows whether a proxy kept its connections alive; `GET /websockets` with the number of WebSockets
+//! open on each port, for which any other path is open when it is asked to switch. It speaks just enough HTTP/1.1 for
 //! measuring a proxy and is no example of a server.
 
 mod response;
@@ -14,6 +15,7 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::fd::OwnedFd;
 
+use crate::websocket;
 use response::Responses;
 
 /// A request head longer than this is not one of ours.
@@ -30,10 +32,15 @@ pub(crate) struct Origin {
     free: Vec<usize>,
     responses: Responses,
     accepted: u64,
+    /// WebSockets open, by listener.
+    websockets: Vec<u64>,
 }
 
 struct Connection {
     stream: TcpStream,
+    listener: usize,
+    /// Whether it has switched.
+    is_websocket: bool,
     /// The beginning of a request head whose end has not come yet.
     partial: Vec<u8>,
     /// The response being written and how much of it is out.
@@ -43,7 +50,13 @@ struct Connection {
 /// One response: a body of `size` bytes, or one made for the occasion.
 enum Answer {
     Sized { size: usize, close: bool },
-    Made(Vec<u8>),
+    Made { bytes: Vec<u8>, close: bool },
+}
+
+/// What can be asked of the origin itself.
+struct Counts<'a> {
+    accepted: u64,
+    websockets: &'a [u64],
 }
 
 /// What became of a connection after an event.
@@ -74,6 +87,7 @@ impl Origin {
             free: Vec::new(),
             responses: Responses::default(),
             accepted: 0,
+            websockets: vec![0; servers],
         })
     }
 
@@ -119,7 +133,8 @@ impl Origin {
         });
         let data = self.token(index);
         epoll::add(&self.epoll, &stream, data, epoll::EventFlags::IN)?;
-        self.connections[index] = Some(Connection { stream, partial: Vec::new(), writing: None });
+        self.connections[index] =
+            Some(Connection { stream, listener, is_websocket: false, partial: Vec::new(), writing: None });
         Ok(())
     }
 
@@ -128,16 +143,20 @@ impl Origin {
         let Some(connection) = self.connections[index].as_mut() else {
             return Ok(());
         };
-        let was_writing = connection.writing.is_some();
+        let (was_writing, was_websocket) = (connection.writing.is_some(), connection.is_websocket);
         let after = if was_writing {
             connection.write_on(&mut self.responses)
         } else if flags.contains(epoll::EventFlags::IN) {
-            connection.read_on(buffer, &mut self.responses, self.accepted)
+            let counts = Counts { accepted: self.accepted, websockets: &self.websockets };
+            connection.read_on(buffer, &mut self.responses, &counts)
         } else {
             After::Close
         };
+        let open = &mut self.websockets[connection.listener];
+        *open += u64::from(connection.is_websocket && !was_websocket);
         let interest = match after {
             After::Close => {
+                *open -= u64::from(connection.is_websocket);
                 self.connections[index] = None;
                 self.free.push(index);
                 return Ok(());
@@ -160,15 +179,18 @@ impl Origin {
 impl Connection {
     /// Reads once and answers the request if it is whole. A client that sends its next request before it has the
     /// answer to this one is not a proxy we measure, and is cut off.
-    fn read_on(&mut self, buffer: &mut [u8], responses: &mut Responses, accepted: u64) -> After {
+    fn read_on(&mut self, buffer: &mut [u8], responses: &mut Responses, counts: &Counts<'_>) -> After {
         let length = match self.stream.read(buffer) {
             Ok(0) => return After::Close,
             Ok(length) => length,
             Err(error) if is_passing(&error) => return After::Keep,
             Err(_) => return After::Close,
         };
+        if self.is_websocket {
+            return self.echo(&buffer[..length], responses);
+        }
         let answer = if self.partial.is_empty() && buffer[..length].ends_with(b"\r\n\r\n") {
-            answer_to(&buffer[..length], accepted)
+            answer_to(&buffer[..length], counts)
         } else {
             self.partial.extend_from_slice(&buffer[..length]);
             if self.partial.len() > MAX_HEAD {
@@ -177,12 +199,35 @@ impl Connection {
             if !self.partial.ends_with(b"\r\n\r\n") {
                 return After::Keep;
             }
-            answer_to(&std::mem::take(&mut self.partial), accepted)
+            answer_to(&std::mem::take(&mut self.partial), counts)
         };
-        let Some(answer) = answer else {
-            return After::Close;
+        let answer = match answer {
+            Some(Reply::Answer(answer)) => answer,
+            Some(Reply::Switch) => {
+                self.is_websocket = true;
+                Answer::Made { bytes: websocket::SWITCHED.to_vec(), close: false }
+            }
+            None => return After::Close,
         };
         self.writing = Some((answer, 0));
+        self.write_on(responses)
+    }
+
+    /// Sends back the messages that are whole.
+    fn echo(&mut self, received: &[u8], responses: &mut Responses) -> After {
+        self.partial.extend_from_slice(received);
+        let mut echoes = Vec::new();
+        let whole = self.partial.len() / websocket::ASKED * websocket::ASKED;
+        for message in self.partial.drain(..whole).as_slice().chunks_exact(websocket::ASKED) {
+            match websocket::echo(message) {
+                Some(echo) => echoes.extend(echo),
+                None => return After::Close,
+            }
+        }
+        if echoes.is_empty() {
+            return After::Keep;
+        }
+        self.writing = Some((Answer::Made { bytes: echoes, close: false }, 0));
         self.write_on(responses)
     }
 
@@ -192,7 +237,7 @@ impl Connection {
         };
         let (bytes, close) = match answer {
             Answer::Sized { size, close } => (responses.of_size(*size), *close),
-            Answer::Made(bytes) => (bytes.as_slice(), true),
+            Answer::Made { bytes, close } => (bytes.as_slice(), *close),
         };
         match self.stream.write(&bytes[*written..]) {
             Ok(length) => *written += length,
@@ -207,18 +252,32 @@ impl Connection {
     }
 }
 
+/// What a request head leads to.
+enum Reply {
+    Answer(Answer),
+    /// The connection becomes a WebSocket.
+    Switch,
+}
+
 /// The answer to a whole request head, `None` for one that is not ours.
-fn answer_to(head: &[u8], accepted: u64) -> Option<Answer> {
+fn answer_to(head: &[u8], counts: &Counts<'_>) -> Option<Reply> {
     let target = head.strip_prefix(b"GET /")?;
     let end = memchr::memchr(b' ', target)?;
     let target = std::str::from_utf8(&target[..end]).ok()?;
-    if target == "accepted" {
-        let body = accepted.to_string();
-        return Some(Answer::Made(response::whole(body.as_bytes(), true)));
+    let told = match target {
+        "accepted" => Some(counts.accepted.to_string()),
+        "websockets" => Some(counts.websockets.iter().map(u64::to_string).collect::<Vec<_>>().join(" ")),
+        _ => None,
+    };
+    if let Some(body) = told {
+        return Some(Reply::Answer(Answer::Made { bytes: response::whole(body.as_bytes(), true), close: true }));
+    }
+    if websocket::is_asked_for(head) {
+        return Some(Reply::Switch);
     }
     let size = target.parse().ok().filter(|&size| size <= response::MAX_BODY)?;
     let close = memchr::memmem::find(head, b"\r\nConnection: close\r\n").is_some();
-    Some(Answer::Sized { size, close })
+    Some(Reply::Answer(Answer::Sized { size, close }))
 }
 
 /// Whether the same call may work at the next event.

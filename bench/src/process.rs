@@ -127,7 +127,7 @@ impl Drop for Process {
 }
 
 /// Sends a signal; a process that has ended meanwhile needs none.
-fn signal(pid: Pid, signal: Signal) {
+pub(crate) fn signal(pid: Pid, signal: Signal) {
     if let Some(pid) = i32::try_from(pid.0).ok().and_then(rustix::process::Pid::from_raw) {
         kill_process(pid, signal).ok();
     }

@@ -15,10 +15,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
+use rustix::process::Signal;
 use serde::Serialize;
 
 use crate::accounting::Pid;
-use crate::process::{Launch, Process};
+use crate::process::{self, Launch, Process};
 use crate::{interrupt, load};
 
 /// Which proxy.
@@ -31,7 +32,7 @@ pub(crate) enum Name {
 }
 
 /// What the program must know of a proxy.
-trait Proxy {
+trait Proxy: Sync {
     /// The file name of its program.
     fn program(&self) -> &'static str;
     /// The environment variable that points to another build.
@@ -44,7 +45,19 @@ trait Proxy {
     fn configuration(&self, setup: &Setup<'_>) -> anyhow::Result<String>;
     /// How it is started in the foreground with that file.
     fn arguments(&self, configuration: &Path) -> Vec<OsString>;
+    /// Where its access log is, in its room.
+    fn access_log(&self) -> &'static str {
+        ACCESS_LOG
+    }
+    /// What makes its first process take up the file anew.
+    fn reload_signal(&self) -> Signal;
 }
+
+/// The access log's file, in the proxy's room.
+const ACCESS_LOG: &str = "access.log";
+
+/// What the proxy writes to its standard outputs, in its room.
+const OUTPUT: &str = "log";
 
 /// What a configuration depends on.
 pub(crate) struct Setup<'a> {
@@ -75,6 +88,13 @@ pub(crate) enum Rules<'a> {
     Guarded { example: &'a str },
     /// The same, with at most so many requests at a server and a line before them where the proxy has one.
     Queued { example: &'a str, at_a_server: usize },
+    /// As `Watched`, and the proxy tells of itself at this port of 127.0.0.1.
+    Scraped { desk: u16 },
+    /// As `Scraped`, and each request is logged as JSON in its access log.
+    Logged { desk: u16 },
+    /// Its defaults, but for weights of the servers, WebSockets where they must be asked for, the warm-up of servers
+    /// that come, which is off, and the port at which the proxy tells of itself.
+    Changed { desk: u16, weights: &'a [u16] },
 }
 
 impl Name {
@@ -165,6 +185,8 @@ fn locate(proxy: &dyn Proxy) -> Option<PathBuf> {
 pub(crate) struct Running {
     process: Process,
     address: SocketAddr,
+    proxy: &'static dyn Proxy,
+    room: PathBuf,
 }
 
 /// How long a proxy has from its start to its first answer.
@@ -176,21 +198,18 @@ impl Running {
     pub(crate) fn start(installed: &Installed, pool: Pool<'_>, core: usize, room: &Path) -> anyhow::Result<Self> {
         let (name, proxy) = (installed.name, installed.name.proxy());
         let port = free_port()?;
-        let setup = Setup { port, pool, room };
-        let configuration = room.join("configuration");
-        fs::write(&configuration, proxy.configuration(&setup)?)
-            .with_context(|| format!("cannot write {}", configuration.display()))?;
+        let configuration = write_configuration(proxy, &Setup { port, pool, room })?;
         let process = Process::start(&Launch {
             name: name.title(),
             program: &installed.program,
             arguments: &proxy.arguments(&configuration),
             core,
-            log: room.join("log"),
+            log: room.join(OUTPUT),
             read_stdout: false,
             write_stdin: false,
         })?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let mut running = Self { process, address };
+        let mut running = Self { process, address, proxy, room: room.to_path_buf() };
         running.wait_until_ready()?;
         Ok(running)
     }
@@ -203,6 +222,22 @@ impl Running {
     /// The process whose tree is to be measured.
     pub(crate) fn pid(&self) -> Pid {
         self.process.pid()
+    }
+
+    /// Where its access log is when it has one.
+    pub(crate) fn access_log(&self) -> PathBuf {
+        self.room.join(self.proxy.access_log())
+    }
+
+    /// Replaces its configuration, which it takes up when it is told to.
+    pub(crate) fn reconfigure(&self, pool: Pool<'_>) -> anyhow::Result<()> {
+        let setup = Setup { port: self.address.port(), pool, room: &self.room };
+        write_configuration(self.proxy, &setup).map(drop)
+    }
+
+    /// Tells it to take up its configuration, as its own command for that does.
+    pub(crate) fn reload(&self) {
+        process::signal(self.pid(), self.proxy.reload_signal());
     }
 
     /// An error when it has ended.
@@ -227,9 +262,19 @@ impl Running {
     }
 }
 
+/// Writes the file in one step, so that a proxy never reads half of it.
+fn write_configuration(proxy: &dyn Proxy, setup: &Setup<'_>) -> anyhow::Result<PathBuf> {
+    let configuration = setup.room.join("configuration");
+    let new = setup.room.join("configuration.new");
+    fs::write(&new, proxy.configuration(setup)?)
+        .and_then(|()| fs::rename(&new, &configuration))
+        .with_context(|| format!("cannot write {}", configuration.display()))?;
+    Ok(configuration)
+}
+
 /// A port that was free a moment ago. The proxies cannot be given port 0 and asked for what they got, so another
 /// program might take it first; the proxy then does not start and says so.
-fn free_port() -> anyhow::Result<u16> {
+pub(crate) fn free_port() -> anyhow::Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
     Ok(listener.local_addr()?.port())
 }
@@ -238,4 +283,14 @@ fn free_port() -> anyhow::Result<u16> {
 fn server_lines(servers: &[u16], line: impl Fn(usize, u16) -> String) -> String {
     let numbered = servers.iter().enumerate();
     numbered.map(|(index, port)| line(index, *port)).collect::<Vec<_>>().join("\n")
+}
+
+impl Rules<'_> {
+    /// The weight of the server at that place.
+    fn weight(&self, server: usize) -> u16 {
+        match self {
+            Self::Changed { weights, .. } => weights.get(server).copied().unwrap_or(1),
+            _ => 1,
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! The results as Markdown tables that read well in a terminal too, and as JSON.
 
 mod table;
+mod verdicts;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -9,12 +10,13 @@ use std::path::Path;
 use anyhow::Context;
 use serde::Serialize;
 
-use crate::bars::Verdict;
+use crate::bars;
 use crate::machine::Description;
 use crate::proxies::{Installed, Name};
 use crate::scenarios::{Outcome, Row, Unit};
 use crate::statistics::Spread;
 pub(crate) use table::Table;
+pub(crate) use verdicts::{FAILED, Verdict, section as verdict_section};
 
 /// Prints a report as text, and writes all of it as JSON where that is asked for.
 pub(crate) fn publish(report: &impl Serialize, markdown: &str, json: Option<&Path>) -> anyhow::Result<()> {
@@ -34,7 +36,7 @@ pub(crate) struct Report {
     pub(crate) rounds: usize,
     pub(crate) seconds: f64,
     pub(crate) outcomes: Vec<Outcome>,
-    pub(crate) verdicts: Vec<Verdict>,
+    pub(crate) verdicts: Vec<bars::Verdict>,
 }
 
 impl Report {
@@ -65,7 +67,7 @@ impl Report {
         for outcome in &self.outcomes {
             text += &scenario(outcome);
         }
-        text + &bars(&self.verdicts)
+        text + &bar_section(&self.verdicts)
     }
 }
 
@@ -136,7 +138,7 @@ fn traffic(rows: &[Row], table: &mut Table) {
     table.column("server connects", rows.iter().map(opened));
 }
 
-fn bars(verdicts: &[Verdict]) -> String {
+fn bar_section(verdicts: &[bars::Verdict]) -> String {
     if verdicts.is_empty() {
         return String::new();
     }
@@ -145,7 +147,7 @@ fn bars(verdicts: &[Verdict]) -> String {
     table.column("what", verdicts.iter().map(|v| v.what.clone()));
     table.column("measured", verdicts.iter().map(|v| show(v.measured)));
     table.column("bar", verdicts.iter().map(|v| format!("<= {}", v.at_most)));
-    let result = |verdict: &Verdict| match verdict.kept() {
+    let result = |verdict: &bars::Verdict| match verdict.kept() {
         Some(true) => "pass",
         Some(false) => "MISS",
         None => "not judged",
@@ -154,11 +156,13 @@ fn bars(verdicts: &[Verdict]) -> String {
     format!("\n### Bars\n\n{}", table.render())
 }
 
-fn show(spread: Option<Spread>) -> String {
+/// Median, lowest and highest.
+pub(crate) fn show(spread: Option<Spread>) -> String {
     let show = |Spread { median, low, high }| format!("{median:.2} ({low:.2} to {high:.2})");
     spread.map_or_else(nothing, show)
 }
 
-fn nothing() -> String {
+/// What stands where there is nothing to say.
+pub(crate) fn nothing() -> String {
     "-".to_owned()
 }

@@ -9,6 +9,7 @@ use crate::load::Workload;
 use crate::machine::Cores;
 use crate::process::Scratch;
 use crate::proxies::{Installed, Name};
+pub(crate) use requests::{Place, WARM_UP, visit};
 
 /// One line of the plan.
 #[derive(Debug)]
@@ -32,7 +33,7 @@ enum Measure {
 
 /// Enough in flight to keep a proxy busy without a queue that only measures itself; fewer for large bodies, which
 /// fill the sockets by themselves.
-const SMALL: Workload = Workload { connections: 64, body: 128, keep_alive: true };
+pub(crate) const SMALL: Workload = Workload { connections: 64, body: 128, keep_alive: true };
 
 /// All scenarios in the order they run.
 pub(crate) const ALL: &[Scenario] = &[

@@ -2,17 +2,12 @@
 //! much to do. The loop is open: requests start at random (Poisson) whether or not those before were answered, and
 //! latency counts from when they were meant to start.
 
-mod arrivals;
 mod bars;
-mod client;
 mod fleet;
-mod random;
 mod report;
 mod run;
 mod scenarios;
-mod server;
-mod tally;
-mod wait;
+pub(crate) mod server;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -3,7 +3,9 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::{Proxy, Rules, Setup, server_lines};
+use rustix::process::Signal;
+
+use super::{OUTPUT, Proxy, Rules, Setup, server_lines};
 
 pub(super) struct Haproxy;
 
@@ -28,13 +30,19 @@ impl Proxy for Haproxy {
     /// Plimsoll sets them by default.
     fn configuration(&self, setup: &Setup<'_>) -> anyhow::Result<String> {
         let port = setup.port;
-        let servers = server_lines(setup.pool.servers, |index, port| format!("  server s{index} 127.0.0.1:{port}"));
-        let rules = backend_lines(setup.pool.rules);
+        let rules = setup.pool.rules;
+        let servers = server_lines(setup.pool.servers, |index, port| {
+            // By its port, so that a server that stays keeps its name when others come and go.
+            format!("  server s{port} 127.0.0.1:{port} weight {}", rules.weight(index))
+        });
+        let (global, log) = (global_lines(rules), log_lines(rules));
+        let desk = desk_lines(rules);
+        let rules = backend_lines(rules);
         Ok(format!(
             "global
   nbthread 1
   maxconn 8000
-defaults
+{global}defaults
   mode http
   timeout connect 5s
   timeout client 300s
@@ -48,8 +56,8 @@ frontend web
   bind 127.0.0.1:{port} backlog 4096
   http-request set-header X-Forwarded-Proto http
   http-request set-header X-Forwarded-Host %[req.hdr(host)]
-  default_backend app
-backend app
+{log}  default_backend app
+{desk}backend app
   balance leastconn
 {rules}{servers}
 "
@@ -59,6 +67,14 @@ backend app
     fn arguments(&self, configuration: &Path) -> Vec<OsString> {
         // In the foreground. Not quiet (-q), which would hide why it does not start.
         ["-db", "-f"].map(OsString::from).into_iter().chain([configuration.into()]).collect()
+    }
+
+    fn access_log(&self) -> &'static str {
+        OUTPUT
+    }
+
+    fn reload_signal(&self) -> Signal {
+        Signal::USR2
     }
 }
 
@@ -82,10 +98,80 @@ const QUEUED: &str = "  timeout queue 1s
 
 fn backend_lines(rules: Rules<'_>) -> String {
     match rules {
-        Rules::Plain | Rules::Watched => String::new(),
+        Rules::Plain | Rules::Watched | Rules::Scraped { .. } | Rules::Logged { .. } | Rules::Changed { .. } => {
+            String::new()
+        }
         Rules::Guarded { .. } => GUARDED.to_owned(),
         Rules::Queued { at_a_server, .. } => {
             format!("{GUARDED}{QUEUED}  default-server maxconn {at_a_server}\n")
         }
+    }
+}
+
+/// It writes no files: lines go to its standard output, which here is one. Only a master can be told to reload.
+fn global_lines(rules: Rules<'_>) -> &'static str {
+    match rules {
+        Rules::Logged { .. } => "  log stdout format raw local0\n",
+        Rules::Changed { .. } => "  master-worker\n",
+        _ => "",
+    }
+}
+
+/// What a line of Plimsoll's has and HAProxy knows, in the same words.
+fn log_lines(rules: Rules<'_>) -> String {
+    if !matches!(rules, Rules::Logged { .. }) {
+        return String::new();
+    }
+    let quoted = |key: &str, value: &str| format!("\\\"{key}\\\":\\\"%{value}\\\"");
+    let number = |key: &str, value: &str| format!("\\\"{key}\\\":%{value}");
+    let fields = [
+        quoted("time", "tr"),
+        quoted("listener", "f"),
+        quoted("client_ip", "ci"),
+        number("client_port", "cp"),
+        quoted("method", "HM"),
+        quoted("target", "HU"),
+        quoted("protocol", "HV"),
+        quoted("host", "[capture.req.hdr(0),json]"),
+        quoted("user_agent", "[capture.req.hdr(1),json]"),
+        quoted("referer", "[capture.req.hdr(2),json]"),
+        number("status", "ST"),
+        number("bytes_in", "U"),
+        number("bytes_out", "B"),
+        quoted("pool", "b"),
+        quoted("server", "s"),
+        number("tries", "rc"),
+        number("queue_ms", "Tw"),
+        number("connect_ms", "Tc"),
+        number("first_byte_ms", "Tr"),
+        number("duration_ms", "Ta"),
+        quoted("outcome", "tsc"),
+        number("in_flight", "sc"),
+        quoted("request_id", "ID"),
+    ];
+    format!(
+        "  log global
+  capture request header Host len 128
+  capture request header User-Agent len 256
+  capture request header Referer len 256
+  unique-id-format %[uuid]
+  log-format \"{{{}}}\"
+",
+        fields.join(",")
+    )
+}
+
+/// Statistics and metrics, on a frontend of their own.
+fn desk_lines(rules: Rules<'_>) -> String {
+    match rules {
+        Rules::Scraped { desk } | Rules::Logged { desk } => format!(
+            "frontend desk
+  bind 127.0.0.1:{desk}
+  stats enable
+  stats uri /stats
+  http-request use-service prometheus-exporter if {{ path /metrics }}
+"
+        ),
+        _ => String::new(),
     }
 }

@@ -4,7 +4,9 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::{Proxy, Rules, Setup, server_lines};
+use rustix::process::Signal;
+
+use super::{ACCESS_LOG, Proxy, Rules, Setup, server_lines};
 
 pub(super) struct Nginx;
 
@@ -31,9 +33,15 @@ impl Proxy for Nginx {
     fn configuration(&self, setup: &Setup<'_>) -> anyhow::Result<String> {
         let room = setup.room.display();
         let port = setup.port;
-        let server = server_words(setup.pool.rules);
-        let servers = server_lines(setup.pool.servers, |_, port| format!("    server 127.0.0.1:{port}{server};"));
-        let retries = if matches!(setup.pool.rules, Rules::Plain | Rules::Watched) { "" } else { RETRIES };
+        let rules = setup.pool.rules;
+        let server = |index, port| format!("    server 127.0.0.1:{port}{};", server_words(rules, index));
+        let servers = server_lines(setup.pool.servers, server);
+        let guarded = matches!(rules, Rules::Guarded { .. } | Rules::Queued { .. });
+        let retries = if guarded { RETRIES } else { "" };
+        let log = log_lines(setup);
+        let desk = desk_lines(rules);
+        let switches = matches!(rules, Rules::Changed { .. });
+        let (map, connection) = if switches { WEBSOCKETS } else { ("", "proxy_set_header Connection \"\";") };
         let idle = setup.pool.servers.len() * 2 + 256;
         // A master that is root gives its worker to a user that may not reach the scratch directory.
         let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
@@ -48,8 +56,7 @@ events {{
   worker_connections 8192;
 }}
 http {{
-  access_log off;
-  client_body_temp_path {room}/client;
+{log}{map}  client_body_temp_path {room}/client;
   proxy_temp_path {room}/proxy;
   fastcgi_temp_path {room}/fastcgi;
   uwsgi_temp_path {room}/uwsgi;
@@ -69,14 +76,14 @@ http {{
     location / {{
       proxy_pass http://app;
       proxy_http_version 1.1;
-      proxy_set_header Connection \"\";
+      {connection}
       proxy_set_header Host $http_host;
       proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
       proxy_set_header X-Forwarded-Proto $scheme;
       proxy_set_header X-Forwarded-Host $http_host;
 {retries}    }}
   }}
-}}
+{desk}}}
 "
         ))
     }
@@ -84,6 +91,10 @@ http {{
     fn arguments(&self, configuration: &Path) -> Vec<OsString> {
         // Until it has read its file it would log to the system's log.
         ["-e", "stderr", "-c"].map(OsString::from).into_iter().chain([configuration.into()]).collect()
+    }
+
+    fn reload_signal(&self) -> Signal {
+        Signal::HUP
     }
 }
 
@@ -100,10 +111,57 @@ const RETRIES: &str = "      proxy_connect_timeout 1s;
 /// `max_fails` failures within it. The defaults, one failure and ten seconds, do not go with a timeout that a sound
 /// server exceeds once in two thousand requests: all servers are soon out, and 19 of 20 requests get a 502. Ten
 /// failures, as HAProxy has it, and a second serve it best.
-fn server_words(rules: Rules<'_>) -> String {
+fn server_words(rules: Rules<'_>, index: usize) -> String {
     match rules {
-        Rules::Plain | Rules::Watched => String::new(),
+        Rules::Plain | Rules::Watched | Rules::Scraped { .. } | Rules::Logged { .. } => String::new(),
+        Rules::Changed { .. } => format!(" weight={}", rules.weight(index)),
         Rules::Guarded { .. } => " max_fails=10 fail_timeout=1s".to_owned(),
         Rules::Queued { at_a_server, .. } => format!(" max_fails=10 fail_timeout=1s max_conns={at_a_server}"),
     }
 }
+
+/// What a line of Plimsoll's has and nginx knows, in the same words. It is written when 64 KiB or a second are full, which
+/// is cheaper than nginx's default of a call for each line.
+const JSON_LOG: &str = "  log_format json escape=json '{\"time\":\"$time_iso8601\",\"listener\":\"$server_port\",\
+\"client_ip\":\"$remote_addr\",\"client_port\":$remote_port,\"method\":\"$request_method\",\
+\"target\":\"$request_uri\",\"protocol\":\"$server_protocol\",\"host\":\"$http_host\",\
+\"user_agent\":\"$http_user_agent\",\"referer\":\"$http_referer\",\"status\":$status,\"bytes_in\":$request_length,\
+\"bytes_out\":$bytes_sent,\"server\":\"$upstream_addr\",\"connect_ms\":\"$upstream_connect_time\",\
+\"first_byte_ms\":\"$upstream_header_time\",\"duration_ms\":\"$request_time\",\"request_id\":\"$request_id\"}';
+";
+
+fn log_lines(setup: &Setup<'_>) -> String {
+    if matches!(setup.pool.rules, Rules::Logged { .. }) {
+        let log = setup.room.join(ACCESS_LOG);
+        return format!("{JSON_LOG}  access_log {} json buffer=64k flush=1s;\n", log.display());
+    }
+    "  access_log off;\n".to_owned()
+}
+
+/// The free edition tells its own connections and requests, and nothing of the servers.
+fn desk_lines(rules: Rules<'_>) -> String {
+    match rules {
+        Rules::Scraped { desk } | Rules::Logged { desk } => format!(
+            "  server {{
+    listen 127.0.0.1:{desk};
+    access_log off;
+    location = /status {{
+      stub_status;
+    }}
+  }}
+"
+        ),
+        _ => String::new(),
+    }
+}
+
+/// A map for the head of the file and the field, by which connections to servers are kept and may switch too.
+const WEBSOCKETS: (&str, &str) = (
+    "  map $http_upgrade $connection_upgrade {
+    default upgrade;
+    '' '';
+  }
+",
+    "proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection $connection_upgrade;",
+);

@@ -5,7 +5,9 @@ mod example;
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::{Proxy, Rules, Setup, server_lines};
+use rustix::process::Signal;
+
+use super::{ACCESS_LOG, Proxy, Rules, Setup, server_lines};
 
 pub(super) struct Plimsoll;
 
@@ -31,6 +33,13 @@ impl Proxy for Plimsoll {
         match setup.pool.rules {
             Rules::Plain => Ok(plain(port, servers)),
             Rules::Watched => Ok(plain(port, servers) + WATCHED),
+            Rules::Scraped { desk } => Ok(plain(port, servers) + WATCHED + &admin(desk)),
+            Rules::Logged { desk } => {
+                let log = setup.room.join(ACCESS_LOG);
+                let log = format!("\n[access_log]\nto = \"{}\"\nformat = \"json\"\n", log.display());
+                Ok(plain(port, servers) + WATCHED + &log + &admin(desk))
+            }
+            Rules::Changed { desk, .. } => Ok(weighted(setup) + "warm_up = \"off\"\n" + &admin(desk)),
             Rules::Guarded { example } => example::placed(example, port, servers),
             Rules::Queued { example, at_a_server } => {
                 let placed = example::placed(example, port, servers)?;
@@ -42,6 +51,10 @@ impl Proxy for Plimsoll {
     fn arguments(&self, configuration: &Path) -> Vec<OsString> {
         vec!["serve".into(), configuration.into()]
     }
+
+    fn reload_signal(&self) -> Signal {
+        Signal::HUP
+    }
 }
 
 /// What is asked for beside the defaults, of which ejection, the black-hole guard and warm-up are a part. The origin
@@ -50,8 +63,21 @@ const WATCHED: &str = "probe = { http = \"/2\", status = 200 }
 retry = { on = [\"connect\", \"reset\", \"timeout\", 502, 503] }
 ";
 
+fn admin(desk: u16) -> String {
+    format!("\n[admin]\nbind = \"127.0.0.1:{desk}\"\n")
+}
+
 fn plain(port: u16, servers: &[u16]) -> String {
-    let servers = server_lines(servers, |_, port| format!("  \"127.0.0.1:{port}\","));
+    with_servers(port, &server_lines(servers, |_, port| format!("  \"127.0.0.1:{port}\",")))
+}
+
+fn weighted(setup: &Setup<'_>) -> String {
+    let rules = setup.pool.rules;
+    let line = |index, port| format!("  {{ address = \"127.0.0.1:{port}\", weight = {} }},", rules.weight(index));
+    with_servers(setup.port, &server_lines(setup.pool.servers, line))
+}
+
+fn with_servers(port: u16, servers: &str) -> String {
     format!(
         "workers = 1
 

@@ -14,7 +14,7 @@ use crate::origin_process::OriginProcess;
 use crate::proxies::{Pool, Rules, Running};
 
 /// The uncounted first visit: caches, allocators and connections to all servers become as they will stay.
-const WARM_UP: Duration = Duration::from_secs(1);
+pub(crate) const WARM_UP: Duration = Duration::from_secs(1);
 
 /// A proxy in place, with the origin it forwards to.
 struct Stand<'a> {
@@ -65,7 +65,7 @@ impl<'a> Stand<'a> {
         let outcome = visit(place, workload, lead_in, window);
         interrupt::check()?;
         match outcome {
-            Ok(Visit { sample, failure }) => {
+            Ok(Visit { sample, failure, .. }) => {
                 self.row.samples.extend(sample);
                 self.row.failure = failure;
             }
@@ -89,33 +89,45 @@ impl<'a> Stand<'a> {
 }
 
 /// What one visit gave.
-struct Visit {
-    sample: Option<Sample>,
-    failure: Option<String>,
+pub(crate) struct Visit {
+    /// Of the window, if there was one.
+    pub(crate) sample: Option<Sample>,
+    /// The first thing that went wrong.
+    pub(crate) failure: Option<String>,
+    /// Requests answered well, within the window and around it.
+    pub(crate) answered: u64,
 }
 
 /// What is driven and what it stands on.
 #[derive(Clone, Copy)]
-struct Place<'a> {
-    running: &'a Running,
-    origin: &'a OriginProcess,
-    cores: Cores,
+pub(crate) struct Place<'a> {
+    pub(crate) running: &'a Running,
+    pub(crate) origin: &'a OriginProcess,
+    pub(crate) cores: Cores,
 }
 
-fn visit(place: Place<'_>, workload: Workload, lead_in: Duration, window: Option<Duration>) -> anyhow::Result<Visit> {
+/// Drives the proxy for `lead_in`, then measures it for `window` if there is one.
+pub(crate) fn visit(
+    place: Place<'_>,
+    workload: Workload,
+    lead_in: Duration,
+    window: Option<Duration>,
+) -> anyhow::Result<Visit> {
     let mut load = Load::start(place.running.address(), workload)?;
-    let mut failure = load.drive(lead_in)?.first_error;
+    let led_in = load.drive(lead_in)?;
+    let (mut failure, mut answered) = (led_in.first_error, led_in.ok);
     let mut sample = None;
     if let Some(window) = window {
         let measured = Measured::take(place, &mut load, window)?;
         sample = measured.sample();
+        answered += measured.tally.ok;
         failure = failure.or(measured.tally.first_error);
         if sample.is_none() {
             failure.get_or_insert_with(|| "no request was answered".to_owned());
         }
     }
     let rest = load.finish()?;
-    Ok(Visit { sample, failure: failure.or(rest.first_error) })
+    Ok(Visit { sample, failure: failure.or(rest.first_error), answered: answered + rest.ok })
 }
 
 /// What one window gave.

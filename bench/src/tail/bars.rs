@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use super::run::{Counted, Run};
 use super::scenarios::{self, EVEN};
-use super::tally::Ending;
+use crate::open_loop::tally::Ending;
 use crate::proxies::Name;
+use crate::report::Verdict;
 
 /// What a bar is on, in the scenario's windows.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -72,19 +73,6 @@ pub(super) struct Outcome {
     pub(super) scenario: &'static str,
     pub(super) title: &'static str,
     pub(super) runs: Vec<Run>,
-}
-
-/// One bar, and how the proxies did.
-#[derive(Debug, Serialize)]
-pub(super) struct Verdict {
-    pub(super) scenario: &'static str,
-    pub(super) what: &'static str,
-    pub(super) bar: String,
-    /// By proxy. `None` where it cannot be said, infinite where requests that were not served are reached; JSON has
-    /// `null` for both.
-    pub(super) measured: Vec<(Name, Option<f64>)>,
-    /// Whether Plimsoll keeps it; `None` when that cannot be said.
-    pub(super) kept: Option<bool>,
 }
 
 /// The verdicts on all bars of the scenarios that ran.
@@ -163,8 +151,8 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
-    use super::super::tally::Window;
     use super::*;
+    use crate::open_loop::tally::Window;
 
     fn window(p99: Option<f64>, endings: &[(Ending, u64)]) -> Counted {
         let endings: BTreeMap<Ending, u64> = endings.iter().copied().collect();

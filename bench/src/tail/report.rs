@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::bars::{MAX_LATE_MS, Outcome, Verdict, sound};
+use super::bars::{MAX_LATE_MS, Outcome, sound};
 use super::run::{Counted, Run};
 use super::scenarios::EVEN;
-use super::tally::Ending;
 use crate::machine::Description;
+use crate::open_loop::tally::Ending;
 use crate::proxies::Installed;
-use crate::report::Table;
+use crate::report::{FAILED, Table, Verdict, nothing, verdict_section};
 
 /// All there is to say about a run of the tail's scenarios.
 #[derive(Debug, Serialize)]
@@ -45,7 +45,7 @@ impl Report {
         for outcome in &self.outcomes {
             text += &scenario(outcome, even);
         }
-        text + &bars(&self.verdicts)
+        text + &verdict_section(&self.verdicts)
     }
 }
 
@@ -146,44 +146,11 @@ fn by_even(run: &Run, window: &Counted, even: Option<&Outcome>) -> String {
 
 /// A percentile; one that falls on a request that was not served has no time.
 fn milliseconds(time: Option<f64>) -> String {
-    time.map_or_else(|| "failed".to_owned(), |time| format!("{time:.1}"))
+    time.map_or_else(|| FAILED.to_owned(), |time| format!("{time:.1}"))
 }
 
 fn shares(shares: &[f64]) -> String {
     shares.iter().map(|share| format!("{:.0}", share * 100.0)).collect::<Vec<_>>().join(" ")
-}
-
-fn bars(verdicts: &[Verdict]) -> String {
-    if verdicts.is_empty() {
-        return String::new();
-    }
-    let mut table = Table::default();
-    table.column("scenario", verdicts.iter().map(|verdict| verdict.scenario.to_owned()));
-    table.column("what", verdicts.iter().map(|verdict| verdict.what.to_owned()));
-    table.column("bar", verdicts.iter().map(|verdict| verdict.bar.clone()));
-    for (name, _) in &verdicts[0].measured {
-        let value = |verdict: &Verdict| verdict.measured.iter().find(|(other, _)| other == name)?.1;
-        table.column(name.title(), verdicts.iter().map(|verdict| value(verdict).map_or_else(nothing, number)));
-    }
-    let result = |verdict: &Verdict| match verdict.kept {
-        Some(true) => "pass",
-        Some(false) => "MISS",
-        None => "not judged",
-    };
-    table.column("Plimsoll's result", verdicts.iter().map(|verdict| result(verdict).to_owned()));
-    format!("\n### Bars\n\n{}", table.render())
-}
-
-fn number(value: f64) -> String {
-    if value.is_infinite() {
-        return milliseconds(None);
-    }
-    // Counts are whole; all else has two digits that mean something.
-    if value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.2}") }
-}
-
-fn nothing() -> String {
-    "-".to_owned()
 }
 
 fn line(text: &mut String, line: &str) {

@@ -6,15 +6,15 @@ use std::time::Duration;
 use anyhow::Context;
 use serde::Serialize;
 
-use super::arrivals::Arrivals;
-use super::client::Clients;
 use super::fleet::{self, Fleet, Record};
 use super::scenarios::{Configuration, Course, FAULTY, SERVERS, Scenario, Step};
 use super::server::{self, WARMING, WORKERS};
-use super::tally::{Ending, Tally, Window};
 use crate::accounting::{self, CpuSnapshot};
 use crate::interrupt;
 use crate::machine::Cores;
+use crate::open_loop::arrivals::Arrivals;
+use crate::open_loop::client::Clients;
+use crate::open_loop::tally::{Ending, Tally, Window};
 use crate::process::Scratch;
 use crate::proxies::{Installed, Name, Pool, Rules, Running};
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::arrivals::Leg;
 use super::server::{Fault, MEAN, WORKERS};
-use super::tally::Window;
+use crate::open_loop::arrivals::Leg;
+use crate::open_loop::tally::Window;
 
 /// Servers in the pool.
 pub(super) const SERVERS: usize = 5;

@@ -19,8 +19,7 @@ use rustix::event::epoll;
 use rustix::fd::OwnedFd;
 use rustix::time::{ClockId, clock_gettime};
 
-use super::wait;
-pub(crate) use connection::BODY;
+use crate::open_loop::wait;
 use connection::{Asked, Connection, Heard};
 use pace::Pace;
 pub(crate) use pace::{Fault, WARMING};

@@ -3,6 +3,8 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 
+use crate::open_loop::BODY;
+
 /// A request head longer than this is not one of ours.
 const MAX_HEAD: usize = 16 * 1024;
 
@@ -88,9 +90,6 @@ fn request(head: &[u8]) -> Option<Asked> {
     let target = head.strip_prefix(b"GET /")?;
     Some(if target.starts_with(b"health ") { Asked::Probe } else { Asked::Work })
 }
-
-/// The length of every body.
-pub(crate) const BODY: usize = 128;
 
 /// A whole answer with the fields an application's server usually sends.
 pub(super) fn answer(status: &str) -> Vec<u8> {

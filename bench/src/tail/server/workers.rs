@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
-use super::super::random::Exponential;
+use crate::open_loop::random::Exponential;
 
 /// Requests of type `T`, first come first served.
 #[derive(Debug)]
@@ -74,8 +74,8 @@ impl<T: Ord> Workers<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::arrivals::{Arrivals, Leg};
     use super::*;
+    use crate::open_loop::arrivals::{Arrivals, Leg};
 
     const MEAN: Duration = Duration::from_millis(20);
 

@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 use rustix::io::Errno;
 
 /// Whether that becomes readable within the time. A signal ends the wait too.
-pub(super) fn for_one(channel: impl AsFd, time: Duration) -> anyhow::Result<bool> {
+pub(crate) fn for_one(channel: impl AsFd, time: Duration) -> anyhow::Result<bool> {
     match poll(&mut [PollFd::new(&channel, PollFlags::IN)], Some(&Timespec::try_from(time)?)) {
         Ok(ready) => Ok(ready > 0),
         Err(Errno::INTR) => Ok(false),
@@ -19,7 +19,7 @@ pub(super) fn for_one(channel: impl AsFd, time: Duration) -> anyhow::Result<bool
 }
 
 /// Fills `events`, as far as its capacity goes, with what happens within the time.
-pub(super) fn for_events(epoll: impl AsFd, events: &mut Vec<epoll::Event>, time: Duration) -> anyhow::Result<()> {
+pub(crate) fn for_events(epoll: impl AsFd, events: &mut Vec<epoll::Event>, time: Duration) -> anyhow::Result<()> {
     events.clear();
     if for_one(&epoll, time)? {
         match epoll::wait(&epoll, spare_capacity(events), Some(&Timespec::default())) {

@@ -5,9 +5,9 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::AtomicBool;
 
 use super::super::arrivals::Leg;
-use super::super::server::{Fault, Server};
 use super::super::tally::Window;
 use super::*;
+use crate::tail::server::{Fault, Server};
 
 const ALL: Window = Window { name: "all", from: Duration::ZERO, until: Duration::from_secs(60) };
 

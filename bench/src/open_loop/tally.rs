@@ -8,28 +8,28 @@ use serde::{Serialize, Serializer};
 
 /// A stretch of a run that is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub(super) struct Window {
-    pub(super) name: &'static str,
+pub(crate) struct Window {
+    pub(crate) name: &'static str,
     /// From the start of the run.
-    pub(super) from: Duration,
-    pub(super) until: Duration,
+    pub(crate) from: Duration,
+    pub(crate) until: Duration,
 }
 
 impl Window {
     /// Whether it holds that moment.
-    pub(super) fn holds(&self, at: Duration) -> bool {
+    pub(crate) fn holds(&self, at: Duration) -> bool {
         (self.from..self.until).contains(&at)
     }
 
     /// How long it is.
-    pub(super) fn length(&self) -> Duration {
+    pub(crate) fn length(&self) -> Duration {
         self.until.saturating_sub(self.from)
     }
 }
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Ending {
+pub(crate) enum Ending {
     /// 2xx with the body asked for.
     Served,
     /// 503 that says when to come again.
@@ -48,7 +48,7 @@ pub(super) enum Ending {
 
 impl Ending {
     /// As the tables call it.
-    pub(super) fn title(self) -> String {
+    pub(crate) fn title(self) -> String {
         match self {
             Self::Served => "served".to_owned(),
             Self::Refused => "503 with Retry-After".to_owned(),
@@ -69,36 +69,36 @@ impl Serialize for Ending {
 
 /// The counts of one window.
 #[derive(Debug)]
-pub(super) struct Tally {
-    pub(super) window: Window,
+pub(crate) struct Tally {
+    pub(crate) window: Window,
     /// Requests that were meant to start in it, by how they ended.
-    pub(super) endings: BTreeMap<Ending, u64>,
+    pub(crate) endings: BTreeMap<Ending, u64>,
     /// From the intended start to the last byte, in ns, of those that were served.
     latency: Histogram<u64>,
     /// From the intended start to when it was taken in hand, in ns. That the proxy makes it wait for a connection is
     /// not the generator's lateness.
     lateness: Histogram<u64>,
     /// Requests served in the window, whenever they were meant to start.
-    pub(super) served_within: u64,
+    pub(crate) served_within: u64,
 }
 
 impl Tally {
     /// Of nothing yet.
-    pub(super) fn new(window: Window) -> anyhow::Result<Self> {
+    pub(crate) fn new(window: Window) -> anyhow::Result<Self> {
         // From a microsecond to a minute, to three digits.
         let empty = || Histogram::new_with_bounds(1_000, 60_000_000_000, 3);
         Ok(Self { window, endings: BTreeMap::new(), latency: empty()?, lateness: empty()?, served_within: 0 })
     }
 
     /// A request was taken in hand.
-    pub(super) fn begun(&mut self, intended: Duration, now: Duration) {
+    pub(crate) fn begun(&mut self, intended: Duration, now: Duration) {
         if self.window.holds(intended) {
             self.lateness.saturating_record(nanoseconds(now.saturating_sub(intended)));
         }
     }
 
     /// A request ended.
-    pub(super) fn ended(&mut self, intended: Duration, now: Duration, ending: Ending) {
+    pub(crate) fn ended(&mut self, intended: Duration, now: Duration, ending: Ending) {
         let served = ending == Ending::Served;
         self.served_within += u64::from(served && self.window.holds(now));
         if !self.window.holds(intended) {
@@ -111,30 +111,30 @@ impl Tally {
     }
 
     /// All requests that were meant to start in the window.
-    pub(super) fn requests(&self) -> u64 {
+    pub(crate) fn requests(&self) -> u64 {
         self.endings.values().sum()
     }
 
     /// Requests that were not served.
-    pub(super) fn failed(&self) -> u64 {
+    pub(crate) fn failed(&self) -> u64 {
         self.requests() - self.of(Ending::Served)
     }
 
     /// Requests that ended so.
-    pub(super) fn of(&self, ending: Ending) -> u64 {
+    pub(crate) fn of(&self, ending: Ending) -> u64 {
         self.endings.get(&ending).copied().unwrap_or_default()
     }
 
     /// The time in ms within which that share of *all* requests was served. One that was not served counts as slower
     /// than any that was: `None` when the share reaches into those.
-    pub(super) fn quantile(&self, share: f64) -> Option<f64> {
+    pub(crate) fn quantile(&self, share: f64) -> Option<f64> {
         let rank = (share * self.requests() as f64).ceil().max(1.0);
         let served = self.latency.len() as f64;
         (rank <= served).then(|| self.latency.value_at_quantile(rank / served) as f64 / 1e6)
     }
 
     /// The same for how late the requests began.
-    pub(super) fn lateness(&self, share: f64) -> f64 {
+    pub(crate) fn lateness(&self, share: f64) -> f64 {
         self.lateness.value_at_quantile(share) as f64 / 1e6
     }
 }

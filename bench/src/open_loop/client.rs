@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use rustix::event::epoll;
 use rustix::fd::OwnedFd;
 
+use super::BODY;
 use super::arrivals::Arrivals;
-use super::server::BODY;
 use super::tally::{Ending, Tally};
 use super::wait;
 use crate::load;
@@ -29,7 +29,7 @@ const LOOK_UP: Duration = Duration::from_millis(50);
 const MAX_CONNECTIONS: usize = 12_000;
 
 /// Clients of one address.
-pub(super) struct Clients {
+pub(crate) struct Clients {
     epoll: OwnedFd,
     target: SocketAddr,
     request: Vec<u8>,
@@ -63,7 +63,7 @@ struct Connection {
 
 impl Clients {
     /// Time runs from now.
-    pub(super) fn start(target: SocketAddr, mut arrivals: Arrivals, tallies: Vec<Tally>) -> anyhow::Result<Self> {
+    pub(crate) fn start(target: SocketAddr, mut arrivals: Arrivals, tallies: Vec<Tally>) -> anyhow::Result<Self> {
         let next = arrivals.next();
         Ok(Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
@@ -86,23 +86,28 @@ impl Clients {
         })
     }
 
+    /// When time began to run.
+    pub(crate) fn began(&self) -> Instant {
+        self.began
+    }
+
     /// Time since the start.
-    pub(super) fn now(&self) -> Duration {
+    pub(crate) fn now(&self) -> Duration {
         self.began.elapsed()
     }
 
     /// Whether all requests have started and ended.
-    pub(super) fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.next.is_none() && self.in_flight == 0
     }
 
     /// What came of it, and the first thing that went wrong.
-    pub(super) fn finish(self) -> (Vec<Tally>, Option<String>) {
+    pub(crate) fn finish(self) -> (Vec<Tally>, Option<String>) {
         (self.tallies, self.first_error)
     }
 
     /// Starts what is due, waits until something happens or `until` at the latest, and hears what did.
-    pub(super) fn turn(&mut self, until: Duration) -> anyhow::Result<()> {
+    pub(crate) fn turn(&mut self, until: Duration) -> anyhow::Result<()> {
         while let Some(intended) = self.next.filter(|at| *at <= self.now()) {
             self.next = self.arrivals.next();
             self.begin(intended)?;

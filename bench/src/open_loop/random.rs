@@ -4,20 +4,20 @@ use std::time::Duration;
 
 /// A source of exponentially distributed times.
 #[derive(Debug)]
-pub(super) struct Exponential {
+pub(crate) struct Exponential {
     uniform: fastrand::Rng,
 }
 
 impl Exponential {
     /// The same seed gives the same times, and any other seed, be it the next number, times that have nothing to do
     /// with them.
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self { uniform: fastrand::Rng::with_seed(scattered(seed)) }
     }
 
     /// One time out of the distribution with that mean, by inversion: -mean x ln(1 - u) with u uniform in 0..1, so that
     /// the logarithm is never taken of zero.
-    pub(super) fn time(&mut self, mean: Duration) -> Duration {
+    pub(crate) fn time(&mut self, mean: Duration) -> Duration {
         mean.mul_f64(-(1.0 - self.uniform.f64()).ln())
     }
 }

@@ -7,16 +7,16 @@ use super::random::Exponential;
 
 /// A stretch of time at one rate.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Leg {
+pub(crate) struct Leg {
     /// When it ends, from the start of the run.
-    pub(super) until: Duration,
+    pub(crate) until: Duration,
     /// Requests a second.
-    pub(super) rate: f64,
+    pub(crate) rate: f64,
 }
 
 /// Gives one intended start after the other, from the start of the run.
 #[derive(Debug)]
-pub(super) struct Arrivals {
+pub(crate) struct Arrivals {
     gaps: Exponential,
     legs: Vec<Leg>,
     leg: usize,
@@ -25,7 +25,7 @@ pub(super) struct Arrivals {
 
 impl Arrivals {
     /// The legs follow one another. The same seed and legs give the same arrivals.
-    pub(super) fn new(seed: u64, legs: &[Leg]) -> Self {
+    pub(crate) fn new(seed: u64, legs: &[Leg]) -> Self {
         Self { gaps: Exponential::new(seed), legs: legs.to_vec(), leg: 0, last: Duration::ZERO }
     }
 }
