@@ -5,9 +5,10 @@
 //! data plane is reached through [`DataPlane`] alone.
 //!
 //! `desired` is the file with the edits laid over it, `names` looks hosts up, `control` puts in force, `observer` looks at
-//! the pools and `journal` remembers what happened, `tasks` runs on the one thread of control. `api` holds the types of
-//! the admin API, `views` fills them in, and `admin` serves them. All of it is beside the workers: nothing here is on
-//! the way of a request.
+//! the pools and `journal` remembers what happened, `samples` remembers what was done, `alarm` warns, `webhook` tells those
+//! who want to be told, `tasks` runs on the one thread of control. `api` holds the types of the admin API, `views` fills
+//! them in, and `admin` serves them, with the page that `metrics` writes. All of it is beside the workers: nothing here
+//! is on the way of a request.
 
 mod admin;
 mod alarm;
