@@ -165,6 +165,14 @@ impl Control {
         Ok(Self { shared, end, thread })
     }
 
+    /// Looks at what only this crate can judge of a configuration, and binds nothing: the certificate of the admin API.
+    ///
+    /// # Errors
+    /// What is wrong with it, in a sentence for the user.
+    pub fn check(config: &Config) -> Result<(), String> {
+        Gate::check(config.admin.as_ref())
+    }
+
     /// Where the admin API is served: `http://` or `https://` and an address, or `unix:` and the path of a socket.
     pub fn admin_addresses(&self) -> Vec<String> {
         self.shared.gate.addresses()

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use plimsoll_config::{Config, Listener, Pool};
-use plimsoll_control::Names;
+use plimsoll_control::{Control, Names};
 use plimsoll_core::AdminState;
 
 use crate::arguments::Check;
@@ -14,6 +14,7 @@ use crate::{console, source};
 pub(crate) fn run(arguments: &Check) -> Result<(), Failure> {
     let without_file = "there is no plimsoll.toml here; name a file: plimsoll check FILE";
     let config = source::from_file(arguments.file.as_deref(), without_file)?;
+    Control::check(&config).map_err(Failure::Arguments)?;
     if arguments.look_up {
         Names::default().pool_specs(&config, true).map_err(anyhow::Error::from)?;
     }

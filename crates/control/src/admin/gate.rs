@@ -28,6 +28,15 @@ pub(crate) struct Setup {
 }
 
 impl Gate {
+    /// Whether what `admin` names could be used, without opening anything.
+    ///
+    /// # Errors
+    /// Why it cannot, in a sentence for the user.
+    pub(crate) fn check(admin: Option<&Admin>) -> Result<(), String> {
+        let tls = admin.and_then(|admin| admin.tls.as_ref());
+        tls.map(tls::acceptor).transpose().map(drop)
+    }
+
     /// Opens what `admin` wants.
     ///
     /// # Errors

@@ -70,3 +70,28 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
         self.judge(shut, cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_nothing_is_left_and_who_takes_little_is_not() {
+        let (ours, mut theirs) = duplex(4);
+        let mut patient = Patient::new(ours);
+        let reading = async {
+            for _ in 0..4 {
+                sleep(LONGEST_PAUSE / 2).await;
+                theirs.read_u8().await.expect("something comes");
+            }
+        };
+        let (written, ()) = tokio::join!(patient.write_all(b"12345678"), reading);
+        written.expect("each pause was short");
+        let begun = Instant::now();
+        let error = patient.write_all(b"9").await.expect_err("nobody reads");
+        assert_eq!((error.kind(), begun.elapsed()), (io::ErrorKind::TimedOut, LONGEST_PAUSE));
+    }
+}

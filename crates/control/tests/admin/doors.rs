@@ -82,6 +82,16 @@ fn a_reload_moves_it_and_keeps_what_stays() {
 }
 
 #[test]
+fn a_reload_changes_at_once_by_which_names_it_is_known() {
+    let stand = Stand::start(LOCAL);
+    let head = "GET /healthz HTTP/1.1\r\nHost: lb.example.com\r\n";
+    assert_eq!(stand.say(head, "").status, 421);
+    stand.write(&format!("{LOCAL}\nhosts = \"lb.example.com\""), REST);
+    assert_eq!(stand.ask("POST", "/api/v1/reload", "").status, 200);
+    assert_eq!(stand.say(head, "").status, 200);
+}
+
+#[test]
 fn a_reload_to_an_address_that_is_taken_changes_nothing() {
     let stand = Stand::start(LOCAL);
     let before = stand.state();

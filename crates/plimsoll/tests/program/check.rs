@@ -85,3 +85,26 @@ fn host_names_are_looked_up_only_when_asked_for() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("nowhere.invalid"), "{}", stderr(&output));
 }
+
+#[test]
+fn a_certificate_that_cannot_be_used_is_told() {
+    let folder = Folder::new();
+    let text = r#"
+[listen.web]
+bind = "127.0.0.1:8080"
+pool = "app"
+[pool.app]
+servers = ["127.0.0.1:9001"]
+[admin]
+bind = "127.0.0.1:9900"
+tls = { cert = "plimsoll.toml", key = "plimsoll.toml" }
+"#;
+    folder.file("plimsoll.toml", text);
+    let output = plimsoll(&["check"]).current_dir(folder.path()).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("plimsoll.toml cannot be used: there is no certificate in it"),
+        "{}",
+        stderr(&output)
+    );
+}
