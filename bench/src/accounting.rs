@@ -5,9 +5,11 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+
+use crate::machine::Cores;
 
 /// A process id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -144,7 +146,7 @@ fn parse_schedstat(text: &str) -> Option<u64> {
 }
 
 /// How long a core has been at work so far, for whomever, to the tick.
-pub(crate) fn core_work(core: usize) -> anyhow::Result<Duration> {
+fn core_work(core: usize) -> anyhow::Result<Duration> {
     let text = fs::read_to_string("/proc/stat").context("cannot read /proc/stat")?;
     let ticks = parse_core_work(&text, core).with_context(|| format!("/proc/stat says nothing of core {core}"))?;
     Ok(TICK * u32::try_from(ticks).unwrap_or(u32::MAX))
@@ -158,6 +160,39 @@ fn parse_core_work(text: &str, core: usize) -> Option<u64> {
     let fields: Result<Vec<u64>, _> = fields.split_ascii_whitespace().map(str::parse).collect();
     let fields = fields.ok().filter(|fields| fields.len() >= 8)?;
     Some(fields[..3].iter().chain(&fields[5..8]).sum())
+}
+
+/// Watches how much of a run's cores goes to what is no part of it: to the kernel's tick.
+pub(crate) struct Others {
+    cores: Cores,
+    began: Instant,
+    work: Duration,
+    ours: CpuSnapshot,
+}
+
+impl Others {
+    /// From now on. No process of the run may end meanwhile.
+    pub(crate) fn watch(cores: Cores) -> anyhow::Result<Self> {
+        Ok(Self { cores, work: work_of_both(cores)?, ours: CpuSnapshot::read(us())?, began: Instant::now() })
+    }
+
+    /// The share until now, 1 being both cores.
+    pub(crate) fn share(&self) -> anyhow::Result<f64> {
+        let time = self.began.elapsed();
+        // The whole run is below this process.
+        let ours = CpuSnapshot::read(us())?.since(&self.ours)?;
+        let others = work_of_both(self.cores)?.saturating_sub(self.work).saturating_sub(ours);
+        Ok(others.as_secs_f64() / time.as_secs_f64() / 2.0)
+    }
+}
+
+fn us() -> Pid {
+    Pid(std::process::id())
+}
+
+/// How long both cores of a run have been at work so far, for whomever, to the tick.
+pub(crate) fn work_of_both(cores: Cores) -> anyhow::Result<Duration> {
+    Ok(core_work(cores.proxy)? + core_work(cores.load)?)
 }
 
 /// Bytes of user-space memory of a process and its descendants that no file backs: the heaps, the stacks

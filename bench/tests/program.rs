@@ -70,3 +70,18 @@ fn a_missing_example_is_named() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("/nowhere/example.toml"));
 }
+
+#[test]
+fn a_proxy_that_does_not_start_fails_its_parts_of_operating_one() {
+    let arguments = ["operate", "--proxies", "nginx", "--only", "observed,reloads", "--quick", "--seed", "1"];
+    let output = bench(&arguments, "/bin/false");
+    assert_eq!(output.status.code(), Some(1));
+    if std::thread::available_parallelism().is_ok_and(|cores| cores.get() < 2) {
+        assert!(stderr(&output).contains("two cores"));
+        return;
+    }
+    let report = String::from_utf8_lossy(&output.stdout);
+    for part in ["seed 1.", "### observed", "### reloads", "FAILED: nginx: nginx ended"] {
+        assert!(report.contains(part), "{report}");
+    }
+}

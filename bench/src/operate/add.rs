@@ -44,11 +44,11 @@ pub(super) fn run(stage: &Stage) -> anyhow::Result<Vec<Row>> {
 fn calls(installed: &Installed, stage: &Stage, row: &mut Row) -> anyhow::Result<()> {
     let origin = OriginProcess::start(1, stage.cores, &stage.scratch)?;
     let port = proxies::free_port()?;
-    let desk = Desk::at(port);
     let rules = Rules::Changed { desk: port, weights: &[] };
     let room = stage.scratch.room(PART)?;
     let pool = Pool { servers: origin.ports(), rules };
     let _running = Running::start(installed, pool, stage.cores.proxy, &room)?;
+    let desk = Desk::when_open(port)?;
     let body = body();
     for call in 1..=if stage.quick { 2 } else { 5 } {
         let (_, took) = desk.json(("POST", "/api/v1/pools/app/servers"), &body, 201)?;

@@ -44,9 +44,15 @@ const BARS: &[Bar] = &[
     },
     Bar {
         part: scrape::PART,
-        what: "longest request with a scrape less longest without, in ms",
+        what: "longest request with a scrape less without one, in ms, median",
         limit: Limit::AtMost(1.0),
-        measure: |measured| scraped(measured, |row| (longest(&row.with) - longest(&row.without)).max(0.0)),
+        measure: |measured| scraped(measured, |row| scrape::longer(row, scrape::middle)),
+    },
+    Bar {
+        part: scrape::PART,
+        what: "the same, longest of all",
+        limit: Limit::AtMost(1.0),
+        measure: |measured| scraped(measured, |row| scrape::longer(row, longest)),
     },
     Bar {
         part: reloads::PART,
@@ -141,5 +147,30 @@ impl Limit {
             Self::AtMost(limit) => format!("<= {limit}"),
             Self::Below(limit) => format!("< {limit}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::PARTS;
+    use super::*;
+
+    #[test]
+    fn every_part_has_a_bar_and_every_bar_a_part() {
+        assert!(PARTS.iter().all(|part| BARS.iter().any(|bar| bar.part == *part)));
+        assert!(BARS.iter().all(|bar| PARTS.contains(&bar.part)));
+    }
+
+    #[test]
+    fn what_did_not_run_is_not_judged() {
+        assert!(judge(&Measured::default()).is_empty());
+    }
+
+    #[test]
+    fn a_limit_is_kept_up_to_itself_or_short_of_it() {
+        assert!(Limit::AtMost(1.12).is_kept(1.12) && !Limit::AtMost(0.0).is_kept(1.0));
+        assert!(!Limit::Below(50.0).is_kept(50.0) && Limit::Below(50.0).is_kept(49.9));
+        assert!(!Limit::AtMost(1.0).is_kept(f64::NAN), "what is no number keeps nothing");
+        assert_eq!([Limit::AtMost(0.0).text(), Limit::Below(50.0).text()], ["0", "< 50"]);
     }
 }

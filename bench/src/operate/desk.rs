@@ -3,15 +3,19 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use serde_json::Value;
 
-use crate::load;
+use crate::{interrupt, load};
 
 /// Longer than any call that could be of use.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long after its first answer a proxy may take until it tells of itself.
+const START: Duration = Duration::from_secs(5);
 
 /// Where a proxy tells of itself.
 #[derive(Clone, Copy, Debug)]
@@ -27,9 +31,22 @@ pub(super) struct Answer {
 }
 
 impl Desk {
-    /// At that port of 127.0.0.1.
+    /// At that port of 127.0.0.1, whether somebody listens there yet or not.
     pub(super) fn at(port: u16) -> Self {
         Self(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+    }
+
+    /// The same once somebody listens there: a proxy may serve before it tells of itself.
+    pub(super) fn when_open(port: u16) -> anyhow::Result<Self> {
+        let (desk, began) = (Self::at(port), Instant::now());
+        while let Err(error) = load::connect(desk.0) {
+            if began.elapsed() > START {
+                return Err(error);
+            }
+            interrupt::check()?;
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(desk)
     }
 
     /// One call, with a JSON body unless that is empty.

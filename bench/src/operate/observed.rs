@@ -137,7 +137,8 @@ impl<'a> Stand<'a> {
     }
 
     fn take_down(mut self) -> anyhow::Result<Row> {
-        if let Some(onlooker) = self.standing.take().and_then(|standing| standing.onlooker) {
+        // The proxy is there until its onlooker has gone.
+        if let Some(Standing { running: _running, onlooker: Some(onlooker), .. }) = self.standing.take() {
             match onlooker.close() {
                 Ok(0) => drop(self.row.failure.get_or_insert_with(|| "the onlooker was told nothing".to_owned())),
                 Ok(told) => self.row.told = told,
@@ -157,7 +158,8 @@ impl Standing {
         let rules = if observed { Rules::Logged { desk: port } } else { Rules::Watched };
         let pool = Pool { servers: origin.ports(), rules };
         let running = Running::start(installed, pool, stage.cores.proxy, &room)?;
-        let onlooker = observed.then(|| Onlooker::open(name, Desk::at(port))).transpose()?;
+        let watch = || Onlooker::open(name, Desk::when_open(port)?);
+        let onlooker = observed.then(watch).transpose()?;
         Ok(Self { running, onlooker, read: 0 })
     }
 

@@ -145,7 +145,9 @@ fn measure(installed: &Installed, stage: &Stage, row: &mut Row) -> anyhow::Resul
     let (servers, weights) = members(FIRST, origin.ports());
     let pool = Pool { servers: &servers, rules: Rules::Changed { desk: desk_port, weights: &weights } };
     let running = Running::start(installed, pool, stage.cores.proxy, &room)?;
-    let stand = Stand { running, name: installed.name, desk: Desk::at(desk_port), desk_port, origin: &origin };
+    // Only Plimsoll's is used, and only that one is open.
+    let desk = if installed.name == Name::Plimsoll { Desk::when_open(desk_port)? } else { Desk::at(desk_port) };
+    let stand = Stand { running, name: installed.name, desk, desk_port, origin: &origin };
     let mut counts = Counts::of(installed.name, stand.desk, &origin);
     let mut sockets = Sockets::new(stand.running.address())?;
     sockets.open(WEBSOCKETS).context("the first WebSockets")?;

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::desk::Desk;
 use super::{Stage, attempt};
-use crate::accounting::Pid;
+use crate::accounting::{Others, Pid};
 use crate::interrupt;
 use crate::machine::{self, Cores};
 use crate::open_loop::arrivals::{Arrivals, Leg};
@@ -60,11 +60,13 @@ pub(super) struct Row {
     pub(super) scrapes: Vec<f64>,
     page_bytes: usize,
     /// The longest that a request took, in ms, in each stretch that began with a scrape.
-    pub(super) with: Vec<f64>,
+    with: Vec<f64>,
     /// The same in stretches without one.
-    pub(super) without: Vec<f64>,
+    without: Vec<f64>,
     requests: u64,
     not_served: u64,
+    /// How much of the two cores went to what is no part of the run.
+    others: f64,
     pub(super) failure: Option<String>,
 }
 
@@ -95,6 +97,7 @@ fn row(installed: &Installed, cohabitation: Cohabitation, stage: &Stage) -> anyh
         without: Vec::new(),
         requests: 0,
         not_served: 0,
+        others: 0.0,
         failure: None,
     };
     let title = installed.name.title();
@@ -116,6 +119,7 @@ fn measure(installed: &Installed, stage: &Stage, row: &mut Row) -> anyhow::Resul
     let room = stage.scratch.room(&format!("{PART}-{}", installed.name.title()))?;
     let pool = Pool { servers: origin.ports(), rules: Rules::Scraped { desk: port } };
     let running = Running::start(installed, pool, proxy, &room)?;
+    let desk = Desk::when_open(port)?;
     if row.cohabitation == Cohabitation::Apart {
         keep_apart(running.pid(), load)?;
     }
@@ -123,12 +127,14 @@ fn measure(installed: &Installed, stage: &Stage, row: &mut Row) -> anyhow::Resul
     let arrivals = Arrivals::new(stage.seed, &[Leg { until: turn(scrapes), rate: RATE }]);
     let target = running.address();
     let (tell, told) = channel();
+    let others = Others::watch(stage.cores)?;
     let tallies = thread::scope(|scope| {
         let clients = scope.spawn(move || drive(target, arrivals, (scrapes, beside), &tell));
-        let asked = told.recv().context("the clients did not start").and_then(|began| ask(port, began, scrapes, row));
+        let asked = told.recv().context("the clients did not start").and_then(|began| ask(desk, began, scrapes, row));
         let driven = clients.join().ok().context("the clients panicked")?;
         asked.and(driven)
     })?;
+    row.others = others.share()?;
     sum_up(&tallies, row)
 }
 
@@ -182,11 +188,11 @@ fn drive(
 }
 
 /// Scrapes at the beginning of each turn.
-fn ask(port: u16, began: Instant, scrapes: u32, row: &mut Row) -> anyhow::Result<()> {
+fn ask(desk: Desk, began: Instant, scrapes: u32, row: &mut Row) -> anyhow::Result<()> {
     for number in 0..scrapes {
         thread::sleep((began + turn(number)).saturating_duration_since(Instant::now()));
         interrupt::check()?;
-        let answer = Desk::at(port).ask("GET", "/metrics", "")?;
+        let answer = desk.ask("GET", "/metrics", "")?;
         if answer.status != 200 {
             bail!("the scrape was answered with {}", answer.status);
         }
@@ -213,6 +219,16 @@ pub(super) fn longest(times: &[f64]) -> f64 {
     times.iter().copied().fold(0.0, f64::max)
 }
 
+/// The middle one; 0 of none.
+pub(super) fn middle(times: &[f64]) -> f64 {
+    Spread::of(times).map_or(0.0, |spread| spread.median)
+}
+
+/// By how much requests took longer with a scrape than without.
+pub(super) fn longer(row: &Row, of: fn(&[f64]) -> f64) -> f64 {
+    (of(&row.with) - of(&row.without)).max(0.0)
+}
+
 /// The rows as a table.
 pub(super) fn table(rows: &[Row]) -> Table {
     let mut table = Table::default();
@@ -228,6 +244,7 @@ pub(super) fn table(rows: &[Row]) -> Table {
     column("longest request ms, with a scrape", &|row| ms(&row.with));
     column("without", &|row| ms(&row.without));
     column("requests", &|row| row.requests.to_string());
+    column("by others", &|row| format!("{:.0}%", row.others * 100.0));
     column("not served", &|row| if row.requests == 0 { nothing() } else { row.not_served.to_string() });
     table
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::{Plan, Row, Sample, Scenario, Traffic};
-use crate::accounting::{self, CpuSnapshot, Pid};
+use crate::accounting::{CpuSnapshot, Others};
 use crate::interrupt;
 use crate::load::{self, Load, Tally, Workload};
 use crate::machine::Cores;
@@ -135,30 +135,26 @@ struct Measured {
     tally: Tally,
     /// CPU time of the proxy.
     cpu: Duration,
-    /// CPU time of whatever is not part of this run, on both cores.
-    others: Duration,
+    /// The share of both cores that went to what is no part of this run.
+    others: f64,
     server_connections: u64,
 }
 
 impl Measured {
     fn take(place: Place<'_>, load: &mut Load, window: Duration) -> anyhow::Result<Self> {
         let Place { running, origin, cores } = place;
-        let us = Pid(std::process::id());
-        let core_work = || anyhow::Ok(accounting::core_work(cores.proxy)? + accounting::core_work(cores.load)?);
         // Asked outside the snapshots, and of the origin itself.
         let accepted_before = load::connections_accepted(origin.address())?;
-        let (work_before, ours_before) = (core_work()?, CpuSnapshot::read(us)?);
+        let others = Others::watch(cores)?;
         let before = CpuSnapshot::read(running.pid())?;
         let tally = load.drive(window)?;
         let cpu = CpuSnapshot::read(running.pid())?.since(&before)?;
-        // The whole run is below this process: the proxies, the origin and the load.
-        let ours = CpuSnapshot::read(us)?.since(&ours_before)?;
-        let work = core_work()?.saturating_sub(work_before);
+        let others = others.share()?;
         let accepted = load::connections_accepted(origin.address())?;
         Ok(Self {
             tally,
             cpu,
-            others: work.saturating_sub(ours),
+            others,
             // The second question came on a connection too.
             server_connections: accepted.saturating_sub(accepted_before + 1),
         })
@@ -181,8 +177,7 @@ impl Measured {
                 p50_microseconds: microseconds(0.5),
                 p99_microseconds: microseconds(0.99),
                 busy: self.cpu.as_secs_f64() / seconds,
-                // Of two cores.
-                others: self.others.as_secs_f64() / seconds / 2.0,
+                others: self.others,
                 server_connections: self.server_connections,
             }),
         })

@@ -202,7 +202,7 @@ impl<'a> Director<'a> {
             at: now,
             proxy: CpuSnapshot::read(self.running.pid())?,
             clients: server::cpu_used(),
-            cores: accounting::core_work(self.cores.proxy)? + accounting::core_work(self.cores.load)?,
+            cores: accounting::work_of_both(self.cores)?,
         })
     }
 

@@ -37,17 +37,23 @@ impl<'a> Counts<'a> {
         Ok(open)
     }
 
-    /// A look once all clients have left and the servers know it.
+    /// A look once all clients have left and that has reached the servers and come back, or has had the time to.
     pub(super) fn look_when_all_left(&mut self, patience: Duration) -> anyhow::Result<()> {
         let began = Instant::now();
-        while load::websockets_open(self.origin.address())?.iter().any(|open| *open > 0) {
-            if began.elapsed() > patience {
-                bail!("WebSockets are open at servers after all clients have left");
-            }
+        while began.elapsed() < patience && !self.is_all_over()? {
             interrupt::check()?;
             std::thread::sleep(Duration::from_millis(20));
         }
-        self.look().map(drop)
+        if self.look()?.iter().any(|open| *open > 0) {
+            bail!("WebSockets are open at servers after all clients have left");
+        }
+        Ok(())
+    }
+
+    fn is_all_over(&self) -> anyhow::Result<bool> {
+        let told = self.desk.map(|desk| in_flight(desk, self.origin.ports())).transpose()?;
+        let open = load::websockets_open(self.origin.address())?;
+        Ok(open.iter().chain(told.iter().flatten()).all(|count| *count == 0))
     }
 
     /// By how much the counts were off over all looks, and the most that permits were apart from them.
