@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use crate::admin::Gate;
 use crate::api::{Changed, Difference, EventKind, Reloaded};
 use crate::desired::{Desired, Edit, EditError};
+use crate::file_watch::FileWatch;
 use crate::journal::{Happened, Journal};
 use crate::names::{NameError, Names};
 use crate::plane::DataPlane;
@@ -58,8 +59,9 @@ pub enum Source {
         path: PathBuf,
         /// Reads it anew.
         load: Load,
-        /// Whether it is looked at each second and read anew when it has changed.
-        watch: bool,
+        /// Looks at it each second, where it is to be read anew when it has changed. From before it was loaded, so that no
+        /// change is missed.
+        watch: Option<FileWatch>,
     },
 }
 
@@ -128,7 +130,7 @@ impl Control {
     pub fn start(beginning: Beginning) -> io::Result<Self> {
         let Beginning { config, source, names, pools, plane, journal } = beginning;
         let (file, load, watch) = match source {
-            Source::Arguments => (None, None, false),
+            Source::Arguments => (None, None, None),
             Source::File { path, load, watch } => (Some(path), Some(load), watch),
         };
         let gate = Gate::open(config.admin.as_ref()).map_err(io::Error::other)?;
@@ -142,7 +144,7 @@ impl Control {
             webhook: webhook::Counts::default(),
             gate,
             started: (published.at, Instant::now()),
-            file: file.clone(),
+            file,
             published: watch::Sender::new(Arc::new(published)),
             writer: Mutex::new(Writer { desired: Desired::new(config), names, load }),
         });
@@ -154,11 +156,11 @@ impl Control {
         // Made here, so that a system without descriptors is an error and not a silence; it is local to its thread, so
         // what counts is made there again.
         drop(runtime?);
-        let (of_thread, watched) = (Arc::clone(&shared), file.filter(|_| watch));
+        let of_thread = Arc::clone(&shared);
         let run = move || {
             let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
             if let Ok(runtime) = runtime {
-                runtime.block_on(tasks::run(of_thread, watched, ended));
+                runtime.block_on(tasks::run(of_thread, watch, ended));
             }
         };
         let thread = thread::Builder::new().name("control".to_owned()).spawn(run)?;
@@ -327,7 +329,7 @@ impl Source {
     /// A file that is loaded as it stands.
     pub fn file(path: &Path) -> Self {
         let from = path.to_owned();
-        Self::File { path: path.to_owned(), load: Box::new(move || plimsoll_config::load(&from)), watch: false }
+        Self::File { path: path.to_owned(), load: Box::new(move || plimsoll_config::load(&from)), watch: None }
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 /// A file and how it looked when it was last seen.
 #[derive(Debug)]
-pub(crate) struct FileWatch {
+pub struct FileWatch {
     path: PathBuf,
     /// As it was when it was last told of.
     told: Option<Look>,
@@ -22,7 +22,7 @@ type Look = (u64, u64, u64, i64, i64);
 
 impl FileWatch {
     /// A watch that knows the file as it is now.
-    pub(crate) fn new(path: PathBuf) -> Self {
+    pub fn new(path: PathBuf) -> Self {
         let now = look(&path);
         Self { path, told: now, seen: now }
     }

@@ -30,6 +30,7 @@ mod webhook;
 
 pub use control::{Beginning, Control, ControlError, Load, Published, Source};
 pub use desired::{Edit, EditError};
+pub use file_watch::FileWatch;
 pub use journal::Journal;
 pub use names::{NameError, Names};
 pub use plane::{DataPlane, ListenerStats, LogStats, PlaneStats, Prepared, WorkerStats};

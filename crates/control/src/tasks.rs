@@ -1,6 +1,5 @@
 //! What runs on the thread of control.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,14 +22,14 @@ const FILE_LOOK: Duration = Duration::from_secs(1);
 const SAMPLE: Duration = Duration::from_secs(1);
 
 /// Runs until `ended` says so.
-pub(crate) async fn run(shared: Arc<Shared>, watched: Option<PathBuf>, mut ended: watch::Receiver<bool>) {
+pub(crate) async fn run(shared: Arc<Shared>, watch: Option<FileWatch>, mut ended: watch::Receiver<bool>) {
     let observing = tokio::task::spawn_local(observe(Arc::clone(&shared), ended.clone()));
     let serving = tokio::task::spawn_local(admin::serve(Arc::clone(&shared), ended.clone()));
     let (all_told, to_tell) = watch::channel(false);
     let telling = tokio::task::spawn_local(webhook::run(Arc::clone(&shared), to_tell));
     let sampling = tokio::task::spawn_local(sample(Arc::clone(&shared)));
-    if let Some(file) = watched {
-        tokio::task::spawn_local(follow(Arc::clone(&shared), file));
+    if let Some(watch) = watch {
+        tokio::task::spawn_local(follow(Arc::clone(&shared), watch));
     }
     // An error means that nobody is left who could say so.
     let _ = ended.wait_for(|ended| *ended).await;
@@ -71,8 +70,7 @@ async fn observe(shared: Arc<Shared>, ended: watch::Receiver<bool>) {
 }
 
 /// Reloads when the file has changed.
-async fn follow(shared: Arc<Shared>, file: PathBuf) {
-    let mut watch = FileWatch::new(file);
+async fn follow(shared: Arc<Shared>, mut watch: FileWatch) {
     let mut looks = interval(FILE_LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

@@ -75,7 +75,8 @@ pub(crate) async fn run(shared: Arc<Shared>, mut ended: watch::Receiver<bool>) {
         };
         let other = |published: &Arc<Published>| published.config.webhook != webhook;
         tokio::select! {
-            () = follow => {}
+            // In this order: an event that comes after a configuration is told as that wants it.
+            biased;
             // An error means that nobody is left who could say so.
             _ = configured.wait_for(other) => {}
             _ = ended.wait_for(|ended| *ended) => {
@@ -84,6 +85,7 @@ pub(crate) async fn run(shared: Arc<Shared>, mut ended: watch::Receiver<bool>) {
                 }
                 return;
             }
+            () = follow => {}
         }
     }
 }

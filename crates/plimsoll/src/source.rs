@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use plimsoll_config::{Admin, Config};
-use plimsoll_control::Source;
+use plimsoll_control::{FileWatch, Source};
 
 use crate::arguments::Serve;
 use crate::failure::Failure;
@@ -29,9 +29,10 @@ pub(crate) fn for_serve(arguments: &Serve) -> Result<(Config, Source), Failure> 
         return Ok((Config { admin, ..config }, Source::Arguments));
     }
     let file = file(arguments.file.as_deref(), SERVE_WITHOUT_FILE)?.to_owned();
+    let watch = arguments.watch.then(|| FileWatch::new(file.clone()));
     let path = file.clone();
     let load = move || plimsoll_config::load(&path).map(complete);
-    Ok((load()?, Source::File { path: file, load: Box::new(load), watch: arguments.watch }))
+    Ok((load()?, Source::File { path: file, load: Box::new(load), watch }))
 }
 
 /// The configuration in `file`, or in the usual file when none is named; `otherwise` is said when that is not there

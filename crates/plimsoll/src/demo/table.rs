@@ -66,7 +66,7 @@ fn head(scene: &Scene, now: &Reading) -> String {
     let (policy, seconds) = (&now.stats.policy, now.at.saturating_since(Time::ZERO).as_secs());
     let Scene { rate, address, dashboard, .. } = scene;
     format!(
-        "three servers, {policy}, {rate} requests/s, {seconds} s\ndashboard: {dashboard}/   try: curl http://{address}/\n\n"
+        "three servers, {policy}, {rate} requests/s, {seconds} s\ntry: curl http://{address}/   dashboard: {dashboard}/\n\n"
     )
 }
 
