@@ -133,8 +133,8 @@ function errors({ error_rate: errors }) {
 
 function imbalance({ imbalance: value, in_flight: load, eligible }) {
   const told = { name: "Imbalance", value: value.toFixed(2) };
-  // With one request each, one more is twice as much.
-  if (load < 2 * eligible) return { ...told, note: "busiest ÷ mean; few requests say little" };
+  // With few requests each, one more is a large part. The same bound as in the alert rule.
+  if (load < 5 * eligible) return { ...told, note: "busiest ÷ mean; few requests say little" };
   if (value <= EVEN) return { ...told, note: "busiest ÷ mean: even" };
   const lopsided = value > LOPSIDED;
   return { ...told, note: `busiest ÷ mean: ${lopsided ? "lopsided" : "uneven"}`, tone: lopsided ? "bad" : "warn" };
