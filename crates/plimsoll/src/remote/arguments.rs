@@ -43,7 +43,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct Connection {
-    /// Where the admin API is: host:port, a URL, or the path of its Unix socket [default: what [admin] in
+    /// Where the admin API is: host:port, a URL, or the path of its Unix socket [default: what `admin` in
     /// ./plimsoll.toml says, else 127.0.0.1:9900]
     #[arg(long, value_name = "ADDRESS", env = "PLIMSOLL_ADMIN")]
     pub(crate) admin: Option<String>,
