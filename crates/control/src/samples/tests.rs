@@ -161,25 +161,3 @@ fn history_has_a_point_each_two_samples() {
     assert!(history.p99_ms[9].is_some_and(|p99| (10.0..11.3).contains(&p99)));
     assert_eq!(history.errors_per_second[9], Some(0.0));
 }
-
-/// `cargo test --release -p plimsoll-control --lib cost -- --ignored --nocapture`
-#[test]
-#[ignore = "it measures, and is of use in a release build only"]
-fn cost_of_a_sample_and_a_reading() {
-    for count in [10, 1000, 10_000] {
-        let names: Vec<String> = (0..count).map(|i| format!("server-{i}")).collect();
-        let mut scene = Scene::new(&names.iter().map(String::as_str).collect::<Vec<_>>());
-        let (mut sample, mut reading) = (Duration::MAX, Duration::MAX);
-        for round in 0..30 {
-            scene.requests(count.max(1000), round * 3 + 1, OutcomeKind::Success);
-            let begun = std::time::Instant::now();
-            scene.sample();
-            sample = sample.min(begun.elapsed());
-            let begun = std::time::Instant::now();
-            scene.samples.read(&scene.pools, scene.now);
-            reading = reading.min(begun.elapsed());
-        }
-        println!("{count} servers: a sample {sample:?}, a reading for the metrics {reading:?}");
-        assert!(sample < Duration::from_millis(10), "{count} servers: {sample:?}");
-    }
-}

@@ -1,7 +1,6 @@
 //! The admin API over real sockets: a control plane over real pools, with a data plane that does nothing.
 
 mod changes;
-mod cost;
 mod doors;
 mod guard;
 mod kit;
