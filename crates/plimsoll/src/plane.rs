@@ -41,8 +41,9 @@ impl Plane {
         let cores = || available_parallelism().map_or(1, NonZeroUsize::get);
         let workers = config.workers.map_or_else(cores, NonZeroUsize::get);
         let proxy = Arc::new(Proxy::start(config, workers, &pools, clock)?);
-        let traces = proxy.logs().traces().context("somebody else takes the traces")?;
-        let exporter = Arc::new(Exporter::start(traces, config.trace.clone())?);
+        let exporter = Arc::new(Exporter::new(Arc::clone(proxy.logs())));
+        exporter.prepare(config.trace.as_ref())?;
+        exporter.follow(config.trace.clone());
         Ok((Self { pools, clock, proxy, exporter }, names))
     }
 
@@ -109,6 +110,7 @@ impl DataPlane for Wires {
 
     fn prepare(&self, config: &Config) -> Result<Box<dyn Prepared>, String> {
         let prepared = self.proxy.prepare(config).map_err(|error| error.to_string())?;
+        self.exporter.prepare(config.trace.as_ref()).map_err(|error| format!("{error:#}"))?;
         let (proxy, exporter) = (Arc::clone(&self.proxy), Arc::clone(&self.exporter));
         Ok(Box::new(Change { proxy, exporter, prepared, trace: config.trace.clone() }))
     }

@@ -5,13 +5,13 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use plimsoll_config::Trace;
-use plimsoll_proxy::TracedRequest;
+use plimsoll_proxy::{Logs, TracedRequest};
 use prost::Message;
 use reqwest::header::CONTENT_TYPE;
 use tokio::runtime::{Builder, Runtime};
@@ -35,20 +35,57 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Failures are told at most this often.
 const BETWEEN_COMPLAINTS: Duration = Duration::from_secs(10);
 
-/// The thread that sends traces. It ends when this is dropped, after what has come already is sent.
+/// Sends traces from when they are first wanted: who wants none has no thread and no client for them.
 pub(crate) struct Exporter {
+    logs: Arc<Logs>,
+    running: Mutex<Option<Running>>,
+}
+
+/// The thread that sends traces. It ends when this is dropped, after what has come already is sent.
+struct Running {
     settings: Arc<Mutex<Option<Trace>>>,
     ending: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Exporter {
-    /// Begins to send what comes out of `traces` as `settings` say; without any it is thrown away.
+    /// For the traces that come out of `logs`.
+    pub(crate) fn new(logs: Arc<Logs>) -> Self {
+        Self { logs, running: Mutex::default() }
+    }
+
+    /// Makes ready for traces, if `settings` want some; sends nothing yet.
     ///
     /// # Errors
     /// A thread that cannot be started, or a system without what TLS needs.
-    pub(crate) fn start(traces: Receiver<TracedRequest>, settings: Option<Trace>) -> anyhow::Result<Self> {
-        let (settings, ending) = (Arc::new(Mutex::new(settings)), Arc::new(AtomicBool::new(false)));
+    pub(crate) fn prepare(&self, settings: Option<&Trace>) -> anyhow::Result<()> {
+        let mut running = self.running();
+        if settings.is_some() && running.is_none() {
+            let traces = self.logs.traces().context("somebody else takes the traces")?;
+            *running = Some(Running::start(traces)?);
+        }
+        Ok(())
+    }
+
+    /// Takes up other settings, from the next batch on.
+    pub(crate) fn follow(&self, settings: Option<Trace>) {
+        if let Some(running) = &*self.running() {
+            running.follow(settings);
+        }
+    }
+
+    fn running(&self) -> MutexGuard<'_, Option<Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Running {
+    /// Begins to take what comes out of `traces`; until there are settings it is thrown away.
+    ///
+    /// # Errors
+    /// A thread that cannot be started, or a system without what TLS needs.
+    fn start(traces: Receiver<TracedRequest>) -> anyhow::Result<Self> {
+        let (settings, ending): (Arc<Mutex<Option<Trace>>>, _) = (Arc::default(), Arc::new(AtomicBool::new(false)));
         let client = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build();
         let sender = Sender {
             traces,
@@ -64,13 +101,12 @@ impl Exporter {
         Ok(Self { settings, ending, thread: Some(thread) })
     }
 
-    /// Takes up other settings, from the next batch on.
-    pub(crate) fn follow(&self, settings: Option<Trace>) {
+    fn follow(&self, settings: Option<Trace>) {
         *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings;
     }
 }
 
-impl Drop for Exporter {
+impl Drop for Running {
     fn drop(&mut self) {
         self.ending.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take() {
