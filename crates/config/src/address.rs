@@ -187,7 +187,7 @@ fn bind(text: &str) -> Result<SocketAddr, Fault> {
     match parse_host(host)? {
         Host::Ip(ip) => Ok(SocketAddr::new(ip, port)),
         Host::Name(name) if name == "localhost" => Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
-        Host::Name(_) => Fault::new(
+        Host::Name(_) | Host::Unix(_) => Fault::new(
             "has a name where the address of this machine must be",
             format!("write \"127.0.0.1:{port}\" for this machine only, \"*:{port}\" for everyone"),
         ),

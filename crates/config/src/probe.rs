@@ -18,6 +18,10 @@ pub struct Probe {
     pub address: Option<IpAddr>,
     /// The port to probe; `None` is the server's own.
     pub port: Option<u16>,
+    /// Whether by TLS, under the rules of the pool, which then has some.
+    pub tls: bool,
+    /// Whether a PROXY header comes first, in the pool's version, which then has one.
+    pub send_proxy: bool,
 }
 
 /// What a probe asks, and what must come back.
@@ -34,8 +38,15 @@ pub enum Check {
         /// How much is read at most, in bytes.
         limit: usize,
     },
-    /// An HTTP/1.1 request is answered as wished.
+    /// An HTTP request is answered as wished, in the pool's protocol.
     Http(Http),
+    /// The standard health check of gRPC (grpc.health.v1) answers SERVING.
+    Grpc {
+        /// The service asked for; empty is the server as a whole.
+        service: String,
+        /// `:authority`; `None` is the server's own host and port.
+        host: Option<String>,
+    },
 }
 
 /// An HTTP probe.
@@ -95,6 +106,32 @@ pub struct Conditions {
     pub timeout: bool,
     /// It answered with one of these.
     pub statuses: StatusSet,
+    /// It answered a gRPC call with one of these.
+    pub grpc: GrpcStatusSet,
+}
+
+/// A set of the statuses of gRPC, 0 to 16.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GrpcStatusSet(u32);
+
+impl GrpcStatusSet {
+    const LAST: u8 = 16;
+
+    /// The same with `status`; one that does not exist is left out.
+    #[must_use]
+    pub fn with(self, status: u8) -> Self {
+        if status <= Self::LAST { Self(self.0 | 1 << status) } else { self }
+    }
+
+    /// Whether `status` is among them.
+    pub fn contains(self, status: u8) -> bool {
+        status <= Self::LAST && self.0 & (1 << status) != 0
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
 }
 
 /// A set of HTTP statuses, 100 to 599.

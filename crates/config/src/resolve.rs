@@ -11,6 +11,7 @@ use crate::page::Pages;
 use crate::quantity::show_bytes;
 use crate::raw;
 use crate::reader::Reader;
+use crate::protocol::{Bind, ListenerProtocol, Target};
 use crate::resolved::{ClientTimeouts, Config, Forward, KeepAlive, Listener, ServerTimeouts};
 use crate::setting::{Place, Setting};
 use crate::wording::quoted;
@@ -21,6 +22,7 @@ mod log;
 mod names;
 mod pool;
 mod probe;
+mod protocol;
 mod webhook;
 
 /// Turns what the file says into what holds, and reports what does not go together. What is given back is right
@@ -95,8 +97,13 @@ fn listener(name: &str, raw: &raw::Listener, reader: &mut Reader) -> Listener {
     check_target_fits(raw, reader);
     Listener {
         name: name.to_owned(),
-        binds: raw.bind.value.0.iter().map(|bind| bind.value.0).collect(),
-        pool: raw.pool.value.0.clone(),
+        binds: raw.bind.value.0.iter().map(|bind| Bind::Ip(bind.value.0)).collect(),
+        protocol: ListenerProtocol::Http,
+        target: Target::Pool(raw.pool.value.0.clone()),
+        tls: None,
+        hsts: None,
+        http2: protocol::client_http2(),
+        proxy_protocol: None,
         max_connections: raw.max_connections.value.0 as usize,
         max_head: raw.max_head.value.0 as usize,
         max_target: raw.max_target.value.0 as usize,

@@ -14,7 +14,10 @@ use std::time::Duration;
 
 use plimsoll_core::{AdminState, Percent, PolicyKind, PoolRules};
 
-use crate::{Conditions, LogFormat, LogTarget, Probe, Secret, Webhook};
+use crate::{
+    Bind, ClientHttp2, Conditions, Hsts, ListenerProtocol, ListenerTls, LogFormat, LogTarget, Probe, ProxyFrom,
+    ProxyVersion, Secret, ServerHttp2, ServerProtocol, ServerTls, Target, Webhook,
+};
 
 /// A whole configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,11 +93,20 @@ pub struct Tls {
 pub struct Listener {
     /// The name in the file, `web` in `[listen.web]`.
     pub name: String,
-    /// The addresses to bind, never empty. Port 0 leaves the port to the system. `[::]` is every address of the
-    /// machine, IPv4 as well: the socket that binds it must not be restricted to IPv6.
-    pub binds: Vec<SocketAddr>,
-    /// The name of the pool that serves its requests; it is among [`Config::pools`].
-    pub pool: String,
+    /// Where it listens, never empty.
+    pub binds: Vec<Bind>,
+    /// What clients speak.
+    pub protocol: ListenerProtocol,
+    /// What their requests come to.
+    pub target: Target,
+    /// TLS with clients; `None` is none.
+    pub tls: Option<ListenerTls>,
+    /// `Strict-Transport-Security`; `None` is none. Only with `tls`.
+    pub hsts: Option<Hsts>,
+    /// HTTP/2 with clients.
+    pub http2: ClientHttp2,
+    /// The PROXY header that connections begin with; `None` is none.
+    pub proxy_protocol: Option<ProxyFrom>,
     /// Client connections at once, all workers together.
     pub max_connections: usize,
     /// The largest request head, in bytes.
@@ -235,6 +247,14 @@ pub struct Pool {
     pub timeouts: ServerTimeouts,
     /// How idle connections to the servers are kept.
     pub keep_alive: KeepAlive,
+    /// What is spoken with the servers.
+    pub protocol: ServerProtocol,
+    /// HTTP/2 with the servers.
+    pub http2: ServerHttp2,
+    /// TLS with the servers; `None` is none.
+    pub tls: Option<ServerTls>,
+    /// The PROXY header that connections to the servers begin with; `None` is none. Such a connection carries one request.
+    pub send_proxy: Option<ProxyVersion>,
     /// What the pool does beside choosing: health, warm-up, queue, the budget of retries.
     pub rules: PoolRules,
     /// How servers are probed; `None` when they are not. `rules.probe` is there when this is.
@@ -256,7 +276,7 @@ pub struct Server {
     pub name: String,
     /// Where it is.
     pub host: Host,
-    /// Its port, never 0.
+    /// Its port, never 0 but for a Unix socket, which has none.
     pub port: u16,
     /// Its share: twice the weight, twice the load. 0 takes nothing new.
     pub weight: u16,
@@ -268,13 +288,15 @@ pub struct Server {
     pub state: AdminState,
 }
 
-/// Where a server is: a literal address, or a name the program looks up.
+/// Where a server is: a literal address, a name the program looks up, or a Unix socket.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Host {
     /// A literal address.
     Ip(IpAddr),
     /// A host name, in lower case.
     Name(String),
+    /// The path of a Unix socket.
+    Unix(PathBuf),
 }
 
 /// How long to wait for a server.
@@ -350,19 +372,33 @@ pub struct Page {
 }
 
 impl Server {
-    /// `host:port`, with IPv6 addresses in brackets: what a Host field for this server says.
+    /// `host:port`, with IPv6 addresses in brackets: what a Host field for this server says. For a Unix socket that is
+    /// `localhost`.
     pub fn authority(&self) -> String {
-        format!("{}:{}", self.host, self.port)
+        match self.host {
+            Host::Unix(_) => "localhost".to_owned(),
+            _ => self.address(),
+        }
+    }
+
+    /// Where it is, as the file says it: `host:port` or `unix:/path`.
+    pub fn address(&self) -> String {
+        match self.host {
+            Host::Unix(_) => self.host.to_string(),
+            _ => format!("{}:{}", self.host, self.port),
+        }
     }
 }
 
 impl fmt::Display for Host {
-    /// Writes the host as it stands before the colon of an authority, IPv6 addresses in brackets.
+    /// Writes the host as it stands before the colon of an authority, IPv6 addresses in brackets; a Unix socket as the
+    /// file says it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]"),
             Self::Ip(ip) => write!(f, "{ip}"),
             Self::Name(name) => f.write_str(name),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 
 use plimsoll_config::{Config, Host, Pool, Server};
-use plimsoll_core::{PoolSpec, ServerSpec};
+use plimsoll_core::{Address, PoolSpec, ServerSpec};
 
 /// The addresses of host names, as the system's resolver gave them last.
 #[derive(Clone, Debug, Default)]
@@ -71,21 +71,27 @@ impl LookUp<'_> {
         Ok(PoolSpec { policy: pool.policy, servers, rules: pool.rules.clone() })
     }
 
-    fn addresses(&mut self, server: &Server) -> io::Result<Vec<SocketAddr>> {
+    fn addresses(&mut self, server: &Server) -> io::Result<Vec<Address>> {
         let name = match &server.host {
-            Host::Ip(ip) => return Ok(vec![SocketAddr::new(*ip, server.port)]),
+            Host::Ip(ip) => return Ok(vec![SocketAddr::new(*ip, server.port).into()]),
+            Host::Unix(path) => return Ok(vec![path.clone().into()]),
             Host::Name(name) => (name.clone(), server.port),
         };
         if let Some(known) = self.known.get(&name) {
-            return Ok(known.clone());
+            return Ok(addresses(known));
         }
         let found = match self.before.get(&name) {
             Some(known) if !self.fresh => known.clone(),
             known => resolve(&name).or_else(|error| known.cloned().ok_or(error))?,
         };
-        self.known.insert(name, found.clone());
-        Ok(found)
+        let all = addresses(&found);
+        self.known.insert(name, found);
+        Ok(all)
     }
+}
+
+fn addresses(found: &[SocketAddr]) -> Vec<Address> {
+    found.iter().copied().map(Address::from).collect()
 }
 
 fn resolve((host, port): &(String, u16)) -> io::Result<Vec<SocketAddr>> {

@@ -30,14 +30,14 @@
 //! # let pool = Pool::new("app", PoolSpec { servers, ..PoolSpec::default() }, Time::ZERO);
 //! # let ask = Ask::default();
 //! let permit = pool.pick(&ask)?;
-//! let address = permit.server().addresses()[0];
+//! let address = &permit.server().addresses()[0];
 //! // ... talk to the server at that address ...
 //! permit.finish(Outcome::success(Duration::from_millis(3), Duration::from_millis(5)).with_bytes(120, 4096));
 //!
 //! let told = pool.explain(&ask);
 //! println!("{told}");
 //! assert_eq!(told.picked?.name(), "a");
-//! # assert_eq!(address.port(), 9001);
+//! # assert_eq!(address.to_string(), "127.0.0.1:9001");
 //! # Ok::<(), Refused>(())
 //! ```
 //!
@@ -46,6 +46,7 @@
 //! releases take no lock; a change of a pool ([`Pool::apply`], [`Pools::apply`]) keeps every server that
 //! stays, with its counts, while they go on.
 
+mod address;
 mod alive;
 mod budget;
 mod events;
@@ -86,6 +87,7 @@ mod turn;
 mod view;
 mod warm_up;
 
+pub use address::Address;
 pub use alive::Audit;
 pub use budget::RetryBudget;
 pub use events::Event;

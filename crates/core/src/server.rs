@@ -1,7 +1,6 @@
 //! One server: who it is, and what is alive about it.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,7 +8,7 @@ use crate::health::Health;
 use crate::home::Home;
 use crate::live::Live;
 use crate::tournament::Reach;
-use crate::{HealthReport, HealthState, Outcome, OutcomeKind, ServerStats, Time};
+use crate::{Address, HealthReport, HealthState, Outcome, OutcomeKind, ServerStats, Time};
 
 /// A server of a pool. It outlives every change of the pool under the same name; weight, limit and state
 /// belong to its membership and not to it.
@@ -23,22 +22,22 @@ pub struct Server {
     pub(crate) home: Arc<Home>,
     serial: u64,
     id: ServerId,
-    addresses: Box<[SocketAddr]>,
+    addresses: Box<[Address]>,
 }
 
 impl Server {
     /// A server that never carried anything.
-    pub(crate) fn new(id: ServerId, addresses: &[SocketAddr], home: &Arc<Home>, health: Health) -> Self {
+    pub(crate) fn new(id: ServerId, addresses: &[Address], home: &Arc<Home>, health: Health) -> Self {
         Self::build(id, addresses, Arc::new(Live::new(health)), home)
     }
 
     /// The same server at other addresses: it keeps its counts and gets a new serial, since connections to
     /// the old addresses must not be used for it.
-    pub(crate) fn moved(&self, addresses: &[SocketAddr]) -> Self {
+    pub(crate) fn moved(&self, addresses: &[Address]) -> Self {
         Self::build(self.id.clone(), addresses, Arc::clone(&self.live), &self.home)
     }
 
-    fn build(id: ServerId, addresses: &[SocketAddr], live: Arc<Live>, home: &Arc<Home>) -> Self {
+    fn build(id: ServerId, addresses: &[Address], live: Arc<Live>, home: &Arc<Home>) -> Self {
         static NEXT_SERIAL: AtomicU64 = AtomicU64::new(0);
         let serial = NEXT_SERIAL.fetch_add(1, Ordering::Relaxed);
         Self { id, addresses: addresses.into(), serial, live, home: Arc::clone(home) }
@@ -51,7 +50,7 @@ impl Server {
 
     /// Where it listens, most wanted first. They never change; a server that moves becomes another `Server`
     /// with the same id and the same counts.
-    pub fn addresses(&self) -> &[SocketAddr] {
+    pub fn addresses(&self) -> &[Address] {
         &self.addresses
     }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::str::FromStr;
 
-use crate::PoolRules;
+use crate::{Address, PoolRules};
 
 /// A pool as wanted: its policy and its servers, in the order they are listed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct ServerSpec {
     /// through every change under the same name.
     pub name: String,
     /// Where it listens, most wanted first.
-    pub addresses: Vec<SocketAddr>,
+    pub addresses: Vec<Address>,
     /// Its share relative to the others; 0 takes nothing new.
     pub weight: u16,
     /// The most it may have in flight; `None` leaves it at [`MAX_IN_FLIGHT`](crate::MAX_IN_FLIGHT).
@@ -42,7 +42,7 @@ impl ServerSpec {
     pub fn new(name: impl Into<String>, address: SocketAddr) -> Self {
         Self {
             name: name.into(),
-            addresses: vec![address],
+            addresses: vec![address.into()],
             weight: 1,
             max_connections: None,
             backup: false,

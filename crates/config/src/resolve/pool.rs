@@ -5,8 +5,9 @@ use std::num::NonZeroU32;
 
 use plimsoll_core::{PoolRules, QueueRule, WhenNone};
 
-use super::{failure, probe};
+use super::{failure, probe, protocol};
 use crate::page::Pages;
+use crate::protocol::ServerProtocol;
 use crate::raw;
 use crate::reader::Reader;
 use crate::resolved::{KeepAlive, OnDown, Pool, Server, ServerTimeouts, Unavailable};
@@ -38,6 +39,10 @@ pub(super) fn resolve(entry: &Entry<raw::Pool>, raw: &raw::Pool, pages: &mut Pag
         servers,
         timeouts: server_timeouts(&raw.timeout.value),
         keep_alive: keep_alive(&raw.keep_alive.value),
+        protocol: ServerProtocol::Http1,
+        http2: protocol::server_http2(),
+        tls: None,
+        send_proxy: None,
         probe,
         eject_on,
         on_down: raw.on_down.value.0,

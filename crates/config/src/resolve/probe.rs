@@ -34,6 +34,8 @@ pub(super) fn resolve(pool: &raw::Pool, sound: bool, reader: &mut Reader) -> Opt
         timeout: raw.timeout.value.0,
         address: raw.address.as_ref().map(|field| field.value),
         port: raw.port.as_ref().map(|field| field.value.0 as u16),
+        tls: false,
+        send_proxy: false,
     };
     let rule = ProbeRule { fall: count(raw.fall.value.0), rise: count(raw.rise.value.0), initial: raw.initial.value.0 };
     Some((probe, rule))
