@@ -37,13 +37,13 @@ pub use diagnostic::{Diagnostic, Diagnostics};
 pub use document::{reference, schema};
 pub use log::{LogFormat, LogPiece, LogTarget, LogVariable};
 pub use probe::{Check, Conditions, GrpcStatusSet, Http, Pattern, Probe, StatusSet};
-pub use resolved::{
-    AccessLog, Admin, BareLf, ClientTimeouts, Config, FieldMode, Forward, FromClient, Host, HostMode, KeepAlive,
-    Listener, OnDown, Page, Pool, RequestId, Retry, Server, ServerTimeouts, Tls, Trace, Unavailable,
-};
 pub use protocol::{
     Bind, CertPair, ClientCert, ClientHttp2, Hsts, ListenerProtocol, ListenerTls, Network, ProxyFrom, ProxyVersion,
     Redirect, ServerHttp2, ServerName, ServerProtocol, ServerTls, Target, TlsVersion, UnknownServerName,
+};
+pub use resolved::{
+    AccessLog, Admin, BareLf, ClientTimeouts, Config, FieldMode, Forward, FromClient, Host, HostMode, KeepAlive,
+    Listener, OnDown, Page, Pool, RequestId, Retry, Server, ServerTimeouts, Tls, Trace, Unavailable,
 };
 pub use secret::Secret;
 pub use source::{load, parse};

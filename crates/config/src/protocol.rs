@@ -17,6 +17,16 @@ pub enum Bind {
     Unix(PathBuf),
 }
 
+impl Bind {
+    /// The IP address and port, if it is one.
+    pub fn ip(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Ip(address) => Some(*address),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for Bind {
     /// Writes it as the file says it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -63,6 +73,17 @@ impl Target {
             Self::Sni { names, other } => (names, other.as_ref()),
         };
         names.iter().map(|(_, pool)| pool).chain(alone).map(String::as_str)
+    }
+}
+
+impl fmt::Display for Target {
+    /// Writes it to follow where it listens: `pool app`, `redirect to https`, `pools a, b by name`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pool(pool) => write!(f, "pool {pool}"),
+            Self::Redirect(_) => f.write_str("redirect to https"),
+            Self::Sni { .. } => write!(f, "pools {} by server name", self.pools().collect::<Vec<_>>().join(", ")),
+        }
     }
 }
 

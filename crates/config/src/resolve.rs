@@ -8,10 +8,10 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::page::Pages;
+use crate::protocol::{Bind, ListenerProtocol, Target};
 use crate::quantity::show_bytes;
 use crate::raw;
 use crate::reader::Reader;
-use crate::protocol::{Bind, ListenerProtocol, Target};
 use crate::resolved::{ClientTimeouts, Config, Forward, KeepAlive, Listener, ServerTimeouts};
 use crate::setting::{Place, Setting};
 use crate::wording::quoted;

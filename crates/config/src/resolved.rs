@@ -127,6 +127,18 @@ pub struct Listener {
     pub request_id: Option<RequestId>,
 }
 
+impl Listener {
+    /// How clients call what it serves: `http`, `https`, `tcp` or `tls`.
+    pub fn scheme(&self) -> &'static str {
+        match (self.protocol, &self.tls) {
+            (ListenerProtocol::Http, None) => "http",
+            (ListenerProtocol::Http, Some(_)) => "https",
+            (ListenerProtocol::Tcp, None) => "tcp",
+            (ListenerProtocol::Tcp, Some(_)) => "tls",
+        }
+    }
+}
+
 /// One line for each request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessLog {

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use plimsoll_config::Target;
 use plimsoll_core::Time;
 
 use crate::api;
@@ -96,11 +97,11 @@ impl<'a> Picture<'a> {
 
     fn listeners_of(&self, stats: &PlaneStats) -> Vec<api::Listener> {
         let configured = &self.published.config.listeners;
-        let pool_of = |name: &str| configured.iter().find(|known| known.name == name).map(|known| known.pool.clone());
+        let target = |name: &str| configured.iter().find(|known| known.name == name).map(|known| &known.target);
         let listener = |listener: &ListenerStats| api::Listener {
             name: listener.name.clone(),
             addresses: listener.addresses.clone(),
-            pool: pool_of(&listener.name),
+            pools: target(&listener.name).into_iter().flat_map(Target::pools).map(str::to_owned).collect(),
             open: listener.open,
             limit: listener.limit,
             accepted: listener.accepted,

@@ -35,8 +35,8 @@ fn summary(config: &Config) -> String {
 }
 
 fn listener_line(listener: &Listener) -> String {
-    let binds: Vec<String> = listener.binds.iter().map(|bind| format!("http://{bind}")).collect();
-    format!("listener {}: {} -> pool {}", listener.name, binds.join(", "), listener.pool)
+    let binds: Vec<String> = listener.binds.iter().map(|bind| format!("{}://{bind}", listener.scheme())).collect();
+    format!("listener {}: {} -> {}", listener.name, binds.join(", "), listener.target)
 }
 
 fn pool_line(pool: &Pool) -> String {

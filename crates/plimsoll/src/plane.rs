@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use anyhow::Context;
-use plimsoll_config::{Config, Trace};
+use plimsoll_config::{Config, Target, Trace};
 use plimsoll_control::{
     Beginning, Control, DataPlane, Journal, ListenerStats, LogStats, Names, PlaneStats, Prepared, Source, WorkerStats,
 };
@@ -68,10 +68,18 @@ impl Plane {
     pub(crate) fn announce(&self, config: &Config) {
         for (name, address) in self.proxy.addresses() {
             let listener = config.listeners.iter().find(|listener| listener.name == *name);
-            let serving = listener.and_then(|listener| config.pools.iter().find(|pool| pool.name == listener.pool));
-            if let Some(pool) = serving {
-                let (count, policy) = (servers(pool.servers.len()), pool.policy);
-                console::say(format_args!("listening on http://{address} -> pool {} ({count}, {policy})", pool.name));
+            let Some(listener) = listener else { continue };
+            let scheme = listener.scheme();
+            let serving = match &listener.target {
+                Target::Pool(name) => config.pools.iter().find(|pool| pool.name == *name),
+                _ => None,
+            };
+            match serving {
+                Some(pool) => {
+                    let (name, count, policy) = (&pool.name, servers(pool.servers.len()), pool.policy);
+                    console::say(format_args!("listening on {scheme}://{address} -> pool {name} ({count}, {policy})"));
+                }
+                None => console::say(format_args!("listening on {scheme}://{address} -> {}", listener.target)),
             }
         }
     }
@@ -79,7 +87,7 @@ impl Plane {
     /// An address under which this machine reaches the first listener.
     pub(crate) fn local_address(&self) -> anyhow::Result<SocketAddr> {
         let addresses = self.proxy.addresses();
-        let (_, address) = addresses.first().context("no listener has an address")?;
+        let address = addresses.iter().find_map(|(_, bind)| bind.ip()).context("no listener has an address")?;
         let local = match address {
             SocketAddr::V4(any) if any.ip().is_unspecified() => Ipv4Addr::LOCALHOST.into(),
             SocketAddr::V6(any) if any.ip().is_unspecified() => Ipv6Addr::LOCALHOST.into(),

@@ -8,7 +8,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use plimsoll_core::Permit;
-use tokio::net::TcpStream;
 
 use crate::buffer::{Buffer, LARGE, Size};
 use crate::flow::Flow;
@@ -22,6 +21,7 @@ use crate::server_conn::ServerConn;
 use crate::timers::Deadline;
 use crate::tries::Tries;
 use crate::trouble::Trouble;
+use crate::wire::Wire;
 use crate::worker::{Desk, Worker};
 
 mod answer;
@@ -35,7 +35,7 @@ pub(crate) struct Parties<'a> {
     pub(crate) place: &'a Place,
     pub(crate) tries: &'a mut Tries,
     pub(crate) deadline: &'a Deadline,
-    pub(crate) client: &'a mut TcpStream,
+    pub(crate) client: &'a mut Wire,
     /// From the client, the head already taken out.
     pub(crate) input: &'a mut Buffer,
     /// The request as parsed and the head for the server as written.
@@ -176,7 +176,7 @@ impl<'a> Exchange<'a> {
                     return Poll::Ready(Err(Trouble::ClientWrong(TOO_LARGE)));
                 }
             }
-            if ready!(self.sending.poll_flush(&desk.to_server, input, &mut server.stream, cx)).is_err() {
+            if ready!(self.sending.poll_flush(&desk.to_server, input, &mut server.wire, cx)).is_err() {
                 // It may have answered before it closed; what it said counts.
                 self.send_broken = true;
                 return Poll::Ready(Ok(()));
@@ -228,7 +228,7 @@ impl<'a> Exchange<'a> {
         let Some(server) = &mut self.server else {
             return Poll::Ready(Ok(0));
         };
-        let result = ready!(self.from_server.poll_fill(&mut server.stream, cx));
+        let result = ready!(self.from_server.poll_fill(&mut server.wire, cx));
         self.received += result.as_ref().map_or(0, |count| *count as u64);
         Poll::Ready(result)
     }
@@ -273,7 +273,7 @@ impl<'a> Exchange<'a> {
 const TOO_LARGE: Reject = Reject { status: 413, reason: "the request body is too large" };
 
 /// Whether a client that is owed an answer has gone. What it sends meanwhile is kept for later, as far as it fits.
-pub(crate) fn client_left(client: &mut TcpStream, input: &mut Buffer, cx: &mut Context<'_>) -> bool {
+pub(crate) fn client_left(client: &mut Wire, input: &mut Buffer, cx: &mut Context<'_>) -> bool {
     loop {
         if input.is_full() {
             return false;

@@ -7,14 +7,13 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use rustix::net::SendFlags;
-use tokio::io::{AsyncWrite, Interest};
-use tokio::net::TcpStream;
+use tokio::io::AsyncWrite;
 
 use crate::buffer::Buffer;
 use crate::http1::Reject;
 use crate::http1::body::Body;
 use crate::http1::framing::BodyLength;
+use crate::wire::Wire;
 
 /// Room for the size line of a chunk: a buffer's length in hexadecimal and CRLF.
 const SIZE_LINE: usize = 18;
@@ -166,7 +165,7 @@ impl Flow {
         &mut self,
         head: &[u8],
         input: &mut Buffer,
-        to: &mut TcpStream,
+        to: &mut Wire,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         let staged = &mut self.staged;
@@ -177,7 +176,7 @@ impl Flow {
                 let count = staged.unwritten(head, input.filled(), &mut parts);
                 match &parts[..count] {
                     [] => break,
-                    [part] if last => ready!(poll_write_last(to, part, cx))?,
+                    [part] if last => ready!(to.poll_write_last(part, cx))?,
                     [part] => ready!(Pin::new(&mut *to).poll_write(cx, part))?,
                     parts => ready!(Pin::new(&mut *to).poll_write_vectored(cx, parts))?,
                 }
@@ -191,19 +190,6 @@ impl Flow {
         input.consume(staged.consumed);
         *staged = Staged::default();
         Poll::Ready(Ok(()))
-    }
-}
-
-/// Writes what may be the last bytes before a close: the kernel holds them back to send them in one segment with
-/// the end of the connection, which saves a packet and wakes the receiver once instead of twice.
-fn poll_write_last(to: &TcpStream, bytes: &[u8], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-    loop {
-        ready!(to.poll_write_ready(cx))?;
-        match to.try_io(Interest::WRITABLE, || Ok(rustix::net::send(to, bytes, SendFlags::MORE | SendFlags::NOSIGNAL)?))
-        {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            result => return Poll::Ready(result),
-        }
     }
 }
 

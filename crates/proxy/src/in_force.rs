@@ -2,17 +2,16 @@
 //! which pools.
 
 use std::collections::{HashMap, HashSet};
-use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use plimsoll_config::{Config, Listener};
+use plimsoll_config::{Bind, Config, Listener};
 use plimsoll_core::Pools;
 
 use crate::log::Plan;
 use crate::room::{Occupancy, Room};
-use crate::service::{self, Catalog, Service};
-use crate::sockets::{self, Bound, Listening, PlaceId, Wanted};
+use crate::service::{self, Aim, Catalog, Service};
+use crate::sockets::{self, Bound, Listening, PlaceId, Socket, Wanted};
 use crate::start_error::StartError;
 use crate::stats::ListenerStats;
 
@@ -33,12 +32,12 @@ pub(crate) struct InForce {
 /// What is left of a listener that is gone.
 struct Leaving {
     listener: String,
-    pool: String,
+    pools: Vec<String>,
     room: Arc<Room>,
 }
 
 /// The sockets of one new place, one for each worker.
-type NewSockets = (PlaceId, Vec<TcpListener>);
+type NewSockets = (PlaceId, Vec<Socket>);
 
 impl InForce {
     /// What `config` needs and neither listens nor is among `bound`, with that. Each is bound `count` times.
@@ -47,13 +46,14 @@ impl InForce {
         let kept: HashSet<PlaceId> = wanted.iter().filter_map(|wanted| Some(wanted.kept?.place)).collect();
         let mut here = std::mem::take(&mut bound);
         for Wanted { listener, configured, .. } in wanted.into_iter().filter(|wanted| wanted.kept.is_none()) {
-            if let Some(position) = here.iter().position(|bound| bound.configured == configured) {
+            if let Some(position) = here.iter().position(|bound| bound.configured == *configured) {
                 bound.push(here.swap_remove(position));
                 continue;
             }
             let going = self.listening.iter().filter(|known| !kept.contains(&known.place));
             let beside = sockets::gives_way(configured, going);
-            let failed = |source| StartError::Bind { listener: listener.name.clone(), address: configured, source };
+            let failed =
+                |source| StartError::Bind { listener: listener.name.clone(), address: configured.clone(), source };
             bound.push(sockets::bind(configured, count, beside).map_err(failed)?);
         }
         Ok(bound)
@@ -84,9 +84,9 @@ impl InForce {
         }
         let mut rooms = self.rooms(config, &wanted);
         let services = config.listeners.iter().map(|listener| {
-            let served = catalog.get(&listener.pool).cloned().ok_or_else(|| no_pool(config, listener.pool.clone()))?;
+            let aim = Aim::new(&listener.target, &catalog).map_err(|pool| no_pool(config, pool))?;
             let room = rooms.remove(&*listener.name).unwrap_or_else(|| Room::new(listener.max_connections));
-            Ok(Arc::new(Service { listener: listener.clone(), served, observe: telling.observe(listener), room }))
+            Ok(Arc::new(Service { listener: listener.clone(), aim, observe: telling.observe(listener), room }))
         });
         let services = services.collect::<Result<Vec<_>, StartError>>()?;
         let leaving = self.leaving(&services);
@@ -95,14 +95,13 @@ impl InForce {
 
     /// What is left of the listeners that are not among the `next`.
     fn leaving(&self, next: &[Arc<Service>]) -> Vec<Leaving> {
-        let of_now =
-            self.services.iter().map(|service| (&service.listener.name, &service.listener.pool, &service.room));
-        let left = self.leaving.iter().map(|leaving| (&leaving.listener, &leaving.pool, &leaving.room));
+        let of_now = self.services.iter().map(|service| (&service.listener.name, pools(service), &service.room));
+        let left = self.leaving.iter().map(|leaving| (&leaving.listener, leaving.pools.clone(), &leaving.room));
         let goes_on = |room: &Arc<Room>| next.iter().any(|service| Arc::ptr_eq(&service.room, room));
         let gone = of_now.chain(left).filter(|(_, _, room)| !goes_on(room) && room.occupancy().inside > 0);
-        let leaving = |(listener, pool, room): (&String, &String, &Arc<Room>)| Leaving {
+        let leaving = |(listener, pools, room): (&String, Vec<String>, &Arc<Room>)| Leaving {
             listener: listener.clone(),
-            pool: pool.clone(),
+            pools,
             room: Arc::clone(room),
         };
         gone.map(leaving).collect()
@@ -140,20 +139,21 @@ impl InForce {
         self.listening.iter().filter_map(|at| Some((at.place, Arc::clone(service(&at.listener)?)))).collect()
     }
 
-    pub(crate) fn addresses(&self) -> Vec<(String, SocketAddr)> {
-        self.listening.iter().map(|at| (at.listener.clone(), at.local)).collect()
+    pub(crate) fn addresses(&self) -> Vec<(String, Bind)> {
+        self.listening.iter().map(|at| (at.listener.clone(), at.local.clone())).collect()
     }
 
     pub(crate) fn listeners(&self) -> Vec<ListenerStats> {
         let of_now = self.services.iter().map(|service| {
-            let Listener { name, pool, .. } = &service.listener;
-            let at = self.listening.iter().filter(|at| at.listener == *name).map(|at| at.local);
-            (name, pool, service.room.occupancy(), at.collect())
+            let name = &service.listener.name;
+            let at = self.listening.iter().filter(|at| at.listener == *name).map(|at| at.local.clone());
+            (name, pools(service), service.room.occupancy(), at.collect())
         });
-        let gone = self.leaving.iter().map(|gone| (&gone.listener, &gone.pool, gone.room.occupancy(), Vec::new()));
-        let stats = |(name, pool, occupancy, addresses): (&String, &String, Occupancy, _)| {
+        let gone =
+            self.leaving.iter().map(|gone| (&gone.listener, gone.pools.clone(), gone.room.occupancy(), Vec::new()));
+        let stats = |(name, pools, occupancy, addresses): (&String, Vec<String>, Occupancy, _)| {
             let Occupancy { limit, inside, entered } = occupancy;
-            ListenerStats { name: name.clone(), pool: pool.clone(), addresses, open: inside, limit, accepted: entered }
+            ListenerStats { name: name.clone(), pools, addresses, open: inside, limit, accepted: entered }
         };
         of_now.chain(gone.filter(|(_, _, occupancy, _)| occupancy.inside > 0)).map(stats).collect()
     }
@@ -163,8 +163,14 @@ impl InForce {
     }
 }
 
+/// The names of the pools of a service.
+fn pools(service: &Service) -> Vec<String> {
+    service.listener.target.pools().map(str::to_owned).collect()
+}
+
 /// The error for a pool that is not there, with the listener that wants it, be it as a fallback.
 fn no_pool(config: &Config, pool: String) -> StartError {
-    let wants = config.listeners.iter().find(|listener| listener.pool == pool).or(config.listeners.first());
+    let names = |listener: &&Listener| listener.target.pools().any(|named| named == pool);
+    let wants = config.listeners.iter().find(names).or(config.listeners.first());
     StartError::NoPool { listener: wants.map_or_else(String::new, |listener| listener.name.clone()), pool }
 }

@@ -18,6 +18,7 @@
 mod buffer;
 mod clock;
 mod counts;
+mod door;
 mod exchange;
 mod flow;
 mod http1;
@@ -26,6 +27,7 @@ mod listener;
 mod lock;
 mod log;
 mod patience;
+mod peer;
 mod places;
 mod prober;
 mod probing;
@@ -45,6 +47,7 @@ mod trace;
 mod tries;
 mod trouble;
 mod tunnel;
+mod wire;
 mod worker;
 
 pub use clock::Clock;

@@ -3,14 +3,13 @@
 
 use std::cell::{Cell, Ref, RefCell};
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
+use crate::door::{Client, Door};
 use crate::room::{Entry, Room};
 use crate::serve;
 use crate::service::Service;
@@ -23,7 +22,6 @@ const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
 /// What the connections of one socket have in common.
 pub(crate) struct Place {
     pub(crate) id: PlaceId,
-    pub(crate) port: u16,
     service: RefCell<Arc<Service>>,
     closing: Cell<bool>,
     /// The accept loop has to look: the place closes, or its room is another.
@@ -32,11 +30,9 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    pub(crate) fn new(id: PlaceId, listener: &TcpListener, service: Arc<Service>, worker: &Rc<Worker>) -> Rc<Self> {
+    pub(crate) fn new(id: PlaceId, service: Arc<Service>, worker: &Rc<Worker>) -> Rc<Self> {
         Rc::new(Self {
             id,
-            // A socket that listens has an address.
-            port: listener.local_addr().map_or(0, |address| address.port()),
             service: RefCell::new(service),
             closing: Cell::new(false),
             changed: Notify::new(),
@@ -77,11 +73,11 @@ impl Place {
         Arc::clone(&self.service.borrow().room)
     }
 
-    fn connection(self: &Rc<Self>, (stream, address): Client, room: Entry) -> serve::Connection {
+    fn connection(self: &Rc<Self>, (wire, peer): Client, room: Entry) -> serve::Connection {
         self.worker.counts.accepted.add(1);
         serve::Connection {
-            stream,
-            address,
+            wire,
+            peer,
             deadline: self.worker.timers.deadline(),
             place: Rc::clone(self),
             count: self.worker.client(),
@@ -91,9 +87,9 @@ impl Place {
     }
 }
 
-/// Serves connections that come in over `listener` until `place` closes; then what the kernel has already accepted, and
+/// Serves connections that come in by `door` until `place` closes; then what the kernel has already accepted, and
 /// no more.
-pub(crate) async fn accept(listener: TcpListener, place: Rc<Place>) {
+pub(crate) async fn accept(door: Door, place: Rc<Place>) {
     let _vital = Vital(Rc::clone(&place.worker));
     let mut waiting = None;
     {
@@ -110,7 +106,7 @@ pub(crate) async fn accept(listener: TcpListener, place: Rc<Place>) {
                     room = place.room();
                     changed.set(place.changed.notified());
                 }
-                Some((client, entry)) = accept_one(&listener, &room, &mut waiting) => {
+                Some((client, entry)) = accept_one(&door, &room, &mut waiting) => {
                     let connection = place.connection(client, entry);
                     tokio::task::spawn_local(serve::serve(connection));
                 }
@@ -120,37 +116,30 @@ pub(crate) async fn accept(listener: TcpListener, place: Rc<Place>) {
     if let Some(client) = waiting {
         serve_when_there_is_room(client, &place);
     }
-    accept_waiting(listener, &place);
+    accept_waiting(door, &place);
 }
 
 /// Serves what waits in the kernel's queue when the end comes. The queue itself is asked: the runtime hears of a
 /// connection only when it next looks at events, and the socket would be closed before that.
-fn accept_waiting(listener: TcpListener, place: &Rc<Place>) {
-    let Ok(listener) = listener.into_std() else { return };
+fn accept_waiting(door: Door, place: &Rc<Place>) {
+    let Ok(queue) = door.into_queue() else { return };
     // No more than the queue holds, or a flood of new ones would keep us here.
     for _ in 0..BACKLOG {
-        match listener.accept() {
-            Ok((stream, address)) => {
-                let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
-                if let Ok(stream) = stream {
-                    serve_when_there_is_room((stream, address), place);
-                }
-            }
+        match queue.accept() {
+            Ok(client) => serve_when_there_is_room(client, place),
             Err(error) if is_connection_error(&error) => {}
             Err(_) => return,
         }
     }
 }
 
-type Client = (TcpStream, SocketAddr);
-
 /// Waits for a connection, then for room to serve it; those behind it stay with the kernel meanwhile.
 ///
 /// In this order, because the room is for all workers: one that waited for a client with room in its hands would
 /// keep it from the clients of another. A client that waits for room stays in `waiting` when this is cancelled.
-async fn accept_one(listener: &TcpListener, room: &Arc<Room>, waiting: &mut Option<Client>) -> Option<(Client, Entry)> {
+async fn accept_one(door: &Door, room: &Arc<Room>, waiting: &mut Option<Client>) -> Option<(Client, Entry)> {
     while waiting.is_none() {
-        match listener.accept().await {
+        match door.accept().await {
             Ok(client) => *waiting = Some(client),
             Err(error) if is_connection_error(&error) => {}
             Err(_) => tokio::time::sleep(EXHAUSTED_PAUSE).await,

@@ -1,18 +1,15 @@
 //! How long an exchange waits, and for whom.
 
-use std::future::Future;
-use std::pin::pin;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use plimsoll_config::OnDown;
 use plimsoll_core::{HealthState, Permit, Time};
-use tokio::io::Interest;
-use tokio::net::TcpStream;
 
 use crate::service::Served;
 use crate::timers::Deadline;
 use crate::tries::Tries;
+use crate::wire::Wire;
 use crate::worker::Worker;
 
 /// How often a client is looked at while nothing is read from it, because what it sent before has nowhere to go: one
@@ -52,7 +49,7 @@ pub(crate) enum Lost {
 pub(crate) struct Watched<'a> {
     pub(crate) worker: &'a Worker,
     pub(crate) tries: &'a Tries,
-    pub(crate) client: &'a TcpStream,
+    pub(crate) client: &'a Wire,
     /// `None` once the server has done its part.
     pub(crate) permit: Option<&'a Permit>,
 }
@@ -98,7 +95,7 @@ impl Patience {
         }
         loop {
             ready!(deadline.poll(cx));
-            if has_closed(watched.client) {
+            if watched.client.has_closed() {
                 return Poll::Ready(Lost::ClientLeft);
             }
             if watched.permit.is_some_and(|permit| is_cut_off(watched.tries.served(), permit)) {
@@ -120,11 +117,4 @@ pub(crate) fn is_cut_off(served: &Served, permit: &Permit) -> bool {
     served.rules.on_down == OnDown::Close
         && matches!(server.health(), HealthState::Down | HealthState::Ejected)
         && server.health_report().since > permit.picked_at()
-}
-
-/// Whether the other side has said that it sends no more, or is gone, though bytes of it are still unread. The runtime
-/// has heard of it already, so this costs no system call.
-pub(crate) fn has_closed(stream: &TcpStream) -> bool {
-    let ready = pin!(stream.ready(Interest::READABLE)).poll(&mut Context::from_waker(Waker::noop()));
-    matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
 }

@@ -1,16 +1,15 @@
 //! Where a worker takes connections in, and how it follows a change of that.
 
 use std::io;
-use std::net::TcpListener as StdListener;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::door::Door;
 use crate::listener::{self, Place};
-use crate::service::Service;
-use crate::sockets::PlaceId;
+use crate::service::{Served, Service};
+use crate::sockets::{PlaceId, Socket};
 use crate::worker::Worker;
 
 /// What a worker is to serve from now on.
@@ -18,7 +17,7 @@ pub(crate) struct Change {
     /// Everything there is to be: who is not here any more closes.
     pub(crate) services: Arc<[(PlaceId, Arc<Service>)]>,
     /// This worker's sockets for what is new of it.
-    pub(crate) sockets: Vec<(PlaceId, StdListener)>,
+    pub(crate) sockets: Vec<(PlaceId, Socket)>,
 }
 
 /// The places of a worker.
@@ -46,7 +45,7 @@ impl Places {
         // Before any head is read by the new rules: it must fit.
         let head_bytes = services.iter().map(|(_, service)| service.listener.max_head).max().unwrap_or_default();
         self.worker.buffers.resize(head_bytes);
-        for served in services.iter().flat_map(|(_, service)| service.served.chain()) {
+        for served in services.iter().flat_map(|(_, service)| service.aim.pools()).flat_map(Served::chain) {
             self.worker.tick_pool(&served.pool);
         }
         let service = |id| services.iter().find(|(known, _)| *known == id).map(|(_, service)| service);
@@ -60,15 +59,15 @@ impl Places {
         let mut result = Ok(());
         for (id, socket) in sockets {
             let Some(service) = service(id) else { continue };
-            let listener = match TcpListener::from_std(socket) {
-                Ok(listener) => listener,
+            let door = match Door::open(socket) {
+                Ok(door) => door,
                 Err(error) => {
                     result = Err(error);
                     continue;
                 }
             };
-            let place = Place::new(id, &listener, Arc::clone(service), &self.worker);
-            let accepting = tokio::task::spawn_local(listener::accept(listener, Rc::clone(&place)));
+            let place = Place::new(id, Arc::clone(service), &self.worker);
+            let accepting = tokio::task::spawn_local(listener::accept(door, Rc::clone(&place)));
             self.open.push(Open { place, accepting });
         }
         self.end(go).await;

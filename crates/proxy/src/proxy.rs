@@ -5,13 +5,12 @@ mod tests;
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use plimsoll_config::Config;
+use plimsoll_config::{Bind, Config};
 use plimsoll_core::Pools;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
@@ -141,7 +140,7 @@ impl Proxy {
     }
 
     /// The addresses bound, each with the name of its listener.
-    pub fn addresses(&self) -> Vec<(String, SocketAddr)> {
+    pub fn addresses(&self) -> Vec<(String, Bind)> {
         lock(&self.in_force).addresses()
     }
 

@@ -15,10 +15,10 @@ use crate::http1::framing::BodyLength;
 use crate::http1::request::RequestHead;
 use crate::http1::write::{self, RequestRules};
 use crate::log::Marks;
-use crate::patience::{LOOK, has_closed};
+use crate::patience::LOOK;
 use crate::serve::{Busy, Connection, Next};
 use crate::server_conn::{self, ConnectError, ServerConn};
-use crate::service::Served;
+use crate::service::{Aim, Served};
 use crate::tries::{Failure, Tries};
 use crate::trouble::{GivenUp, Trouble};
 use crate::tunnel::{self, Tunnel};
@@ -60,7 +60,9 @@ impl Busy<'_> {
             let reject = Reject { status: 413, reason: "the request body is too large" };
             return Next::Answer { reject, refused: None, unread: true };
         }
-        let mut tries = Tries::new(service);
+        let Aim::Pool(first) = &service.aim else { return Next::Close };
+        let first = Arc::clone(first);
+        let mut tries = Tries::new(service, first);
         let permit = match tries.pick(&worker, now) {
             Ok(permit) => permit,
             // Waiting is rare, so the memory for it is not held by those who need not.
@@ -133,10 +135,10 @@ impl Busy<'_> {
             };
             let Some(permit) = work.tries.next.take() else { return Some(Next::Close) };
             work.desk.entry.connected(work.worker.recently());
-            let Connection { stream, deadline, place, .. } = &mut *self.connection;
+            let Connection { wire, deadline, place, .. } = &mut *self.connection;
             let Work { worker, tries, desk, body } = &mut *work;
             worker.counts.sent_over(server.reused);
-            let parties = Parties { worker, place, tries, deadline, client: stream, input: &mut self.input, desk };
+            let parties = Parties { worker, place, tries, deadline, client: wire, input: &mut self.input, desk };
             let mut exchange = Exchange::new(parties, permit, server, std::mem::take(body));
             let end = poll_fn(|cx| exchange.poll(cx)).await;
             exchange.note_bytes();
@@ -242,7 +244,7 @@ impl Busy<'_> {
     /// Waits for a ticket's turn. A client that leaves gives its place up, though it may be noticed late when what it sent
     /// before fills the buffer. One that waits for another try does so until its tries are `over`.
     async fn queue(&mut self, mut ticket: Ticket, over: Option<Time>) -> Result<Permit, Unserved> {
-        let Connection { stream, deadline, worker, .. } = &mut *self.connection;
+        let Connection { wire, deadline, worker, .. } = &mut *self.connection;
         let input = &mut self.input;
         let until = over.map_or(ticket.deadline(), |over| over.min(ticket.deadline()));
         deadline.set(until.min(worker.recently() + LOOK));
@@ -255,11 +257,11 @@ impl Busy<'_> {
                 if now >= until {
                     return Poll::Ready(Err(Unserved::Refused(Refused::WaitedTooLong)));
                 }
-                if client_left(stream, input, cx) {
+                if client_left(wire, input, cx) {
                     return Poll::Ready(Err(Unserved::ClientLeft));
                 }
                 ready!(deadline.poll(cx));
-                if has_closed(stream) {
+                if wire.has_closed() {
                     return Poll::Ready(Err(Unserved::ClientLeft));
                 }
                 deadline.set(until.min(now + LOOK));
@@ -273,7 +275,7 @@ impl Busy<'_> {
         let server = Arc::clone(tries.next.as_ref().ok_or(None)?.server());
         let connecting = server_conn::connect(&server, tries.served().rules.timeouts.connect);
         tokio::pin!(connecting);
-        let Connection { stream, deadline, worker, .. } = &mut *self.connection;
+        let Connection { wire, deadline, worker, .. } = &mut *self.connection;
         let input = &mut self.input;
         deadline.set(worker.recently() + LOOK);
         poll_fn(|cx: &mut Context<'_>| {
@@ -282,11 +284,11 @@ impl Busy<'_> {
                 worker.now();
                 return Poll::Ready(result.map_err(Some));
             }
-            if client_left(stream, input, cx) {
+            if client_left(wire, input, cx) {
                 return Poll::Ready(Err(None));
             }
             while deadline.poll(cx).is_ready() {
-                if has_closed(stream) {
+                if wire.has_closed() {
                     return Poll::Ready(Err(None));
                 }
                 deadline.set(worker.now() + LOOK);
@@ -337,9 +339,9 @@ impl Busy<'_> {
 
     async fn tunnel(&mut self, upgraded: Upgraded, work: &mut Work<'_>) {
         let Upgraded { permit, mut server, mut from_server, first_byte, sent, received } = upgraded;
-        let Connection { stream, deadline, worker, .. } = &mut *self.connection;
-        let ends = tunnel::Ends { stream, from: &mut self.input };
-        let server_ends = tunnel::Ends { stream: &mut server.stream, from: &mut from_server };
+        let Connection { wire, deadline, worker, .. } = &mut *self.connection;
+        let ends = tunnel::Ends { wire, from: &mut self.input };
+        let server_ends = tunnel::Ends { wire: &mut server.wire, from: &mut from_server };
         let _counted = worker.tunnel();
         let moved = Tunnel::new(ends, server_ends).run(deadline, worker, (work.tries.served(), &permit)).await;
         let now = worker.now();

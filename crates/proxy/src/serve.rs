@@ -4,8 +4,6 @@
 //! of that is dropped, and what stays is a small task that waits for the next byte.
 
 use std::future::poll_fn;
-use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, ready};
@@ -14,7 +12,6 @@ use std::time::Duration;
 use plimsoll_config::BareLf;
 use plimsoll_core::{Refused, Time};
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 
 use crate::buffer::Buffer;
 use crate::http1::Reject;
@@ -24,9 +21,11 @@ use crate::http1::request::{HeadRules, MethodKind};
 use crate::http1::scan::Scan;
 use crate::listener::Place;
 use crate::log::entry::{Entry, Facts};
+use crate::peer::Peer;
 use crate::room;
 use crate::service::{Served, Service};
 use crate::timers::Deadline;
+use crate::wire::Wire;
 use crate::worker::{ClientCount, Desk, Worker};
 
 /// How long a quiet connection keeps its state: a client in a loop never waits for it to be built anew, and an
@@ -49,8 +48,8 @@ const BESIDE_TARGET: usize = 64;
 
 /// A client connection and what belongs to it as long as it lives.
 pub(crate) struct Connection {
-    pub(crate) stream: TcpStream,
-    pub(crate) address: SocketAddr,
+    pub(crate) wire: Wire,
+    pub(crate) peer: Peer,
     /// Where it came in.
     pub(crate) place: Rc<Place>,
     pub(crate) deadline: Deadline,
@@ -90,7 +89,7 @@ impl Connection {
         self.deadline.set(until);
         let mut stopping = false;
         poll_fn(|cx| {
-            if self.stream.poll_read_ready(cx).is_ready() {
+            if self.wire.poll_read_ready(cx).is_ready() {
                 return Poll::Ready(Flow::Continue(()));
             }
             self.shorten_for_stop(&mut stopping);
@@ -119,7 +118,7 @@ pub(crate) struct Busy<'a> {
 }
 
 fn facts(connection: &Connection, service: &Service) -> ClientFacts {
-    ClientFacts::new(connection.address.ip(), connection.place.port, &service.listener.forward)
+    ClientFacts::new(&connection.peer, &service.listener.forward)
 }
 
 /// What reading a head came to.
@@ -209,7 +208,7 @@ impl<'a> Busy<'a> {
                 if let Some(read) = self.take_head(&mut desk, &mut scan) {
                     return Poll::Ready(read);
                 }
-                match self.input.poll_fill(&mut self.connection.stream, cx) {
+                match self.input.poll_fill(&mut self.connection.wire, cx) {
                     Poll::Ready(Ok(count)) if count > 0 => {}
                     Poll::Ready(_) => return Poll::Ready(HeadRead::Closed),
                     Poll::Pending => break,
@@ -278,9 +277,7 @@ impl<'a> Busy<'a> {
     /// The client has sent nothing that is not read: closing will not reset the connection and so cut off what is
     /// still on its way to the client.
     pub(crate) fn all_read(&self) -> bool {
-        // Not `poll_read_ready`: to a task that has used up its turn that says "pending" whatever was heard.
-        let more = self.connection.stream.try_read(&mut [0]);
-        self.input.is_empty() && more.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        self.input.is_empty() && self.connection.wire.is_quiet()
     }
 
     /// Gives an answer of our own to the request on `desk`, or to whatever it was that could not be parsed.
@@ -292,7 +289,7 @@ impl<'a> Busy<'a> {
     ) -> Next {
         let Some(desk) = desk else { return self.answer_unparsed(reject).await };
         let Self { connection, input, service, .. } = self;
-        let Connection { stream, worker, place, .. } = &mut **connection;
+        let Connection { wire, worker, place, .. } = &mut **connection;
         let Desk { request, entry, marks, .. } = desk;
         let persistent = request.persistent && request.minor_version >= 1;
         let close = unread || !persistent || (place.closing() && !input.holds_earlier());
@@ -303,7 +300,7 @@ impl<'a> Busy<'a> {
         };
         let reason = refused.as_ref().map_or(reject.reason, |(refused, _)| refused.name());
         let answer = answer.framed(close, bodiless).marked(&marks.to_client);
-        let next = give(stream, &answer, entry.answered(reason), service.listener.timeouts.body).await;
+        let next = give(wire, &answer, entry.answered(reason), service.listener.timeouts.body).await;
         worker.counts.to_clients.add(entry.facts.bytes_out);
         next
     }
@@ -311,11 +308,11 @@ impl<'a> Busy<'a> {
     /// The same for what was no request.
     async fn answer_unparsed(&mut self, reject: Reject) -> Next {
         let Self { connection, input, service, .. } = self;
-        let Connection { stream, worker, .. } = &mut **connection;
+        let Connection { wire, worker, .. } = &mut **connection;
         let mut entry = Entry::default();
         service.observe.begin_unparsed(&mut entry, input.filled(), worker);
         let answer = Answer::plain(reject.status, reject.reason).framed(true, false);
-        let next = give(stream, &answer, entry.answered(reject.reason), service.listener.timeouts.body).await;
+        let next = give(wire, &answer, entry.answered(reject.reason), service.listener.timeouts.body).await;
         worker.counts.to_clients.add(entry.facts.bytes_out);
         self.tell(&mut entry);
         next
@@ -323,22 +320,22 @@ impl<'a> Busy<'a> {
 
     /// The request is over, and its client has what it gets.
     fn tell(&self, entry: &mut Entry) {
-        let Connection { worker, address, .. } = &*self.connection;
-        self.service.observe.tell((entry, worker), &self.service.listener, *address);
+        let Connection { worker, peer, .. } = &*self.connection;
+        self.service.observe.tell((entry, worker), &self.service.listener, peer.address);
     }
 
     /// Tells the client that no more comes, and reads on for a while so that it gets to see the answer.
     async fn linger(&mut self) {
         let Self { connection, input, .. } = self;
-        let Connection { stream, .. } = &mut **connection;
-        if stream.shutdown().await.is_err() {
+        let Connection { wire, .. } = &mut **connection;
+        if wire.shutdown().await.is_err() {
             return;
         }
         let drain = async {
             let mut drained = 0;
             while drained < LINGER_BYTES {
                 input.release();
-                match poll_fn(|cx| input.poll_fill(stream, cx)).await {
+                match poll_fn(|cx| input.poll_fill(wire, cx)).await {
                     Ok(count) if count > 0 => drained += count,
                     _ => break,
                 }
@@ -350,11 +347,11 @@ impl<'a> Busy<'a> {
 }
 
 /// Writes an answer of our own, within the time a client has to take it.
-async fn give(stream: &mut TcpStream, answer: &Answer<'_>, facts: &mut Facts, patience: Duration) -> Next {
+async fn give(wire: &mut Wire, answer: &Answer<'_>, facts: &mut Facts, patience: Duration) -> Next {
     let mut bytes = Vec::new();
     let head = answer.write(&mut bytes);
     facts.status = answer.status;
-    match tokio::time::timeout(patience, stream.write_all(&bytes)).await {
+    match tokio::time::timeout(patience, wire.write_all(&bytes)).await {
         Ok(Ok(())) => {
             facts.bytes_out += bytes.len() as u64;
             facts.head_out = head as u64;

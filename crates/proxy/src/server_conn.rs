@@ -3,19 +3,18 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
-use std::mem::MaybeUninit;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use plimsoll_config::KeepAlive;
-use plimsoll_core::{Server, Time};
-use socket2::SockRef;
-use tokio::net::{TcpSocket, TcpStream};
+use plimsoll_core::{Address, Server, Time};
+use tokio::net::{TcpSocket, UnixStream};
+
+use crate::wire::Wire;
 
 /// A connection to a server.
 #[derive(Debug)]
 pub(crate) struct ServerConn {
-    pub(crate) stream: TcpStream,
+    pub(crate) wire: Wire,
     /// It has carried a request before, so the server may have closed it in the meantime.
     pub(crate) reused: bool,
 }
@@ -31,8 +30,8 @@ pub(crate) enum ConnectError {
 pub(crate) async fn connect(server: &Server, timeout: Duration) -> Result<ServerConn, ConnectError> {
     let attempt = async {
         for address in server.addresses() {
-            if let Ok(stream) = connect_to(*address).await {
-                return Ok(ServerConn { stream, reused: false });
+            if let Ok(wire) = connect_to(address).await {
+                return Ok(ServerConn { wire, reused: false });
             }
         }
         Err(ConnectError::Failed)
@@ -40,22 +39,26 @@ pub(crate) async fn connect(server: &Server, timeout: Duration) -> Result<Server
     tokio::time::timeout(timeout, attempt).await.unwrap_or(Err(ConnectError::TimedOut))
 }
 
-async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
+async fn connect_to(address: &Address) -> io::Result<Wire> {
+    let address = match address {
+        Address::Ip(address) => *address,
+        Address::Unix(path) => return Ok(Wire::Unix(UnixStream::connect(path).await?)),
+    };
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // A request that does not fill a segment must not wait for the acknowledgement of the one before.
     socket.set_nodelay(true)?;
-    socket.connect(address).await
+    Ok(Wire::Tcp(socket.connect(address).await?))
 }
 
 struct Idle {
-    stream: TcpStream,
+    wire: Wire,
     since: Time,
     keep: Duration,
 }
 
 impl Idle {
     fn usable(&self, now: Time) -> bool {
-        now.saturating_since(self.since) < self.keep && is_quiet(&self.stream)
+        now.saturating_since(self.since) < self.keep && self.wire.is_quiet()
     }
 }
 
@@ -108,8 +111,8 @@ impl IdleConns {
         kept.used = true;
         while let Some(idle) = kept.conns.pop() {
             self.count -= 1;
-            if idle.usable(now) && (!certain || is_open(&idle.stream)) {
-                return Some(ServerConn { stream: idle.stream, reused: true });
+            if idle.usable(now) && (!certain || idle.wire.is_open()) {
+                return Some(ServerConn { wire: idle.wire, reused: true });
             }
         }
         None
@@ -123,7 +126,7 @@ impl IdleConns {
         let kept = self.by_server.entry(server.serial()).or_default();
         kept.used = true;
         if kept.conns.len() < rule.connections {
-            kept.conns.push(Idle { stream: conn.stream, since: now, keep: rule.timeout });
+            kept.conns.push(Idle { wire: conn.wire, since: now, keep: rule.timeout });
             self.count += 1;
         }
     }
@@ -150,25 +153,9 @@ impl IdleConns {
     }
 }
 
-/// Nothing has come from the server, as far as the runtime has heard: neither its end of the connection nor bytes
-/// that nobody asked for.
-fn is_quiet(stream: &TcpStream) -> bool {
-    // Not `poll_read_ready`: to a task that has used up its turn that says "pending" whatever was heard.
-    would_block(&stream.try_read(&mut [0]))
-}
-
-/// The same, as far as the system has.
-fn is_open(stream: &TcpStream) -> bool {
-    would_block(&SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]))
-}
-
-fn would_block(read: &io::Result<usize>) -> bool {
-    read.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::future::Future;
+    use std::future::{Future, poll_fn};
     use std::io::Write;
     use std::net::TcpListener;
     use std::num::NonZeroU32;
@@ -247,9 +234,9 @@ mod tests {
             let (listener, pool) = pool();
             let server = pool.pick(&Ask { now: at(0), ..Ask::default() }).unwrap().server().clone();
             let conn = connect(&server, Duration::from_secs(30)).await.unwrap();
-            assert!(is_quiet(&conn.stream));
+            assert!(conn.wire.is_quiet());
             listener.accept().unwrap().0.write_all(b"unasked").unwrap();
-            conn.stream.readable().await.unwrap();
+            poll_fn(|cx| conn.wire.poll_read_ready(cx)).await.unwrap();
             // The runtime lets a task go on only so often before it says "pending" to everything.
             let mut turns = std::pin::pin!(async {
                 loop {
@@ -257,7 +244,7 @@ mod tests {
                 }
             });
             assert!(turns.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())).is_pending());
-            assert!(!is_quiet(&conn.stream));
+            assert!(!conn.wire.is_quiet());
         });
     }
 }

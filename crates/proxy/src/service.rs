@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use plimsoll_config::{Conditions, Config, HostMode, Listener, Pool as PoolRules};
+use plimsoll_config::{Conditions, Config, HostMode, Listener, Pool as PoolRules, Redirect, ServerName, Target};
 use plimsoll_core::{OutcomeKind, Pool, Pools, Server};
 
 use crate::log::Observe;
@@ -12,11 +12,49 @@ use crate::room::Room;
 /// One listener with all that a request on it needs. Shared by the workers.
 pub(crate) struct Service {
     pub(crate) listener: Listener,
-    pub(crate) served: Arc<Served>,
+    /// What its requests come to.
+    pub(crate) aim: Aim,
     /// What is told about its requests.
     pub(crate) observe: Observe,
     /// Room for client connections, all workers together.
     pub(crate) room: Arc<Room>,
+}
+
+/// What requests come to.
+pub(crate) enum Aim {
+    Pool(Arc<Served>),
+    Redirect(Redirect),
+    /// By the name that a client's TLS handshake asks for.
+    Sni {
+        names: Vec<(ServerName, Arc<Served>)>,
+        other: Option<Arc<Served>>,
+    },
+}
+
+impl Aim {
+    /// What `target` comes to; in the error the name of a pool that is not in `catalog`.
+    pub(crate) fn new(target: &Target, catalog: &Catalog) -> Result<Self, String> {
+        let find = |pool: &String| catalog.get(pool).cloned().ok_or_else(|| pool.clone());
+        Ok(match target {
+            Target::Pool(pool) => Self::Pool(find(pool)?),
+            Target::Redirect(redirect) => Self::Redirect(*redirect),
+            Target::Sni { names, other } => {
+                let named = |(name, pool): &(ServerName, String)| Ok((name.clone(), find(pool)?));
+                let names = names.iter().map(named).collect::<Result<_, String>>()?;
+                Self::Sni { names, other: other.as_ref().map(find).transpose()? }
+            }
+        })
+    }
+
+    /// The pools that may serve.
+    pub(crate) fn pools(&self) -> impl Iterator<Item = &Arc<Served>> {
+        let (names, alone): (&[_], _) = match self {
+            Self::Pool(served) => (&[], Some(served)),
+            Self::Redirect(_) => (&[], None),
+            Self::Sni { names, other } => (names, other.as_ref()),
+        };
+        names.iter().map(|(_, served)| served).chain(alone)
+    }
 }
 
 /// A pool with its settings.
@@ -111,7 +149,7 @@ impl Served {
 
     /// Whether an end of this kind, with this status if there was one, is not to count against the server.
     pub(crate) fn excuses(&self, kind: OutcomeKind, status: u16) -> bool {
-        let Conditions { connect, reset, timeout, statuses } = &self.rules.eject_on;
+        let Conditions { connect, reset, timeout, statuses, grpc: _ } = &self.rules.eject_on;
         match kind {
             OutcomeKind::ConnectFailed => !connect,
             OutcomeKind::Failed => !reset,

@@ -1,11 +1,15 @@
 //! Listening sockets: one for each worker, told by the address as configured, and kept through every change that still
 //! wants it.
 
+use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
 
-use plimsoll_config::{Config, Listener};
-use socket2::{Domain, Protocol, Socket, Type};
+use plimsoll_config::{Bind, Config, Listener};
+use socket2::{Domain, Protocol, Socket as NewSocket, Type};
 
 /// Connections the kernel holds ready for a worker that is busy.
 pub(crate) const BACKLOG: i32 = 4096;
@@ -19,24 +23,31 @@ pub(crate) struct PlaceId(pub(crate) u64);
 pub(crate) struct Listening {
     pub(crate) place: PlaceId,
     pub(crate) listener: String,
-    pub(crate) configured: SocketAddr,
+    pub(crate) configured: Bind,
     /// The same with the port that the system chose, if it was left to it.
-    pub(crate) local: SocketAddr,
+    pub(crate) local: Bind,
 }
 
 /// The sockets of one address, one for each worker, that listen but are not accepted from yet.
 #[derive(Debug)]
 pub(crate) struct Bound {
-    pub(crate) configured: SocketAddr,
-    pub(crate) local: SocketAddr,
-    pub(crate) sockets: Vec<TcpListener>,
+    pub(crate) configured: Bind,
+    pub(crate) local: Bind,
+    pub(crate) sockets: Vec<Socket>,
+}
+
+/// A socket that listens.
+#[derive(Debug)]
+pub(crate) enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
 }
 
 /// One address that a configuration wants.
 #[derive(Debug)]
 pub(crate) struct Wanted<'a> {
     pub(crate) listener: &'a Listener,
-    pub(crate) configured: SocketAddr,
+    pub(crate) configured: &'a Bind,
     /// What listens there already.
     pub(crate) kept: Option<&'a Listening>,
 }
@@ -46,13 +57,13 @@ pub(crate) struct Wanted<'a> {
 /// The same address goes on whatever its listener is called, with port 0 preferably for the same one. A port that the
 /// system once chose may also be named.
 pub(crate) fn wanted<'a>(config: &'a Config, listening: &'a [Listening]) -> Vec<Wanted<'a>> {
-    let binds = config.listeners.iter().flat_map(|listener| listener.binds.iter().map(move |bind| (listener, *bind)));
+    let binds = config.listeners.iter().flat_map(|listener| listener.binds.iter().map(move |bind| (listener, bind)));
     let mut all: Vec<_> = binds.map(|(listener, configured)| Wanted { listener, configured, kept: None }).collect();
     let mut left: Vec<_> = listening.iter().collect();
     let same: [fn(&Listening, &Wanted<'_>) -> bool; 3] = [
-        |known, wanted| known.configured == wanted.configured && known.listener == wanted.listener.name,
-        |known, wanted| known.configured == wanted.configured,
-        |known, wanted| known.local == wanted.configured,
+        |known, wanted| known.configured == *wanted.configured && known.listener == wanted.listener.name,
+        |known, wanted| known.configured == *wanted.configured,
+        |known, wanted| known.local == *wanted.configured,
     ];
     for same in same {
         for wanted in all.iter_mut().filter(|wanted| wanted.kept.is_none()) {
@@ -64,15 +75,29 @@ pub(crate) fn wanted<'a>(config: &'a Config, listening: &'a [Listening]) -> Vec<
 }
 
 /// Whether one of these, which go, holds a part of `address`: then the two are bound side by side for a moment.
-pub(crate) fn gives_way<'a>(address: SocketAddr, mut going: impl Iterator<Item = &'a Listening>) -> bool {
-    going.any(|known| {
-        known.local.port() == address.port() && known.local.ip().is_unspecified() != address.ip().is_unspecified()
+pub(crate) fn gives_way<'a>(address: &Bind, mut going: impl Iterator<Item = &'a Listening>) -> bool {
+    going.any(|known| match (&known.local, address) {
+        (Bind::Ip(known), Bind::Ip(wanted)) => {
+            known.port() == wanted.port() && known.ip().is_unspecified() != wanted.ip().is_unspecified()
+        }
+        _ => false,
     })
 }
 
 /// Binds `count` sockets to `address`, among which the kernel shares out connections. Port 0 becomes the same free port
 /// for all. With `beside` the address overlaps with one of our own.
-pub(crate) fn bind(configured: SocketAddr, count: usize, beside: bool) -> io::Result<Bound> {
+pub(crate) fn bind(configured: &Bind, count: usize, beside: bool) -> io::Result<Bound> {
+    let (local, sockets) = match configured {
+        Bind::Ip(address) => {
+            let (local, sockets) = bind_ip(*address, count, beside)?;
+            (Bind::Ip(local), sockets.into_iter().map(Socket::Tcp).collect())
+        }
+        Bind::Unix(path) => (configured.clone(), bind_unix(path, count)?.into_iter().map(Socket::Unix).collect()),
+    };
+    Ok(Bound { configured: configured.clone(), local, sockets })
+}
+
+fn bind_ip(configured: SocketAddr, count: usize, beside: bool) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
     let mut local = configured;
     if !beside {
         // Without this a second balancer would silently share the port of the first: SO_REUSEPORT asks no more
@@ -81,11 +106,29 @@ pub(crate) fn bind(configured: SocketAddr, count: usize, beside: bool) -> io::Re
         local = alone.local_addr()?.as_socket().unwrap_or(configured);
     }
     let sockets = (0..count).map(|_| socket(local, true).and_then(listen)).collect::<io::Result<_>>()?;
-    Ok(Bound { configured, local, sockets })
+    Ok((local, sockets))
 }
 
-fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+/// One socket that all share: the kernel hands each connection to whoever accepts first. Everyone on this machine may
+/// connect, as with a port; the folder of the socket says who can reach it.
+fn bind_unix(path: &Path, count: usize) -> io::Result<Vec<UnixListener>> {
+    if fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
+        if UnixStream::connect(path).is_ok() {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        // Left behind by a program that is gone.
+        fs::remove_file(path)?;
+    }
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;
+    listener.set_nonblocking(true)?;
+    let mut all = (1..count).map(|_| listener.try_clone()).collect::<io::Result<Vec<_>>>()?;
+    all.push(listener);
+    Ok(all)
+}
+
+fn socket(address: SocketAddr, shared: bool) -> io::Result<NewSocket> {
+    let socket = NewSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
     }
@@ -99,7 +142,7 @@ fn socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn listen(socket: Socket) -> io::Result<TcpListener> {
+fn listen(socket: NewSocket) -> io::Result<TcpListener> {
     // Accepted connections inherit it, which saves a call for each.
     socket.set_tcp_nodelay(true)?;
     socket.set_nonblocking(true)?;
@@ -111,15 +154,19 @@ fn listen(socket: Socket) -> io::Result<TcpListener> {
 mod tests {
     use super::*;
 
-    fn at(address: &str) -> SocketAddr {
-        address.parse().unwrap()
+    fn at(address: &str) -> Bind {
+        Bind::Ip(address.parse().unwrap())
     }
 
     #[test]
     fn a_port_that_is_taken_is_an_error_even_between_balancers() {
-        let first = bind(at("127.0.0.1:0"), 3, false).unwrap();
-        assert!(first.sockets.iter().all(|socket| socket.local_addr().unwrap() == first.local));
-        assert_eq!(bind(first.local, 2, false).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        let first = bind(&at("127.0.0.1:0"), 3, false).unwrap();
+        let local = |socket: &Socket| match socket {
+            Socket::Tcp(listener) => listener.local_addr().ok(),
+            Socket::Unix(_) => None,
+        };
+        assert!(first.sockets.iter().all(|socket| local(socket) == first.local.ip()));
+        assert_eq!(bind(&first.local, 2, false).unwrap_err().kind(), io::ErrorKind::AddrInUse);
     }
 
     #[test]
@@ -135,7 +182,7 @@ mod tests {
                 place: PlaceId(number),
                 listener: listener.to_owned(),
                 configured: at(configured),
-                local: SocketAddr::new(at(configured).ip(), port),
+                local: Bind::Ip(SocketAddr::new(at(configured).ip().unwrap().ip(), port)),
             })
             .collect();
         let kept = |listeners: &str| -> Vec<_> {
@@ -144,6 +191,6 @@ mod tests {
         let of = |name: &str, bind: &str| format!("[listen.{name}]\nbind = {bind}\npool = 'app'\n");
         assert_eq!(kept(&(of("b", "'127.0.0.1:0'") + &of("d", "'127.0.0.1:80'"))), [Some(1), Some(2)]);
         assert_eq!(kept(&of("e", "['127.0.0.1:40002', '127.0.0.1:81', '0.0.0.0:80']")), [Some(1), None, None]);
-        assert!(gives_way(at("0.0.0.0:80"), listening.iter()) && !gives_way(at("127.0.0.2:80"), listening.iter()));
+        assert!(gives_way(&at("0.0.0.0:80"), listening.iter()) && !gives_way(&at("127.0.0.2:80"), listening.iter()));
     }
 }

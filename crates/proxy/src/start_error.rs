@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+
+use plimsoll_config::Bind;
 
 use crate::log::LogError;
 
@@ -14,7 +15,7 @@ pub enum StartError {
         /// The listener's name.
         listener: String,
         /// The address.
-        address: SocketAddr,
+        address: Bind,
         /// What the system said.
         source: io::Error,
     },

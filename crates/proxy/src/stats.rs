@@ -1,7 +1,8 @@
 //! What the data plane tells of itself: plain data, for metrics and dashboards.
 
-use std::net::SocketAddr;
 use std::time::Duration;
+
+use plimsoll_config::Bind;
 
 /// Workers and listeners as of now. Each number is true, but they are not all of one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,9 +66,9 @@ pub struct ListenerStats {
     /// Its name.
     pub name: String,
     /// Where it listens, ports chosen by the system filled in. Empty when it is gone.
-    pub addresses: Vec<SocketAddr>,
-    /// The pool that serves it, or did last.
-    pub pool: String,
+    pub addresses: Vec<Bind>,
+    /// The pools that serve it, or did last.
+    pub pools: Vec<String>,
     /// Client connections open now that count against the limit. More than `limit` only after it was lowered.
     pub open: usize,
     /// The most client connections at once.

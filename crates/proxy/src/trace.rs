@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use plimsoll_core::{OutcomeKind, Percent, Permit, Time};
+use plimsoll_core::{Address, OutcomeKind, Percent, Permit, Time};
 
 use crate::http1::fields::{Field, Kind};
 use crate::log::covers;
@@ -40,8 +40,8 @@ pub struct TracedRequest {
     pub end: Duration,
     /// The listener's name.
     pub listener: String,
-    /// The client's address.
-    pub client: SocketAddr,
+    /// The client's address; `None` is a client on a Unix socket.
+    pub client: Option<SocketAddr>,
     /// The method; empty where what came was no request.
     pub method: String,
     /// The target as the client sent it.
@@ -76,7 +76,7 @@ pub struct TracedTry {
     /// The server's name.
     pub server: String,
     /// The server's first address.
-    pub address: Option<SocketAddr>,
+    pub address: Option<Address>,
     /// When it was picked.
     pub start: Duration,
     /// When its part was over.
@@ -141,7 +141,7 @@ pub(crate) struct Tracing {
 struct Try {
     span_id: [u8; 8],
     server: String,
-    address: Option<SocketAddr>,
+    address: Option<Address>,
     begun: Time,
     ended: Option<(OutcomeKind, Option<u16>, Time)>,
 }
@@ -177,7 +177,7 @@ impl Tracer {
     pub(crate) fn send(
         &self,
         entry: &mut Entry,
-        (listener, client): (&str, SocketAddr),
+        (listener, client): (&str, Option<SocketAddr>),
         since_epoch: impl Fn(Time) -> Duration,
         now: Time,
     ) {
@@ -188,7 +188,7 @@ impl Tracer {
             TracedTry {
                 span_id: one.span_id,
                 server: one.server,
-                address: one.address,
+                address: one.address.clone(),
                 start: since_epoch(one.begun),
                 end: since_epoch(ended),
                 outcome,
@@ -232,7 +232,7 @@ impl Tracing {
             self.tries.push(Try {
                 span_id: self.try_id,
                 server: server.id().name().to_owned(),
-                address: server.addresses().first().copied(),
+                address: server.addresses().first().cloned(),
                 begun: permit.picked_at(),
                 ended: None,
             });

@@ -15,6 +15,8 @@ use crate::worker::Worker;
 /// What a request has tried so far.
 pub(crate) struct Tries {
     pub(crate) service: Arc<Service>,
+    /// The pool that is asked first.
+    first: Arc<Served>,
     /// How many pools could not take it, so that the one behind them is asked.
     fallbacks: usize,
     /// When the first began; a wait for its server came before that.
@@ -37,14 +39,13 @@ pub(crate) enum Failure<'a> {
 }
 
 impl Tries {
-    pub(crate) fn new(service: Arc<Service>) -> Self {
-        Self { service, fallbacks: 0, begun: None, made: 0, tried: Vec::new(), next: None }
+    pub(crate) fn new(service: Arc<Service>, first: Arc<Served>) -> Self {
+        Self { service, first, fallbacks: 0, begun: None, made: 0, tried: Vec::new(), next: None }
     }
 
     /// The pool that is asked now.
     pub(crate) fn served(&self) -> &Arc<Served> {
-        let first = &self.service.served;
-        (0..self.fallbacks).fold(first, |served, _| served.fallback.as_ref().unwrap_or(served))
+        (0..self.fallbacks).fold(&self.first, |served, _| served.fallback.as_ref().unwrap_or(served))
     }
 
     /// Notes when the first try began.
@@ -60,7 +61,7 @@ impl Tries {
     /// Whether a body must be kept for another try. None is sent before the connection stands.
     pub(crate) fn keeps_bodies(&self, method: MethodKind) -> bool {
         let rule = &self.served().rules.retry;
-        let Conditions { connect: _, reset, timeout, statuses } = &rule.on;
+        let Conditions { connect: _, reset, timeout, statuses, grpc: _ } = &rule.on;
         rule.tries > 1 && (*reset || *timeout || !statuses.is_empty()) && self.may_repeat(method)
     }
 

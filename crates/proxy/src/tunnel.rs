@@ -10,17 +10,17 @@ use std::task::{Context, Poll, ready};
 use plimsoll_config::OnDown;
 use plimsoll_core::Permit;
 use tokio::io::AsyncWrite;
-use tokio::net::TcpStream;
 
 use crate::buffer::Buffer;
 use crate::patience::{LOOK, is_cut_off};
 use crate::service::Served;
 use crate::timers::Deadline;
+use crate::wire::Wire;
 use crate::worker::Worker;
 
 /// One end of a tunnel and what has come from it.
 pub(crate) struct Ends<'a> {
-    pub(crate) stream: &'a mut TcpStream,
+    pub(crate) wire: &'a mut Wire,
     pub(crate) from: &'a mut Buffer,
 }
 
@@ -74,9 +74,9 @@ impl<'a> Tunnel<'a> {
         let mut next_look = worker.recently() + look;
         let mut moved_before = None;
         poll_fn(|cx| {
-            let forth = self.to_server.poll(&mut self.client, self.server.stream, cx);
+            let forth = self.to_server.poll(&mut self.client, self.server.wire, cx);
             let before = self.to_client.moved;
-            let back = self.to_client.poll(&mut self.server, self.client.stream, cx);
+            let back = self.to_client.poll(&mut self.server, self.client.wire, cx);
             worker.counts.to_clients.add(self.to_client.moved - before);
             match (forth, back) {
                 (Poll::Ready(Err(_)), _) | (_, Poll::Ready(Err(_))) | (Poll::Ready(_), Poll::Ready(_)) => {
@@ -112,7 +112,7 @@ impl<'a> Tunnel<'a> {
 }
 
 impl Direction {
-    fn poll(&mut self, from: &mut Ends<'_>, to: &mut TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll(&mut self, from: &mut Ends<'_>, to: &mut Wire, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             while !from.from.is_empty() {
                 match ready!(Pin::new(&mut *to).poll_write(cx, from.from.filled()))? {
@@ -124,7 +124,7 @@ impl Direction {
                 }
             }
             match self.state {
-                State::Open if ready!(from.from.poll_fill(from.stream, cx))? == 0 => self.state = State::Closing,
+                State::Open if ready!(from.from.poll_fill(from.wire, cx))? == 0 => self.state = State::Closing,
                 State::Open => {}
                 State::Closing => {
                     ready!(Pin::new(&mut *to).poll_shutdown(cx))?;

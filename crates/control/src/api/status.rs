@@ -42,9 +42,8 @@ pub struct Listener {
     pub name: String,
     /// The addresses bound.
     pub addresses: Vec<String>,
-    /// The pool that serves it; left out of one that is gone and finishes what it has.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub pool: Option<String>,
+    /// The pools that serve it; none where it is gone and finishes what it has, or sends all requests elsewhere.
+    pub pools: Vec<String>,
     /// Client connections open now.
     pub open: u64,
     /// The most that may be open.

@@ -54,7 +54,7 @@ function listeners(all) {
     (line, one) => {
       const [name, where, load] = line.children;
       put(name, one.name);
-      put(where, ` ${one.addresses.join(", ")} → ${one.pool} `);
+      put(where, ` ${one.addresses.join(", ")} → ${one.pools.join(", ") || "–"} `);
       put(load, `${count(one.open)} of ${count(one.limit)} open, ${count(one.accepted)} accepted`);
     },
   );

@@ -19,7 +19,7 @@ pub(crate) fn status() -> Status {
         listeners: vec![Listener {
             name: "web".to_owned(),
             addresses: vec!["127.0.0.1:8080".to_owned()],
-            pool: Some("app".to_owned()),
+            pools: vec!["app".to_owned()],
             open: 5,
             limit: 1000,
             accepted: 50,

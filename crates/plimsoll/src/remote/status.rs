@@ -71,10 +71,14 @@ fn process(status: &api::Status, sheet: Sheet) -> String {
         let _ = writeln!(text, "{}", sheet.tinted("stopping: taking no new connections", Tint::Odd));
     }
     for listener in &status.listeners {
-        let api::Listener { name, addresses, pool, open, limit, .. } = listener;
-        let addresses = addresses.join(", ");
-        let to = pool.as_ref().map_or_else(|| "removed, finishes".to_owned(), |pool| format!("-> pool {pool}"));
-        let line = format!("listener {name}: {addresses} {to}, {open} of {limit} connections open");
+        let api::Listener { name, addresses, pools, open, limit, .. } = listener;
+        let to = match (&pools[..], addresses.is_empty()) {
+            (_, true) => "removed, finishes".to_owned(),
+            ([], _) => format!("{} -> redirect", addresses.join(", ")),
+            ([pool], _) => format!("{} -> pool {pool}", addresses.join(", ")),
+            (several, _) => format!("{} -> pools {}", addresses.join(", "), several.join(", ")),
+        };
+        let line = format!("listener {name}: {to}, {open} of {limit} connections open");
         let _ = writeln!(text, "{}", visible(&line));
     }
     for worker in status.workers.iter().filter(|worker| !worker.alive) {

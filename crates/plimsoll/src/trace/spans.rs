@@ -46,12 +46,14 @@ fn server_span(request: &TracedRequest) -> Span {
         text("url.scheme", "http"),
         text("url.path", path),
         text("network.protocol.version", request.version),
-        text("client.address", &request.client.ip().to_canonical().to_string()),
-        number("client.port", request.client.port().into()),
         text("plimsoll.listener", &request.listener),
         number("plimsoll.tries", count(request.tries.len())),
         double("plimsoll.queue_ms", request.queued.as_secs_f64() * 1000.0),
     ];
+    if let Some(client) = request.client {
+        attributes.push(text("client.address", &client.ip().to_canonical().to_string()));
+        attributes.push(number("client.port", client.port().into()));
+    }
     push_method(&mut attributes, &request.method);
     push_authority(&mut attributes, &request.host);
     for (key, value) in [
@@ -93,9 +95,12 @@ fn server_span(request: &TracedRequest) -> Span {
 fn client_span(request: &TracedRequest, one: &TracedTry, number_of_try: usize) -> Span {
     let mut attributes = vec![text("plimsoll.pool", &request.pool), text("plimsoll.server", &one.server)];
     push_method(&mut attributes, &request.method);
-    if let Some(address) = one.address {
-        attributes.push(text("server.address", &address.ip().to_string()));
-        attributes.push(number("server.port", address.port().into()));
+    if let Some(address) = &one.address {
+        let host = address.ip().map_or_else(|| address.to_string(), |address| address.ip().to_string());
+        attributes.push(text("server.address", &host));
+        if let Some(address) = address.ip() {
+            attributes.push(number("server.port", address.port().into()));
+        }
         let path = if request.target.starts_with('/') { &request.target } else { "/" };
         attributes.push(text("url.full", &format!("http://{address}{path}")));
     }

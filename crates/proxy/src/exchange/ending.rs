@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll_core::{Outcome, OutcomeKind, Permit, Time};
-use socket2::SockRef;
 
 use super::{Exchange, Phase};
 use crate::buffer::Buffer;
@@ -92,8 +91,7 @@ impl Exchange<'_> {
     /// patience), the client never takes the part it has for the whole.
     pub(super) fn reset_on_close(&self, reset: bool) {
         if self.phase == Phase::Body && self.parties.desk.response_framing == BodyLength::UntilClose {
-            // Where this fails the connection is gone already.
-            let _ = SockRef::from(&*self.parties.client).set_linger(reset.then_some(Duration::ZERO));
+            self.parties.client.reset_on_close(reset);
         }
     }
 }

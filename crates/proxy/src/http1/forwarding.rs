@@ -8,6 +8,7 @@ use plimsoll_config::{FieldMode, Forward};
 use super::fields::{Field, Kind};
 use super::put;
 use super::request::RequestHead;
+use crate::peer::Peer;
 
 /// The fields told of here, in the order they are written.
 const KINDS: [(Kind, &str); 6] = [
@@ -35,20 +36,23 @@ pub(crate) fn mode(forward: &Forward, kind: Kind) -> FieldMode {
 /// What is told about one client connection.
 #[derive(Debug)]
 pub(crate) struct ClientFacts {
-    address: IpAddr,
+    /// `None` is a client on a Unix socket.
+    address: Option<IpAddr>,
     scheme: &'static str,
-    port: u16,
+    /// `None` is a Unix socket.
+    port: Option<u16>,
     /// The lines that are the same for every request, written once for the connection.
     fixed: Vec<u8>,
 }
 
 impl ClientFacts {
-    /// The facts of a plain connection from `address` to `port`.
-    pub(crate) fn new(address: IpAddr, port: u16, forward: &Forward) -> Self {
-        let mut facts = Self { address: address.to_canonical(), scheme: "http", port, fixed: Vec::new() };
+    /// The facts of a plain connection of `peer`.
+    pub(crate) fn new(peer: &Peer, forward: &Forward) -> Self {
+        let port = peer.local.map(|local| local.port());
+        let mut facts = Self { address: peer.ip(), scheme: "http", port, fixed: Vec::new() };
         let mut fixed = Vec::with_capacity(96);
         for (kind, name) in KINDS {
-            if mode(forward, kind) == FieldMode::Set && !names_host(kind) {
+            if mode(forward, kind) == FieldMode::Set && !names_host(kind) && facts.knows(kind) {
                 put(&mut fixed, &[name.as_bytes()]);
                 facts.value(&mut fixed, kind, b"");
                 put(&mut fixed, &[b"\r\n"]);
@@ -66,7 +70,7 @@ impl ClientFacts {
             let mode = mode(forward, kind);
             let append = mode == FieldMode::Append;
             let told = append || (mode == FieldMode::Set && names_host(kind));
-            if !told || (kind == Kind::XForwardedHost && host.is_empty()) {
+            if !told || (kind == Kind::XForwardedHost && host.is_empty()) || !self.knows(kind) {
                 continue;
             }
             put(out, &[name.as_bytes()]);
@@ -78,16 +82,28 @@ impl ClientFacts {
         }
     }
 
+    /// Whether there is something to tell. A client on a Unix socket has no address.
+    fn knows(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::XForwardedFor | Kind::XRealIp => self.address.is_some(),
+            Kind::XForwardedPort => self.port.is_some(),
+            _ => true,
+        }
+    }
+
     fn value(&self, out: &mut Vec<u8>, kind: Kind, host: &[u8]) {
         // Writing to a Vec cannot fail, here and below.
         let _ = match (kind, self.address) {
             (Kind::XForwardedProto, _) => out.write_all(self.scheme.as_bytes()),
             (Kind::XForwardedHost, _) => out.write_all(host),
-            (Kind::XForwardedPort, _) => write!(out, "{}", self.port),
+            (Kind::XForwardedPort, _) => write!(out, "{}", self.port.unwrap_or_default()),
             // An IPv6 address stands in brackets and quotes (RFC 7239, section 6).
-            (Kind::Forwarded, IpAddr::V6(address)) => write!(out, "for=\"[{address}]\";proto={}", self.scheme),
-            (Kind::Forwarded, IpAddr::V4(address)) => write!(out, "for={address};proto={}", self.scheme),
-            (_, address) => {
+            (Kind::Forwarded, Some(IpAddr::V6(address))) => write!(out, "for=\"[{address}]\";proto={}", self.scheme),
+            (Kind::Forwarded, Some(IpAddr::V4(address))) => write!(out, "for={address};proto={}", self.scheme),
+            // Who has no address is `unknown` (RFC 7239, section 6.2).
+            (Kind::Forwarded, None) => write!(out, "for=unknown;proto={}", self.scheme),
+            (_, None) => Ok(()),
+            (_, Some(address)) => {
                 write_address(out, address);
                 Ok(())
             }

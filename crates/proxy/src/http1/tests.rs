@@ -14,6 +14,7 @@ use super::response::ResponseHead;
 use super::scan::Scan;
 use super::write::{self, RequestRules};
 use super::{Reject, trailers};
+use crate::peer::Peer;
 
 /// Pieces that heads are made of, right ones and wrong ones, so that chance comes far enough into the parser.
 const PIECES: &[&str] = &[
@@ -134,7 +135,8 @@ fn look_at_request(bytes: &[u8], cuts: &[Index], bare_lf: bool) -> Result<(), Te
     let Some(length) = length else { return Ok(()) };
     let head = &bytes[..length];
     let forward = forward();
-    let client = ClientFacts::new([192, 0, 2, 1].into(), 80, &forward);
+    let peer = Peer { address: Some(([192, 0, 2, 1], 4321).into()), local: Some(([192, 0, 2, 9], 80).into()) };
+    let client = ClientFacts::new(&peer, &forward);
     let mut written = Vec::new();
     let rules = RequestRules { forward: &forward, client: &client, server: "s:1", marks: b"" };
     write::request(&mut written, head, &request, &rules);

@@ -28,7 +28,7 @@ enum Piece {
 pub(crate) struct Told<'a> {
     pub(crate) entry: &'a Entry,
     pub(crate) listener: &'a str,
-    pub(crate) client: SocketAddr,
+    pub(crate) client: Option<SocketAddr>,
     /// When its client had the answer.
     pub(crate) now: Time,
 }
@@ -70,7 +70,10 @@ impl Format {
             match variable {
                 LogVariable::Time => quoted(out, quote, |out| stamps.rfc3339(out, told.now)),
                 LogVariable::TimeLocal => quoted(out, quote, |out| stamps.clf(out, told.now)),
-                LogVariable::ClientIp => quoted(out, quote, |out| address(out, told.client.ip())),
+                LogVariable::ClientIp => match told.client {
+                    Some(client) => quoted(out, quote, |out| address(out, client.ip())),
+                    None => self.value(out, quote, &Value::Word("unix:")),
+                },
                 LogVariable::Request => quoted(out, quote, |out| self.request(out, told.entry)),
                 LogVariable::TraceId => match &told.entry.tracing {
                     Some(tracing) => quoted(out, quote, |out| tracing.write_id(out)),
@@ -152,7 +155,7 @@ fn value<'a>(variable: LogVariable, told: &Told<'a>) -> Value<'a> {
     let word = |word: Option<&'static str>| word.map_or(Value::Absent, Value::Word);
     match variable {
         LogVariable::Listener => name(listener),
-        LogVariable::ClientPort => Value::Number(client.port().into()),
+        LogVariable::ClientPort => client.map_or(Value::Absent, |client| Value::Number(client.port().into())),
         LogVariable::Method => foreign(entry.method()),
         LogVariable::Target => foreign(entry.target()),
         LogVariable::Protocol => word(entry.protocol()),

@@ -259,7 +259,7 @@ impl Observe {
         &self,
         (entry, worker): (&mut Entry, &Worker),
         listener: &Listener,
-        client: std::net::SocketAddr,
+        client: Option<std::net::SocketAddr>,
     ) {
         if !entry.wanted {
             return;

@@ -46,7 +46,7 @@ fn destination(plan: &Plan) -> &Arc<Destination> {
 fn tell(plan: &Plan, lines: &mut Lines, target: &str) {
     let mut entry = Entry::default();
     entry.take_unparsed(target.as_bytes());
-    let client = "127.0.0.1:1".parse().unwrap();
+    let client = Some("127.0.0.1:1".parse().unwrap());
     let told = Told { entry: &entry, listener: "web", client, now: Time::ZERO };
     lines.write(plan.log.as_ref().unwrap(), &told);
 }

@@ -5,22 +5,23 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Poll, ready};
 use std::time::Instant;
 
 use plimsoll_config::{Check, Probe};
-use plimsoll_core::{ProbeResult, Server};
+use plimsoll_core::{Address, ProbeResult, Server};
 use rustix::io::Errno;
-use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::net::{TcpSocket, UnixStream};
 
 use super::Target;
 use super::exchange::ExchangeAnswer;
 use super::failure::Failure;
 use super::http::{self, HttpAnswer};
 use crate::timers::Deadline;
+use crate::wire::Wire;
 
 /// Read at once. The answer to a probe is nearly always one small segment.
 const PIECE: usize = 4096;
@@ -72,7 +73,7 @@ async fn before<T>(deadline: &Deadline, work: impl Future<Output = T>) -> Option
 /// What to send, and what takes the answer; `None` when a connection says it all.
 fn open(target: &Target) -> Option<(Cow<'_, [u8]>, Answer<'_>)> {
     match &target.probe.check {
-        Check::Connect => None,
+        Check::Connect | Check::Grpc { .. } => None,
         Check::Exchange { send, expect, limit } => {
             Some((Cow::Borrowed(send), Answer::Exchange(ExchangeAnswer::new(expect, *limit))))
         }
@@ -120,47 +121,53 @@ impl Answer<'_> {
 }
 
 /// Sends the question and reads until the verdict stands.
-async fn converse(
-    stream: &mut TcpStream,
-    question: &[u8],
-    answer: &mut Answer<'_>,
-    desk: &Desk,
-) -> Result<(), Failure> {
-    stream.write_all(question).await?;
+async fn converse(wire: &mut Wire, question: &[u8], answer: &mut Answer<'_>, desk: &Desk) -> Result<(), Failure> {
+    wire.write_all(question).await?;
     loop {
-        stream.readable().await?;
-        let piece = &mut **desk.0.borrow_mut();
-        match stream.try_read(piece) {
-            Ok(0) => return answer.close(),
-            Ok(count) if answer.take(&mut piece[..count])? => return Ok(()),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error.into()),
+        let more = poll_fn(|cx| {
+            ready!(wire.poll_read_ready(cx))?;
+            // Borrowed for the read alone: one piece is for all probes of the thread.
+            let mut piece = desk.0.borrow_mut();
+            let mut into = ReadBuf::new(&mut piece);
+            ready!(Pin::new(&mut *wire).poll_read(cx, &mut into))?;
+            Poll::Ready(match into.filled_mut() {
+                [] => answer.close().map(|()| false),
+                come => answer.take(come).map(|enough| !enough),
+            })
+        });
+        if !more.await? {
+            return Ok(());
         }
     }
 }
 
 /// Connects to `server` where it is to be probed, trying its addresses in order.
-async fn connect(server: &Server, probe: &Probe) -> io::Result<TcpStream> {
+async fn connect(server: &Server, probe: &Probe) -> io::Result<Wire> {
     let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for address in server.addresses() {
-        let ip = probe.address.unwrap_or(address.ip());
-        match connect_to(SocketAddr::new(ip, probe.port.unwrap_or(address.port()))).await {
-            Ok(stream) => return Ok(stream),
+        let connected = match address {
+            Address::Ip(address) => {
+                let ip = probe.address.unwrap_or(address.ip());
+                connect_to(SocketAddr::new(ip, probe.port.unwrap_or(address.port()))).await
+            }
+            Address::Unix(path) => UnixStream::connect(path).await.map(Wire::Unix),
+        };
+        match connected {
+            Ok(wire) => return Ok(wire),
             Err(error) => failed = error,
         }
     }
     Err(failed)
 }
 
-async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
+async fn connect_to(address: SocketAddr) -> io::Result<Wire> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // A request that does not fill a segment must not wait for the acknowledgement of the one before.
     socket.set_nodelay(true)?;
     // When the verdict stands nothing of the connection is of use any more, and one that is reset leaves no TIME_WAIT on
     // either side: thousands of probes must not use up the ports that requests need.
     socket.set_zero_linger()?;
-    socket.connect(address).await
+    Ok(Wire::Tcp(socket.connect(address).await?))
 }
 
 /// Whether the fault is this machine's, which has run out of something.

@@ -43,7 +43,7 @@ impl Plane {
         let (clock, pools) = (Clock::start(), Pools::new());
         pools.apply(specs(&config), clock.now());
         let proxy = Proxy::start(&config, 1, &pools, clock).unwrap();
-        let (pool, address) = (pools.pool("app").unwrap(), proxy.addresses()[0].1);
+        let (pool, address) = (pools.pool("app").unwrap(), proxy.addresses()[0].1.ip().unwrap());
         Self { proxy, pool, address }
     }
 }

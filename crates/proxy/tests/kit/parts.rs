@@ -10,7 +10,7 @@ use plimsoll_core::{PoolSpec, ServerSpec};
 /// The pools of a configuration.
 pub(crate) fn specs(config: &Config) -> Vec<(String, PoolSpec)> {
     let server = |server: &Server| {
-        let Host::Ip(ip) = server.host else { panic!("{} is not an address", server.host) };
+        let Host::Ip(ip) = server.host.clone() else { panic!("{} is not an address", server.host) };
         let spec = ServerSpec::new(&server.name, SocketAddr::new(ip, server.port));
         server.max_connections.into_iter().fold(spec, ServerSpec::with_max_connections)
     };

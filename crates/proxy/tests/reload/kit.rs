@@ -57,7 +57,7 @@ impl Live {
 
     /// Where the listener of this name listens first.
     pub(crate) fn address(&self, name: &str) -> SocketAddr {
-        self.listener(name).addresses[0]
+        self.listener(name).addresses[0].ip().unwrap()
     }
 
     pub(crate) fn listener(&self, name: &str) -> ListenerStats {

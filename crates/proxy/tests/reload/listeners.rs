@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 
+use plimsoll_config::Bind;
 use plimsoll_proxy::{Proxy, StartError};
 
 use crate::clients::{Client, Tunnel, ask, from, is_refused, last_from};
@@ -26,7 +27,7 @@ fn a_listener_that_is_added_serves_and_one_that_is_removed_listens_no_more() {
     live.follow(&(listen("web", ANY, APP) + &listen("api", ANY, APP) + &app)).unwrap();
     let api = live.address("api");
     assert_eq!((live.address("web"), ask(web), ask(api)), (web, from("a"), from("a")));
-    assert_eq!(live.proxy.addresses(), [("web".to_owned(), web), ("api".to_owned(), api)]);
+    assert_eq!(live.proxy.addresses(), [("web".to_owned(), Bind::Ip(web)), ("api".to_owned(), Bind::Ip(api))]);
     live.follow(&(listen("api", ANY, APP) + &app)).unwrap();
     assert!(is_refused(web));
     assert_eq!((live.address("api"), ask(api)), (api, from("a")));
@@ -95,7 +96,7 @@ fn a_bind_that_fails_changes_nothing() {
     let wanted = listen("web", ANY, APP) + &listen("free", free, APP) + &listen("taken", taken, APP);
     let error = live.follow(&(wanted + &pool("app", &[&new], ""))).unwrap_err();
     let StartError::Bind { listener, address, source } = error else { panic!("{error}") };
-    assert_eq!((&*listener, address, source.kind()), ("taken", taken, ErrorKind::AddrInUse));
+    assert_eq!((&*listener, address, source.kind()), ("taken", Bind::Ip(taken), ErrorKind::AddrInUse));
     assert!(is_refused(free));
     assert_eq!((client.ask("/"), ask(web), live.proxy.addresses().len()), (from("old"), from("old"), 1));
     live.end();
@@ -140,7 +141,7 @@ fn connections_of_a_listener_that_is_gone_end_when_they_have_nothing_under_way()
     assert_eq!((other.ask("/"), live.sum(|worker| worker.tunnels)), (from("a"), 1));
     until("only the tunnel is left", || live.listener("web").open == 1);
     let left = live.listener("web");
-    assert_eq!((left.addresses.len(), &*left.pool, left.accepted), (0, "app", 3));
+    assert_eq!((left.addresses.len(), &*left.pools[0], left.accepted), (0, "app", 3));
     live.follow(&(listen("web", ANY, APP) + &listen("api", ANY, APP) + &app)).unwrap();
     assert_eq!((live.listener("web").open, live.proxy.stats().listeners.len()), (1, 2));
     drop(tunnel);

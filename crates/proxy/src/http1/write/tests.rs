@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::*;
 use crate::http1::request::HeadRules;
+use crate::peer::Peer;
 
 fn forward() -> Forward {
     Forward {
@@ -20,7 +21,9 @@ fn forward() -> Forward {
 fn forwarded(head: &str, forward: &Forward, client: &str) -> String {
     let mut parsed = RequestHead::default();
     parsed.parse(head.as_bytes(), HeadRules { max_target: 1000, bare_lf: false }).unwrap();
-    let client = ClientFacts::new(client.parse::<IpAddr>().unwrap(), 8080, forward);
+    let address = (client.parse::<IpAddr>().unwrap(), 4321).into();
+    let peer = Peer { address: Some(address), local: Some(([192, 0, 2, 9], 8080).into()) };
+    let client = ClientFacts::new(&peer, forward);
     let mut out = Vec::new();
     let rules = RequestRules { forward, client: &client, server: "10.0.0.1:80", marks: b"" };
     request(&mut out, head.as_bytes(), &parsed, &rules);

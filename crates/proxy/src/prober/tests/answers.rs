@@ -220,7 +220,7 @@ fn another_address_and_port_may_be_probed_than_served() {
 #[test]
 fn of_several_addresses_one_that_passes_is_enough() {
     let (_held, dead) = nobody();
-    let spec = ServerSpec { addresses: vec![dead, answer(OK)], ..ServerSpec::new("two", dead) };
+    let spec = ServerSpec { addresses: vec![dead.into(), answer(OK).into()], ..ServerSpec::new("two", dead) };
     let pool = Pool::new("app", PoolSpec { servers: vec![spec], ..PoolSpec::default() }, Time::ZERO);
     let probing = Probing::start(targets(&pool.servers(), &rule("http = '/', interval = '100ms'")));
     assert_eq!(probing.next().1.failure, None);
