@@ -76,5 +76,5 @@ impl Queue {
 }
 
 fn tcp_peer(address: SocketAddr, local: SocketAddr) -> Peer {
-    Peer { address: Some(address), local: Some(local) }
+    Peer { address: Some(address), local: Some(local), tls: None }
 }

@@ -15,6 +15,7 @@
 //! old goes on under it, and each worker's `places` follow. A connection asks its place for the `service` of the moment
 //! whenever it reads a head; `room` holds it under a limit that may change at any time; `counts` are what a worker tells.
 
+mod arrival;
 mod buffer;
 mod clock;
 mod counts;
@@ -22,6 +23,7 @@ mod door;
 mod exchange;
 mod flow;
 mod http1;
+mod http2;
 mod in_force;
 mod listener;
 mod lock;
@@ -32,6 +34,7 @@ mod places;
 mod prober;
 mod probing;
 mod proxy;
+mod proxy_header;
 mod replay;
 mod request;
 mod room;
@@ -41,8 +44,10 @@ mod service;
 mod sockets;
 mod start_error;
 mod stats;
+mod tcp;
 mod thread;
 mod timers;
+mod tls;
 mod trace;
 mod tries;
 mod trouble;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::arrival;
 use crate::door::{Client, Door};
 use crate::room::{Entry, Room};
 use crate::serve;
@@ -108,7 +109,7 @@ pub(crate) async fn accept(door: Door, place: Rc<Place>) {
                 }
                 Some((client, entry)) = accept_one(&door, &room, &mut waiting) => {
                     let connection = place.connection(client, entry);
-                    tokio::task::spawn_local(serve::serve(connection));
+                    tokio::task::spawn_local(arrival::serve(connection));
                 }
             }
         }
@@ -157,7 +158,7 @@ fn serve_when_there_is_room(client: Client, place: &Rc<Place>) {
         let entry = place.room().enter().await;
         let connection = place.connection(client, entry);
         drop(count);
-        serve::serve(connection).await;
+        arrival::serve(connection).await;
     });
 }
 

@@ -135,7 +135,11 @@ fn look_at_request(bytes: &[u8], cuts: &[Index], bare_lf: bool) -> Result<(), Te
     let Some(length) = length else { return Ok(()) };
     let head = &bytes[..length];
     let forward = forward();
-    let peer = Peer { address: Some(([192, 0, 2, 1], 4321).into()), local: Some(([192, 0, 2, 9], 80).into()) };
+    let peer = Peer {
+        address: Some(([192, 0, 2, 1], 4321).into()),
+        local: Some(([192, 0, 2, 9], 80).into()),
+        ..Peer::default()
+    };
     let client = ClientFacts::new(&peer, &forward);
     let mut written = Vec::new();
     let rules = RequestRules { forward: &forward, client: &client, server: "s:1", marks: b"" };

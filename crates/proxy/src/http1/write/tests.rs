@@ -22,7 +22,7 @@ fn forwarded(head: &str, forward: &Forward, client: &str) -> String {
     let mut parsed = RequestHead::default();
     parsed.parse(head.as_bytes(), HeadRules { max_target: 1000, bare_lf: false }).unwrap();
     let address = (client.parse::<IpAddr>().unwrap(), 4321).into();
-    let peer = Peer { address: Some(address), local: Some(([192, 0, 2, 9], 8080).into()) };
+    let peer = Peer { address: Some(address), local: Some(([192, 0, 2, 9], 8080).into()), ..Peer::default() };
     let client = ClientFacts::new(&peer, forward);
     let mut out = Vec::new();
     let rules = RequestRules { forward, client: &client, server: "10.0.0.1:80", marks: b"" };
