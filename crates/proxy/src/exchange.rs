@@ -97,12 +97,17 @@ impl<'a> Exchange<'a> {
             parties.input.grow();
         }
         let from_server = Buffer::new(&parties.worker.buffers, Size::Large);
+        let head = parties.desk.to_server_head;
+        let mut sending = Flow::new(rest, body).to(&server.wire, head);
+        if parties.desk.request.upgrade {
+            sending.leave_open();
+        }
         Self {
             parties,
             permit: Some(permit),
             server: Some(server),
             from_server,
-            sending: Flow::new(rest, body),
+            sending,
             sent: false,
             send_broken: false,
             body_received,
@@ -163,6 +168,7 @@ impl<'a> Exchange<'a> {
         loop {
             if self.sending.flushed() && !self.sending.source_ended() && input.is_empty() {
                 match ready!(input.poll_fill(client, cx)) {
+                    Ok(0) if self.sending.close_source(client) => {}
                     Ok(0) | Err(_) => return Poll::Ready(Err(Trouble::ClientLeft)),
                     Ok(_) => {}
                 }
@@ -237,7 +243,7 @@ impl<'a> Exchange<'a> {
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
         if self.from_server.is_empty() {
             match ready!(self.poll_from_server(cx)) {
-                Ok(0) if self.receiving.close_source() => {}
+                Ok(0) if self.close_response() => {}
                 Ok(0) | Err(_) => return Poll::Ready(Err(Trouble::ServerLost)),
                 Ok(_) => {}
             }
@@ -247,6 +253,11 @@ impl<'a> Exchange<'a> {
             self.settle(self.parties.worker.now());
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// The server has closed: whether its response may end there.
+    fn close_response(&mut self) -> bool {
+        self.server.as_mut().is_some_and(|server| self.receiving.close_source(&mut server.wire))
     }
 
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Result<End, Trouble>> {
@@ -274,6 +285,10 @@ const TOO_LARGE: Reject = Reject { status: 413, reason: "the request body is too
 
 /// Whether a client that is owed an answer has gone. What it sends meanwhile is kept for later, as far as it fits.
 pub(crate) fn client_left(client: &mut Wire, input: &mut Buffer, cx: &mut Context<'_>) -> bool {
+    // What else a stream brings waits in its window.
+    if let Some(stream) = client.as_stream() {
+        return stream.poll_gone(cx).is_ready();
+    }
     loop {
         if input.is_full() {
             return false;

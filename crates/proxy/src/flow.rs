@@ -13,6 +13,8 @@ use crate::buffer::Buffer;
 use crate::http1::Reject;
 use crate::http1::body::Body;
 use crate::http1::framing::BodyLength;
+use crate::http1::trailers;
+use crate::http2::Stream;
 use crate::wire::Wire;
 
 /// Room for the size line of a chunk: a buffer's length in hexadecimal and CRLF.
@@ -26,13 +28,27 @@ const SMALL: usize = 2048;
 pub(crate) struct Flow {
     /// What is still to come from the sender.
     body: Body,
-    /// The receiver gets chunks.
-    chunks: bool,
+    framing: Framing,
     staged: Staged,
     /// The receiver's connection is closed right after the last byte.
     closing: bool,
     /// Bytes written to the receiver.
     pub(crate) written: u64,
+}
+
+/// How the receiver gets the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Framing {
+    /// As it is: its length or the end of the connection tells its end.
+    Plain,
+    Chunks,
+    /// Frames of a stream of HTTP/2.
+    Frames {
+        /// Bytes of what is given as head that are the head; behind them stands the beginning of the body.
+        head: usize,
+        /// The stream goes on behind the message.
+        open: bool,
+    },
 }
 
 /// What is to be written next: head, size line, data, suffix, trailers, in this order.
@@ -57,10 +73,25 @@ impl Flow {
     pub(crate) fn new(from: impl Into<Body>, to: BodyLength) -> Self {
         Self {
             body: from.into(),
-            chunks: to == BodyLength::Chunked,
+            framing: if to == BodyLength::Chunked { Framing::Chunks } else { Framing::Plain },
             staged: Staged { head: true, ..Staged::default() },
             closing: false,
             written: 0,
+        }
+    }
+
+    /// The same towards `wire`, where the head has `head` bytes.
+    pub(crate) fn to(mut self, wire: &Wire, head: usize) -> Self {
+        if wire.is_stream() {
+            self.framing = Framing::Frames { head, open: false };
+        }
+        self
+    }
+
+    /// The end of the message is not the end of what the receiver gets.
+    pub(crate) fn leave_open(&mut self) {
+        if let Framing::Frames { open, .. } = &mut self.framing {
+            *open = true;
         }
     }
 
@@ -105,26 +136,34 @@ impl Flow {
         let (done, trailers) = self.body.decode(input.filled_mut())?;
         self.staged.data = done.produced;
         self.staged.consumed = done.consumed;
-        if self.chunks {
-            self.frame(done.ended, trailers);
-        }
+        self.frame(done.ended, trailers);
         if done.produced == 0 {
             input.consume(std::mem::take(&mut self.staged.consumed));
         }
         Ok(done.produced)
     }
 
-    /// The sender has closed: whether the body may end there. What the receiver still needs is staged.
-    pub(crate) fn close_source(&mut self) -> bool {
+    /// The sender, at `from`, has closed: whether the body may end there. What the receiver still needs is staged.
+    pub(crate) fn close_source(&mut self, from: &mut Wire) -> bool {
+        let section = from.as_stream().and_then(Stream::take_trailers);
+        let Ok(trailers) = section.map_or(Ok(Vec::new()), |section| trailers::rewrite(&section)) else { return false };
         let complete = self.body.close();
-        if complete && self.chunks {
-            self.frame(true, Vec::new());
+        if complete {
+            self.frame(true, trailers);
         }
         complete
     }
 
     fn frame(&mut self, ended: bool, trailers: Vec<u8>) {
         let staged = &mut self.staged;
+        match self.framing {
+            Framing::Plain => return,
+            Framing::Frames { .. } => {
+                staged.trailers = if trailers.len() > b"\r\n".len() { trailers } else { Vec::new() };
+                return;
+            }
+            Framing::Chunks => {}
+        }
         if staged.data > 0 {
             let mut free: &mut [u8] = &mut staged.size_line;
             // A buffer's length always fits the size line.
@@ -152,6 +191,12 @@ impl Flow {
         if !staged.head || staged.done > 0 || staged.data > SMALL {
             return;
         }
+        if let Framing::Frames { .. } = self.framing {
+            // Trailers stay where they are: they are no part of the body.
+            head.extend_from_slice(&input.filled()[..std::mem::take(&mut staged.data)]);
+            input.consume(std::mem::take(&mut staged.consumed));
+            return;
+        }
         head.extend_from_slice(&staged.size_line[..staged.size_line_length]);
         head.extend_from_slice(&input.filled()[..staged.data]);
         head.extend_from_slice(staged.suffix);
@@ -168,6 +213,12 @@ impl Flow {
         to: &mut Wire,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
+        if let (Framing::Frames { head: length, open }, Some(stream)) = (self.framing, to.as_stream()) {
+            ready!(self.poll_flush_frames((head, length), input, (stream, !open), cx))?;
+            input.consume(self.staged.consumed);
+            self.staged = Staged::default();
+            return Poll::Ready(Ok(()));
+        }
         let staged = &mut self.staged;
         let last = self.closing && self.body.ended();
         loop {
@@ -189,6 +240,46 @@ impl Flow {
         }
         input.consume(staged.consumed);
         *staged = Staged::default();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Flow {
+    /// Sends all that is staged as frames: the first `length` bytes of `head` as a head, what stands behind them and the
+    /// staged data as data, then the end if it has come and `ends` the stream.
+    fn poll_flush_frames(
+        &mut self,
+        (head, length): (&[u8], usize),
+        input: &Buffer,
+        (stream, ends): (&mut Stream, bool),
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Staged { head: with_head, data, trailers, done, .. } = &mut self.staged;
+        let (head, begun) = if *with_head { head.split_at(length.min(head.len())) } else { (&head[..0], &head[..0]) };
+        let data = &input.filled()[..*data];
+        let ends = ends && self.body.ended();
+        let ends_with_data = ends && trailers.is_empty();
+        if *with_head && *done < head.len() {
+            stream.send_head(head, ends_with_data && begun.is_empty() && data.is_empty())?;
+            *done = head.len();
+            self.written += head.len() as u64;
+        }
+        loop {
+            let sent = *done - head.len();
+            let (part, last) = match sent.checked_sub(begun.len()) {
+                None => (&begun[sent..], data.is_empty()),
+                Some(sent) => (&data[sent..], true),
+            };
+            if part.is_empty() {
+                break;
+            }
+            let count = ready!(stream.poll_send(part, ends_with_data && last, cx))?;
+            *done += count;
+            self.written += count as u64;
+        }
+        if ends {
+            stream.send_end(trailers)?;
+        }
         Poll::Ready(Ok(()))
     }
 }

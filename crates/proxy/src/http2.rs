@@ -1,8 +1,102 @@
-//! HTTP/2.
+//! HTTP/2: with clients (`clients`), with servers (`servers`), and a stream of either as one end of a conversation (`stream`),
+//! over the `h2` crate. Each request is a stream and each stream a permit, so that many on one connection hide no load.
 
-use crate::serve::Connection;
+use std::cell::Cell;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
-/// Serves an HTTP/2 connection of which `read` has been read already to its end.
-pub(crate) async fn serve(connection: Connection, read: Vec<u8>) {
-    drop((connection, read));
+use plimsoll_core::Time;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::wire::Wire;
+use crate::worker::Worker;
+
+mod clients;
+mod servers;
+mod stream;
+mod text;
+mod watch;
+mod websocket;
+
+pub(crate) use clients::serve;
+pub(crate) use servers::{SharedConns, share, wait_or_open};
+pub(crate) use stream::Stream;
+
+/// What a client that speaks HTTP/2 by prior knowledge sends first (RFC 9113, section 3.4).
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// The largest frame that we take: what everybody sends by default, and little to hold for each connection.
+const FRAME: u32 = 16 * 1024;
+
+/// What a stream may have waiting in our memory for its way out, in bytes.
+const SEND_BUFFER: usize = 256 * 1024;
+
+/// A connection under HTTP/2: what was read of it already comes first, and all that comes is counted.
+struct Line {
+    wire: Wire,
+    read: Vec<u8>,
+    come: Rc<Cell<u64>>,
+}
+
+impl Line {
+    fn new(wire: Wire, read: Vec<u8>) -> Self {
+        Self { wire, read, come: Rc::default() }
+    }
+}
+
+impl AsyncRead for Line {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = into.filled().len();
+        let polled = if this.read.is_empty() {
+            Pin::new(&mut this.wire).poll_read(cx, into)
+        } else {
+            let count = this.read.len().min(into.remaining());
+            into.put_slice(&this.read[..count]);
+            this.read.drain(..count);
+            if this.read.is_empty() {
+                this.read = Vec::new();
+            }
+            Poll::Ready(Ok(()))
+        };
+        this.come.set(this.come.get() + (into.filled().len() - before) as u64);
+        polled
+    }
+}
+
+impl AsyncWrite for Line {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().wire).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().wire).poll_write_vectored(cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.wire.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().wire).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().wire).poll_shutdown(cx)
+    }
+}
+
+/// The end of a connection's life of about `max_age`, a tenth more or less, so that those that were opened together do not
+/// all come back together.
+fn end_of_life(max_age: Option<Duration>, worker: &Worker, now: Time) -> Option<Time> {
+    let age = max_age?;
+    let tenths = (worker.random() % 201) as f64 / 1000.0 + 0.9;
+    Some(now + age.mul_f64(tenths))
 }

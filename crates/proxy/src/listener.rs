@@ -81,9 +81,9 @@ impl Place {
             peer,
             deadline: self.worker.timers.deadline(),
             place: Rc::clone(self),
-            count: self.worker.client(),
+            count: Some(self.worker.client()),
             worker: Rc::clone(&self.worker),
-            room,
+            room: Some(room),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use plimsoll_config::ServerProtocol;
 use plimsoll_core::{Outcome, OutcomeKind, Permit, Refused, Ticket, Time};
 
 use crate::exchange::{End, Exchange, Parties, Upgraded, client_left};
@@ -44,7 +45,11 @@ impl Work<'_> {
     fn idle_connection(&self) -> Option<ServerConn> {
         let certain = !self.desk.request.method_kind.idempotent();
         let permit = self.tries.next.as_ref()?;
-        self.worker.idle.borrow_mut().take(permit.server(), self.worker.recently(), certain)
+        let now = self.worker.recently();
+        if self.tries.served().rules.protocol == ServerProtocol::Http2 {
+            return self.worker.shared.borrow_mut().take(permit.server(), now).map(ServerConn::stream);
+        }
+        self.worker.idle.borrow_mut().take(permit.server(), now, certain)
     }
 }
 
@@ -91,7 +96,7 @@ impl Busy<'_> {
             head.extend_from_slice(bytes);
         }
         self.input.consume(head_length);
-        let body = Body::from(desk.request.body);
+        let body = self.rest_of_body(desk.request.body);
         tries.next = Some(permit);
         let mut work = Work { worker: &worker, tries: &mut tries, desk, body };
         loop {
@@ -100,6 +105,12 @@ impl Busy<'_> {
             }
             self.prepare_again(&mut work);
         }
+    }
+
+    /// What is to be read of a body that is as long as its head says. A stream tells itself where its message ends.
+    fn rest_of_body(&self, length: BodyLength) -> Body {
+        let is_stream = self.connection.wire.is_stream();
+        if is_stream && length != BodyLength::None { Body::UntilClose } else { Body::from(length) }
     }
 
     /// Writes the head for the server of `permit` from the `bytes` that were read, and tells how long it is.
@@ -202,7 +213,10 @@ impl Busy<'_> {
         } else {
             *to_server_head = self.write_head((to_server, head, request, marks), work.tries, permit);
         }
-        replay.write(to_server, request.body, work.body.ended());
+        // As frames a body needs no framing of its own.
+        let framed = work.tries.served().rules.protocol == ServerProtocol::Http1;
+        let framing = if framed { request.body } else { BodyLength::None };
+        replay.write(to_server, framing, work.body.ended());
     }
 
     /// Picks for another try; false when nobody can take it, or the client has left.
@@ -273,7 +287,8 @@ impl Busy<'_> {
     /// Opens a connection to the server of the next try; `None` in the error when the client has left meanwhile.
     async fn connect(&mut self, tries: &Tries) -> Result<ServerConn, Option<ConnectError>> {
         let server = Arc::clone(tries.next.as_ref().ok_or(None)?.server());
-        let connecting = server_conn::connect(&server, tries.served().rules.timeouts.connect);
+        let worker = Rc::clone(&self.connection.worker);
+        let connecting = server_conn::open(&worker, &server, &tries.served().rules);
         tokio::pin!(connecting);
         let Connection { wire, deadline, worker, .. } = &mut *self.connection;
         let input = &mut self.input;

@@ -19,6 +19,7 @@ use crate::http1::answer::Answer;
 use crate::http1::forwarding::ClientFacts;
 use crate::http1::request::{HeadRules, MethodKind};
 use crate::http1::scan::Scan;
+use crate::http2::{self, PREFACE};
 use crate::listener::Place;
 use crate::log::entry::{Entry, Facts};
 use crate::peer::Peer;
@@ -54,8 +55,10 @@ pub(crate) struct Connection {
     pub(crate) place: Rc<Place>,
     pub(crate) deadline: Deadline,
     pub(crate) worker: Rc<Worker>,
-    pub(crate) count: ClientCount,
-    pub(crate) room: room::Entry,
+    /// `None` for a stream, whose connection counts.
+    pub(crate) count: Option<ClientCount>,
+    /// Likewise.
+    pub(crate) room: Option<room::Entry>,
 }
 
 /// Serves a connection to its end.
@@ -67,6 +70,7 @@ pub(crate) async fn serve(mut connection: Connection) {
         match Box::pin(Busy::new(&mut connection).run(idle_until)).await {
             After::Park { until } => idle_until = until,
             After::Close => break,
+            After::Http2(read) => return Box::pin(http2::serve(connection, read)).await,
         }
         if connection.park(idle_until).await.is_break() {
             break;
@@ -77,8 +81,12 @@ pub(crate) async fn serve(mut connection: Connection) {
 
 /// What becomes of a connection that is not busy any more.
 enum After {
-    Park { until: Time },
+    Park {
+        until: Time,
+    },
     Close,
+    /// The client speaks HTTP/2, and this is what has been read of it.
+    Http2(Vec<u8>),
 }
 
 type Flow = std::ops::ControlFlow<()>;
@@ -129,6 +137,8 @@ enum HeadRead {
     Quiet,
     /// Nothing will come.
     Closed,
+    /// The preface of HTTP/2.
+    Http2,
     Wrong(Reject),
 }
 
@@ -174,6 +184,7 @@ impl<'a> Busy<'a> {
                 }
                 HeadRead::Quiet => return After::Park { until: idle_until },
                 HeadRead::Closed => return After::Close,
+                HeadRead::Http2 => return After::Http2(self.input.filled().to_vec()),
                 HeadRead::Wrong(reject) => (Next::Answer { reject, refused: None, unread: true }, None),
             };
             // What is rare is boxed, so that the memory for it is not held by every busy connection.
@@ -185,6 +196,8 @@ impl<'a> Busy<'a> {
                 self.connection.worker.clear_desk(desk);
             }
             match next {
+                // A stream carries one.
+                Next::Request | Next::Linger if self.connection.wire.is_stream() => return After::Close,
                 Next::Request => {}
                 Next::Linger => {
                     Box::pin(self.linger()).await;
@@ -262,6 +275,10 @@ impl<'a> Busy<'a> {
         let head_rules = HeadRules { max_target: rules.max_target, bare_lf };
         let too_large = Reject { status: 431, reason: "the request head is too large" };
         let too_long = Reject { status: 414, reason: "the target is too long" };
+        if self.speaks_http2(bytes) {
+            // Nothing else begins so.
+            return (bytes.len() >= PREFACE.len()).then_some(HeadRead::Http2);
+        }
         let request = &mut desk.get_or_insert_with(|| self.connection.worker.desk()).request;
         Some(match scan.read(bytes, bare_lf, |bytes| request.parse(bytes, head_rules)) {
             Ok(Some(length)) if length <= rules.max_head => HeadRead::Head(desk.take()?, length),
@@ -272,6 +289,15 @@ impl<'a> Busy<'a> {
             Ok(_) => HeadRead::Wrong(too_large),
             Err(reject) => HeadRead::Wrong(reject),
         })
+    }
+
+    /// What has come is the preface of HTTP/2, or begins like it and like no request of HTTP/1.
+    fn speaks_http2(&self, bytes: &[u8]) -> bool {
+        const TELLING: usize = b"PRI ".len();
+        bytes.starts_with(&PREFACE[..TELLING])
+            && bytes.iter().zip(PREFACE).all(|(byte, wanted)| byte == wanted)
+            && self.service.listener.http2.enabled
+            && !self.connection.wire.is_stream()
     }
 
     /// The client has sent nothing that is not read: closing will not reset the connection and so cut off what is
@@ -351,7 +377,13 @@ async fn give(wire: &mut Wire, answer: &Answer<'_>, facts: &mut Facts, patience:
     let mut bytes = Vec::new();
     let head = answer.write(&mut bytes);
     facts.status = answer.status;
-    match tokio::time::timeout(patience, wire.write_all(&bytes)).await {
+    let given = async {
+        match wire.as_stream() {
+            Some(stream) => stream.send_whole(&bytes, head).await,
+            None => wire.write_all(&bytes).await,
+        }
+    };
+    match tokio::time::timeout(patience, given).await {
         Ok(Ok(())) => {
             facts.bytes_out += bytes.len() as u64;
             facts.head_out = head as u64;

@@ -3,13 +3,16 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
 
-use plimsoll_config::KeepAlive;
+use plimsoll_config::{KeepAlive, Pool, ServerProtocol};
 use plimsoll_core::{Address, Server, Time};
 use tokio::net::{TcpSocket, UnixStream};
 
+use crate::http2;
 use crate::wire::Wire;
+use crate::worker::Worker;
 
 /// A connection to a server.
 #[derive(Debug)]
@@ -24,6 +27,35 @@ pub(crate) struct ServerConn {
 pub(crate) enum ConnectError {
     TimedOut,
     Failed,
+}
+
+impl ServerConn {
+    /// One request's part of a connection that was open already.
+    pub(crate) fn stream(stream: http2::Stream) -> Self {
+        Self { wire: Wire::Http2(Box::new(stream)), reused: true }
+    }
+}
+
+/// Opens a connection to `server` for the protocol of its pool, or, where requests share connections, waits for one that
+/// somebody else opens.
+pub(crate) async fn open(worker: &Rc<Worker>, server: &Server, pool: &Pool) -> Result<ServerConn, ConnectError> {
+    let timeout = pool.timeouts.connect;
+    if pool.protocol == ServerProtocol::Http1 {
+        return connect(server, timeout).await;
+    }
+    let attempt = async {
+        loop {
+            let now = worker.recently();
+            if let Some(stream) = worker.shared.borrow_mut().take(server, now) {
+                return Ok(ServerConn::stream(stream));
+            }
+            let Some(_opening) = http2::wait_or_open(worker, server).await else { continue };
+            let wire = connect(server, timeout).await?.wire;
+            let stream = http2::share(worker, server, wire, pool).await.map_err(|_| ConnectError::Failed)?;
+            return Ok(ServerConn { reused: false, ..ServerConn::stream(stream) });
+        }
+    };
+    tokio::time::timeout(timeout, attempt).await.unwrap_or(Err(ConnectError::TimedOut))
 }
 
 /// Opens a connection to `server`, trying its addresses in order, all within `timeout`.

@@ -12,46 +12,77 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::http2;
+
 /// A connection to a client or a server.
 #[derive(Debug)]
 pub(crate) enum Wire {
     Tcp(TcpStream),
     Unix(UnixStream),
+    /// A stream of a connection that is shared by many.
+    Http2(Box<http2::Stream>),
 }
 
-/// Does the same with whichever socket is at the bottom.
+/// Does the same with whichever socket is at the bottom, and something else with a stream that has none of its own.
 macro_rules! on_socket {
-    ($wire:expr, $socket:ident => $work:expr) => {
+    ($wire:expr, $socket:ident => $work:expr, $stream:ident => $instead:expr) => {
         match $wire {
             Wire::Tcp($socket) => $work,
             Wire::Unix($socket) => $work,
+            Wire::Http2($stream) => $instead,
         }
     };
 }
 
 impl Wire {
+    /// The stream of HTTP/2 that it is, if it is one.
+    pub(crate) fn as_stream(&mut self) -> Option<&mut http2::Stream> {
+        match self {
+            Self::Http2(stream) => Some(stream),
+            _ => None,
+        }
+    }
+
+    /// Whether it is a stream of HTTP/2.
+    pub(crate) fn is_stream(&self) -> bool {
+        matches!(self, Self::Http2(_))
+    }
+
+    /// `http` or `https`.
+    pub(crate) fn scheme(&self) -> &'static str {
+        "http"
+    }
+
     /// Ready when a read would give something or an end, as far as the runtime has heard. No memory is needed to wait so.
-    pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        on_socket!(self, socket => socket.poll_read_ready(cx))
+    pub(crate) fn poll_read_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on_socket!(self, socket => socket.poll_read_ready(cx), stream => stream.poll_more(cx).map_ok(drop))
     }
 
     /// Nothing has come, as far as the runtime has heard: neither the end of the connection nor bytes that nobody asked
     /// for. What has come is lost by this.
     pub(crate) fn is_quiet(&self) -> bool {
         // Not `poll_read_ready`: to a task that has used up its turn that says "pending" whatever was heard.
-        would_block(&on_socket!(self, socket => socket.try_read(&mut [0])))
+        on_socket!(self, socket => would_block(&socket.try_read(&mut [0])), _stream => true)
     }
 
     /// The same, as far as the system has heard: a system call.
     pub(crate) fn is_open(&self) -> bool {
-        would_block(&on_socket!(self, socket => SockRef::from(socket).peek(&mut [MaybeUninit::uninit()])))
+        on_socket!(
+            self,
+            socket => would_block(&SockRef::from(socket).peek(&mut [MaybeUninit::uninit()])),
+            _stream => true
+        )
     }
 
     /// Whether the other side has said that it sends no more, or is gone, though bytes of it are still unread. The runtime
     /// has heard of it already, so this costs no system call.
     pub(crate) fn has_closed(&self) -> bool {
         let mut context = Context::from_waker(Waker::noop());
-        let ready = on_socket!(self, socket => pin!(socket.ready(Interest::READABLE)).poll(&mut context));
+        let ready = on_socket!(
+            self,
+            socket => pin!(socket.ready(Interest::READABLE)).poll(&mut context),
+            _stream => return false
+        );
         matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
     }
 
@@ -60,7 +91,7 @@ impl Wire {
     pub(crate) fn reset_on_close(&self, reset: bool) {
         let linger = reset.then_some(Duration::ZERO);
         // Where this fails the connection is gone already.
-        let _ = on_socket!(self, socket => SockRef::from(socket).set_linger(linger));
+        let _ = on_socket!(self, socket => SockRef::from(socket).set_linger(linger), _stream => Ok(()));
     }
 
     /// Writes what may be the last bytes before a close. The kernel may hold them back to send them in one segment with
@@ -84,13 +115,13 @@ fn would_block(read: &io::Result<usize>) -> bool {
 
 impl AsyncRead for Wire {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        on_socket!(self.get_mut(), socket => Pin::new(socket).poll_read(cx, into))
+        on_socket!(self.get_mut(), socket => Pin::new(socket).poll_read(cx, into), stream => Pin::new(&mut **stream).poll_read(cx, into))
     }
 }
 
 impl AsyncWrite for Wire {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        on_socket!(self.get_mut(), socket => Pin::new(socket).poll_write(cx, bytes))
+        on_socket!(self.get_mut(), socket => Pin::new(socket).poll_write(cx, bytes), stream => Pin::new(&mut **stream).poll_write(cx, bytes))
     }
 
     fn poll_write_vectored(
@@ -98,7 +129,11 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        on_socket!(self.get_mut(), socket => Pin::new(socket).poll_write_vectored(cx, parts))
+        on_socket!(
+            self.get_mut(),
+            socket => Pin::new(socket).poll_write_vectored(cx, parts),
+            stream => Pin::new(&mut **stream).poll_write_vectored(cx, parts)
+        )
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -106,10 +141,10 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        on_socket!(self.get_mut(), socket => Pin::new(socket).poll_flush(cx))
+        on_socket!(self.get_mut(), socket => Pin::new(socket).poll_flush(cx), stream => Pin::new(&mut **stream).poll_flush(cx))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        on_socket!(self.get_mut(), socket => Pin::new(socket).poll_shutdown(cx))
+        on_socket!(self.get_mut(), socket => Pin::new(socket).poll_shutdown(cx), stream => Pin::new(&mut **stream).poll_shutdown(cx))
     }
 }

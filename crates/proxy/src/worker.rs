@@ -14,6 +14,7 @@ use crate::counts::Counts;
 use crate::http1::framing::BodyLength;
 use crate::http1::request::RequestHead;
 use crate::http1::response::ResponseHead;
+use crate::http2::SharedConns;
 use crate::log::entry::Entry;
 use crate::log::{Lines, Marks};
 use crate::replay::Replay;
@@ -36,6 +37,8 @@ pub(crate) struct Worker {
     pub(crate) buffers: Rc<Buffers>,
     pub(crate) timers: Rc<Timers>,
     pub(crate) idle: RefCell<IdleConns>,
+    /// Connections to servers that speak HTTP/2.
+    pub(crate) shared: RefCell<SharedConns>,
     /// Of the access log.
     pub(crate) lines: RefCell<Lines>,
     #[expect(clippy::vec_box, reason = "a desk is handed from hand to hand, so it must be cheap to move")]
@@ -89,6 +92,7 @@ impl Worker {
             buffers: Buffers::new(0, Arc::clone(&counts)),
             timers: Timers::new(clock.now()),
             idle: RefCell::default(),
+            shared: RefCell::default(),
             lines: RefCell::new(Lines::new(clock.now())),
             desks: RefCell::default(),
             random: RefCell::new(fastrand::Rng::new()),
@@ -103,6 +107,10 @@ impl Worker {
     /// No new work is taken in; connections end as soon as they have nothing under way.
     pub(crate) fn stopping(&self) -> bool {
         self.stopping.get()
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock
     }
 
     /// The time.
@@ -168,9 +176,10 @@ impl Worker {
         self.lines.borrow_mut().tick(now);
         if now.saturating_since(self.swept.get()) >= SWEEP {
             self.idle.borrow_mut().sweep(now);
+            self.shared.borrow_mut().sweep(now);
             self.swept.set(now);
         }
-        self.counts.conns_idle.set(self.idle.borrow().count() as u64);
+        self.counts.conns_idle.set((self.idle.borrow().count() + self.shared.borrow().idle()) as u64);
         self.ticked.borrow_mut().retain(|pool| pool.upgrade().inspect(|pool| pool.tick(now)).is_some());
     }
 
@@ -178,6 +187,7 @@ impl Worker {
     pub(crate) fn stop(&self) {
         self.stopping.set(true);
         self.idle.borrow_mut().clear();
+        self.shared.borrow_mut().clear();
         self.timers.wake_all();
     }
 }

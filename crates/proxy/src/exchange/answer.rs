@@ -100,7 +100,9 @@ impl Exchange<'_> {
             let head = &self.from_server.filled()[..length];
             let rules = ResponseRules { body: BodyLength::None, connection: "", marks: b"" };
             write::response(&mut desk.to_client, head, &desk.response, rules);
-            self.receiving = Flow::new(BodyLength::None, BodyLength::None);
+            let length = desk.to_client.len();
+            self.receiving = Flow::new(BodyLength::None, BodyLength::None).to(self.parties.client, length);
+            self.receiving.leave_open();
             self.phase = Phase::Interim;
         }
         self.from_server.consume(length);
@@ -112,8 +114,15 @@ impl Exchange<'_> {
         self.first_byte = Some(self.since_pick(now));
         self.note_answer(now);
         let request_read = self.sent && self.request_read();
-        let Parties { desk, place, input, tries, .. } = &mut self.parties;
+        // A stream tells itself where its message ends; what its head says of that is for the client.
+        let stream = self.server.as_mut().and_then(|server| server.wire.as_stream());
+        let source = stream.as_ref().map(|_| BodyLength::UntilClose);
+        let over = stream.is_some_and(|stream| stream.ended());
+        let Parties { desk, place, input, tries, client, .. } = &mut self.parties;
         let Desk { request, response, response_framing, to_client, marks, entry, .. } = &mut **desk;
+        if over && response.body == BodyLength::UntilClose && client.is_stream() {
+            response.body = BodyLength::None;
+        }
         *response_framing = match response.body {
             BodyLength::Chunked | BodyLength::UntilClose if request.minor_version == 0 => BodyLength::UntilClose,
             BodyLength::UntilClose => BodyLength::Chunked,
@@ -138,7 +147,11 @@ impl Exchange<'_> {
         let rules = ResponseRules { body: *response_framing, connection, marks: &marks.to_client };
         write::response(to_client, head, response, rules);
         (entry.facts.status, entry.facts.head_out) = (response.status, to_client.len() as u64);
-        self.receiving = Flow::new(response.body, *response_framing);
+        let body = if response.body == BodyLength::None { BodyLength::None } else { source.unwrap_or(response.body) };
+        self.receiving = Flow::new(body, *response_framing).to(client, to_client.len());
+        if response.status == 101 {
+            self.receiving.leave_open();
+        }
         if connection == "close" {
             self.receiving.close_after();
         }

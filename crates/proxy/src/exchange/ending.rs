@@ -38,6 +38,7 @@ impl Exchange<'_> {
         }
         self.sent = true;
         let (server, permit) = (self.server.take(), self.permit.as_ref());
+        let server = server.filter(|conn| !conn.wire.is_stream());
         if let (true, Some(conn), Some(permit)) = (reusable, server, permit) {
             let rule = &self.parties.tries.served().rules.keep_alive;
             self.parties.worker.idle.borrow_mut().put(permit.server(), conn, now, rule);
@@ -64,6 +65,8 @@ impl Exchange<'_> {
         let (told, answering) = (self.told(), self.answering());
         if !answering {
             self.reset_on_close(false);
+        } else if let Some(stream) = self.parties.client.as_stream() {
+            stream.abort();
         }
         let read = self.request_read() && !matches!(trouble, Trouble::ClientWrong(_));
         let server = self.permit.as_ref().map(|permit| Arc::clone(permit.server()));

@@ -1,0 +1,176 @@
+//! A client's connection: its streams are served each as a connection of its own.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::server::{self, SendResponse};
+use h2::{Reason, RecvStream};
+use http::Request;
+use plimsoll_config::ClientHttp2;
+use plimsoll_core::Time;
+
+use super::stream::Stream;
+use super::text;
+use super::watch::{Pulse, Tally};
+use super::{FRAME, Line, SEND_BUFFER, end_of_life};
+use crate::listener::Place;
+use crate::peer::Peer;
+use crate::room::Entry;
+use crate::serve::{self, Connection};
+use crate::timers::Deadline;
+use crate::wire::Wire;
+use crate::worker::{ClientCount, Worker};
+
+/// How long a connection that is to end is left open without a stream, so that the client can close it.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Serves an HTTP/2 connection of which `read` has been read already to its end.
+pub(crate) async fn serve(connection: Connection, read: Vec<u8>) {
+    let Connection { wire, peer, place, deadline, worker, count, room } = connection;
+    let (rules, head_timeout, keep_alive, max_head) = {
+        let service = place.service();
+        let listener = &service.listener;
+        (listener.http2.clone(), listener.timeouts.head, listener.timeouts.keep_alive, listener.max_head)
+    };
+    let line = Line::new(wire, read);
+    let come = Rc::clone(&line.come);
+    let shaken = tokio::time::timeout(head_timeout, builder(&rules, max_head).handshake(line)).await;
+    if let Ok(Ok(mut connection)) = shaken {
+        let now = worker.now();
+        let pulse = rules.ping.and_then(|every| Some(Pulse::new(connection.ping_pong()?, every, now)));
+        let served = Served {
+            peer,
+            place,
+            deadline,
+            tally: Tally::new(worker.clock(), rules.max_resets),
+            pulse,
+            come,
+            keep_alive,
+            idle_until: now + keep_alive,
+            old_at: end_of_life(rules.max_age, &worker, now),
+            ending: None,
+            worker,
+        };
+        served.run(connection).await;
+    }
+    drop((count, room));
+}
+
+fn builder(rules: &ClientHttp2, max_head: usize) -> server::Builder {
+    let mut builder = server::Builder::new();
+    builder
+        .max_concurrent_streams(rules.max_streams)
+        .initial_window_size(rules.stream_window)
+        .initial_connection_window_size(rules.connection_window)
+        .max_frame_size(FRAME)
+        .max_header_list_size(u32::try_from(max_head).unwrap_or(u32::MAX))
+        .max_send_buffer_size(SEND_BUFFER)
+        .enable_connect_protocol();
+    builder
+}
+
+/// A connection as it is served.
+struct Served {
+    peer: Peer,
+    place: Rc<Place>,
+    deadline: Deadline,
+    worker: Rc<Worker>,
+    tally: Tally,
+    pulse: Option<Pulse>,
+    come: Rc<std::cell::Cell<u64>>,
+    keep_alive: Duration,
+    /// When the connection closes if no stream is opened before.
+    idle_until: Time,
+    old_at: Option<Time>,
+    /// The client has been told to open no more streams; this is when the connection is cut if it has none.
+    ending: Option<Time>,
+}
+
+type H2 = server::Connection<Line, Bytes>;
+
+impl Served {
+    async fn run(mut self, mut connection: H2) {
+        while let Some((request, respond)) = poll_fn(|cx| self.poll(&mut connection, cx)).await {
+            self.idle_until = self.worker.recently() + self.keep_alive;
+            self.begin(request, respond);
+        }
+    }
+
+    /// The next stream; `None` when there will be none, and the connection may go.
+    fn poll(
+        &mut self,
+        connection: &mut H2,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<(Request<RecvStream>, SendResponse<Bytes>)>> {
+        loop {
+            if self.tally.over() {
+                connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+            }
+            match connection.poll_accept(cx) {
+                Poll::Ready(Some(Ok(stream))) => return Poll::Ready(Some(stream)),
+                Poll::Ready(_) => return Poll::Ready(None),
+                Poll::Pending => {}
+            }
+            let now = self.worker.recently();
+            if self.ending.is_none() && self.is_to_end(connection, now) {
+                connection.graceful_shutdown();
+                self.ending = Some(now + FAREWELL);
+                // So that it is sent.
+                continue;
+            }
+            if self.ending.is_some_and(|end| now >= end) && !connection.has_streams() {
+                return Poll::Ready(None);
+            }
+            let come = self.come.get();
+            if self.pulse.as_mut().is_some_and(|pulse| !pulse.look(come, now, cx)) {
+                return Poll::Ready(None);
+            }
+            self.deadline.set(self.next_look(connection, now));
+            if self.deadline.poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.worker.now();
+        }
+    }
+
+    fn is_to_end(&self, connection: &H2, now: Time) -> bool {
+        let idle = now >= self.idle_until && !connection.has_streams();
+        idle || self.place.closing() || self.old_at.is_some_and(|old| now >= old)
+    }
+
+    /// When something is due.
+    fn next_look(&self, connection: &H2, now: Time) -> Time {
+        // A connection with streams is idle for a while once the last of them is over, which is not announced.
+        let idle = if connection.has_streams() { now + self.keep_alive } else { self.idle_until };
+        let end = match self.ending {
+            Some(end) if now < end => end,
+            Some(_) => now + FAREWELL,
+            None => idle,
+        };
+        let dues = [Some(end), self.old_at.filter(|_| self.ending.is_none()), self.pulse.as_ref().map(Pulse::next)];
+        dues.into_iter().flatten().fold(end, Time::min)
+    }
+
+    /// Serves a stream on a task of its own.
+    fn begin(&self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+        let (parts, body) = request.into_parts();
+        let Ok(head) = text::of_request(&parts, body.is_end_stream()) else {
+            respond.send_reset(Reason::PROTOCOL_ERROR);
+            return;
+        };
+        let stream = Stream::from_client((head, body), respond, self.tally.clone());
+        let connection = Connection {
+            wire: Wire::Http2(Box::new(stream)),
+            peer: self.peer.clone(),
+            place: Rc::clone(&self.place),
+            deadline: self.worker.timers.deadline(),
+            worker: Rc::clone(&self.worker),
+            count: None::<ClientCount>,
+            room: None::<Entry>,
+        };
+        tokio::task::spawn_local(serve::serve(connection));
+    }
+}
