@@ -59,7 +59,7 @@ fn the_schema_takes_what_the_reader_takes() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let examples = std::fs::read_dir(folder.join("../../examples")).expect("the examples are there");
     let examples = examples.map(|entry| entry.expect("the folder can be read").path());
-    for path in examples.chain([folder.join("tests/everything.toml")]) {
+    for path in examples.chain(["tests/everything.toml", "tests/protocols.toml"].map(|file| folder.join(file))) {
         if path.extension().is_some_and(|extension| extension == "toml") {
             let text = std::fs::read_to_string(&path).expect("the example can be read");
             assert!(holds(&schema(), &as_json(&text)), "{path:?}");
@@ -185,8 +185,10 @@ fn what_is_written_as_default_is_the_default() {
 [listen.web]
 bind = "8080"
 pool = "app"
+tls = { cert = "tests/site.pem", key = "tests/site.key" }
 [pool.app]
 servers = [{ address = "a:1", max_connections = 9 }]
+protocol = "http2"
 warm_up = {}
 queue = {}
 probe = { http = "/", body = "ok" }
@@ -196,6 +198,8 @@ probe = { http = "/", body = "ok" }
     assert_eq!(spelled["pool"]["app"]["servers"][0]["weight"], 1);
     assert_eq!(spelled["pool"]["app"]["probe"]["fall"], 3);
     assert_eq!(spelled["pool"]["app"]["retry"]["tries"], 3);
+    assert_eq!(spelled["listen"]["web"]["tls_options"]["min_version"], "1.2");
+    assert_eq!(spelled["pool"]["app"]["http2"]["max_streams"], 128);
     let spelled = parse("spelled.toml", &toml_of(&spelled)).expect("each default is right");
     assert_eq!(spelled, parse("least.toml", least).expect("the least is right"));
 }

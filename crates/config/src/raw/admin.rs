@@ -1,6 +1,7 @@
 //! The settings of the admin API.
 
-use crate::address::{Bind, HostAlone};
+use crate::address::HostAlone;
+use crate::bind::IpBind;
 use crate::reader::Reader;
 use crate::secret::{FilePath, VariableName};
 use crate::setting::{Item, Place, Setting, Shape, settings};
@@ -14,7 +15,7 @@ settings! {
     struct Admin, called Place::nested {
         /// The addresses to serve them on, written as those of listeners. Where one is not of this machine alone, a
         /// `token` is required.
-        bind: OneOrMore<Bind>, optional "none";
+        bind: OneOrMore<IpBind>, optional "none";
         /// A Unix socket to serve them on, without a token: only the user that runs Plimsoll may open it. One that is
         /// left behind is replaced.
         socket: FilePath, optional "none";
