@@ -67,7 +67,8 @@ fn check_mapped(address: IpAddr, bits: u8) -> Result<(), Fault> {
     match (v6.to_ipv4_mapped(), bits.checked_sub(PREFIX)) {
         (Some(v4), Some(bits)) => {
             let plain = masked(v4.into(), bits);
-            Fault::new("is an IPv4 network in the clothes of IPv6", format!("write \"{plain}/{bits}\""))
+            let bits = if bits == 32 { String::new() } else { format!("/{bits}") };
+            Fault::new("is an IPv4 address written as IPv6", format!("write \"{plain}{bits}\""))
         }
         _ => Ok(()),
     }

@@ -75,6 +75,10 @@ impl<const MIN: u64, const MAX: u64> Seconds<MIN, MAX> {
     /// The duration that a value of the file says, or what to write instead, which is empty where the bounds say it
     /// all.
     pub(crate) fn parse(item: &Item<'_>) -> Result<Self, String> {
+        // Where such durations end up they are seconds, so that is what a number alone is.
+        if let Some(Ok(seconds)) = item.get_ref().as_integer().map(|number| number.as_str().parse()) {
+            return Err(format!("write \"{}\"", show(seconds, &LONG_DURATION)));
+        }
         amount_in(item, MIN..=MAX, &LONG_DURATION).map(|seconds| Self(Duration::from_secs(seconds)))
     }
 }

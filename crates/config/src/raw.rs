@@ -73,7 +73,7 @@ settings! {
     struct Listener, called listener {
         /// The addresses to listen on. A port alone, such as "8080", and "localhost:8080" are this machine only
         /// (127.0.0.1); "0.0.0.0:8080" is every IPv4 address of the machine, and "*:8080" or "[::]:8080" every
-        /// address, IPv6 and IPv4. Port 0 leaves the choice to the system. "unix:/run/web.sock" is a Unix socket, from the
+        /// address, IPv6 and IPv4. Port 0 leaves the choice to the system. `unix:/run/web.sock` is a Unix socket, from the
         /// folder of this file where its path does not begin with a slash.
         bind: OneOrMore<Bind>, required "`bind = \"127.0.0.1:8080\"`";
         /// What clients speak: "http" is HTTP/1 and HTTP/2, of which each request is balanced; "tcp" is anything, of

@@ -6,7 +6,7 @@
 use plimsoll_config::{Config, Host, ListenerProtocol, Pool, Server, Target, parse};
 use proptest::prelude::*;
 
-const EVERYTHING: &str = include_str!("everything.toml");
+const RIGHT: [&str; 2] = [include_str!("everything.toml"), include_str!("protocols.toml")];
 
 /// Pieces that a file is made of, so that chance comes far enough into the reader.
 const PIECES: &[&str] = &[
@@ -183,8 +183,8 @@ proptest! {
     }
 
     #[test]
-    fn a_right_file_with_a_piece_replaced(at in any::<prop::sample::Index>(), length in 0..40_usize, piece in prop::sample::select(PIECES)) {
-        let chars: Vec<char> = EVERYTHING.chars().collect();
+    fn a_right_file_with_a_piece_replaced(text in prop::sample::select(&RIGHT[..]), at in any::<prop::sample::Index>(), length in 0..40_usize, piece in prop::sample::select(PIECES)) {
+        let chars: Vec<char> = text.chars().collect();
         let start = at.index(chars.len());
         let end = (start + length).min(chars.len());
         let text: String = chars[..start].iter().copied().chain(piece.chars()).chain(chars[end..].iter().copied()).collect();
@@ -192,8 +192,8 @@ proptest! {
     }
 
     #[test]
-    fn a_right_file_with_a_line_moved(from in any::<prop::sample::Index>(), to in any::<prop::sample::Index>()) {
-        let mut lines: Vec<&str> = EVERYTHING.lines().collect();
+    fn a_right_file_with_a_line_moved(text in prop::sample::select(&RIGHT[..]), from in any::<prop::sample::Index>(), to in any::<prop::sample::Index>()) {
+        let mut lines: Vec<&str> = text.lines().collect();
         let line = lines.remove(from.index(lines.len()));
         lines.insert(to.index(lines.len() + 1), line);
         look(&lines.join("\n"))?;

@@ -68,7 +68,7 @@ settings! {
 
     /// One server of a pool.
     struct ServerTable, called server {
-        /// Its host and port. A name is looked up once, at the start. "unix:/run/app.sock" is a Unix socket, from the folder
+        /// Its host and port. A name is looked up once, at the start. `unix:/run/app.sock` is a Unix socket, from the folder
         /// of this file where its path does not begin with a slash.
         address: Address, required "`address = \"127.0.0.1:9001\"`";
         /// What it is called in logs and tables; no two in a pool may be called the same.

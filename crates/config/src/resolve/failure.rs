@@ -57,7 +57,7 @@ pub(super) fn retry(raw: &Field<OrOff<raw::Retry>>, reader: &mut Reader) -> (Ret
     let on = conditions(&raw.on, "retry", reader);
     if raw.tries.value.0 == 1 {
         check_single_try(raw, reader);
-    } else if raw.non_idempotent.value && !(on.reset || on.timeout || !on.statuses.is_empty() || !on.grpc.is_empty()) {
+    } else if raw.non_idempotent.value && on == (Conditions { connect: on.connect, ..Conditions::default() }) {
         // Not told where `on` has entries that could not be read.
         if !reader.has_problem_in(&raw.on.span) {
             reader.report(

@@ -46,13 +46,15 @@ impl Wanted {
             self.all_known = false;
             return;
         };
-        self.all_known &= entry.sound;
+        // Where a pool stands beside a redirect, it was reported that one of them has to go.
+        let torn = table.redirect.is_some() && table.pool.is_some();
+        self.all_known &= entry.sound && !torn;
         let wanted = match table.protocol.value.0 {
             ListenerProtocol::Http => &mut self.for_requests,
             ListenerProtocol::Tcp => &mut self.for_connections,
         };
         let by_name = table.sni.iter().flat_map(|sni| &sni.value.0).map(|entry| &entry.pool);
-        for pool in table.pool.iter().chain(by_name) {
+        for pool in table.pool.iter().filter(|_| !torn).chain(by_name) {
             match names.find(pool, reader) {
                 Some(position) => wanted.push(position),
                 None => self.all_known = false,

@@ -129,7 +129,11 @@ pub(super) fn server_tls(
     }
     if let (Some(ca), true) = (&raw.ca, accepts_any) {
         let message = "`ca` has no effect, as `danger_accept_any_certificate` believes everyone".to_owned();
-        reader.report(ca.span.clone(), message, "remove one of the two; the other than `ca`, if you can");
+        reader.report(
+            ca.span.clone(),
+            message,
+            "remove `danger_accept_any_certificate`, or `ca` if no certificate can be had that holds",
+        );
     }
     let mut read = |key, path: &Option<Field<_>>| path.as_ref().and_then(|path| pem(key, path, files, reader));
     let (ca, cert, key) = (read("ca", &raw.ca), read("cert", &raw.cert), read("key", &raw.key));
