@@ -310,7 +310,8 @@ pub struct ServerTimeouts {
     pub first_byte: Duration,
     /// The longest pause inside a response.
     pub idle: Duration,
-    /// The longest quiet of a connection that has switched to another protocol, such as a WebSocket.
+    /// The longest quiet of a connection that has switched to another protocol, such as a WebSocket, and of one that came
+    /// by a listener for TCP.
     pub tunnel: Duration,
 }
 

@@ -91,7 +91,8 @@ settings! {
         first_byte: Lasts<MILLISECOND, DAY>, default "60s";
         /// The longest pause inside a response.
         idle: Lasts<MILLISECOND, DAY>, default "60s";
-        /// The longest quiet of a connection that has switched to another protocol, such as a WebSocket.
+        /// The longest quiet of a connection that has switched to another protocol, such as a WebSocket, and of one that
+        /// came by a listener with `protocol = "tcp"`.
         tunnel: Lasts<MILLISECOND, DAY>, default "1h";
     }
 
