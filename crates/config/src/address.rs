@@ -1,22 +1,19 @@
-//! Addresses as people write them: where to listen, where a server is, and what to send as Host.
+//! Addresses as people write them: where a server is, and what to send as Host.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use plimsoll_core::AdminState;
 use serde_json::json;
 use toml::de::DeValue;
 
+use crate::bind::{UNIX_PATTERN, unix_path};
 use crate::reader::Reader;
 use crate::resolved::{Host, HostMode, Server};
 use crate::setting::{Item, Place, Setting, Shape};
 use crate::value::{NAME_HELP, name_fault};
 use crate::wording::{nearest, quoted};
 
-/// An address to listen on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Bind(pub(crate) SocketAddr);
-
-/// Where a server is.
+/// Where a server is. The path of a Unix socket is as the file says it, and its port is 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Address {
     pub(crate) host: Host,
@@ -33,34 +30,20 @@ pub(crate) struct HostAlone(pub(crate) String);
 
 /// Why a text is no address, to follow the text, and what to write instead.
 #[derive(Debug, PartialEq, Eq)]
-struct Fault {
-    what: String,
-    help: String,
+pub(crate) struct Fault {
+    pub(crate) what: String,
+    pub(crate) help: String,
 }
 
 impl Fault {
-    fn new<T>(what: impl Into<String>, help: impl Into<String>) -> Result<T, Self> {
+    pub(crate) fn new<T>(what: impl Into<String>, help: impl Into<String>) -> Result<T, Self> {
         let (what, help) = (what.into(), help.into());
         Err(Self { what, help })
     }
 }
 
 /// The port that examples in messages use.
-const EXAMPLE_PORT: &str = "8080";
-
-impl Setting for Bind {
-    fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
-        read_text(item, place, reader, |text| bind(text).map(Self))
-    }
-
-    fn shape() -> Shape {
-        Shape {
-            expects: "an address to listen on".to_owned(),
-            schema: json!({ "type": "string", "pattern": "^([^/]+:)?[0-9]+$" }),
-            table: None,
-        }
-    }
-}
+pub(crate) const EXAMPLE_PORT: &str = "8080";
 
 impl Setting for Address {
     fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
@@ -70,7 +53,7 @@ impl Setting for Address {
     fn shape() -> Shape {
         Shape {
             expects: "a server's host and port".to_owned(),
-            schema: json!({ "type": "string", "pattern": "^[^/]+:[0-9]+$" }),
+            schema: json!({ "type": "string", "pattern": format!("^([^/]+:[0-9]+|{UNIX_PATTERN})$") }),
             table: None,
         }
     }
@@ -141,7 +124,7 @@ impl Setting for IpAddr {
 }
 
 /// Reads a text with `parse` and reports its fault.
-fn read_text<T: Setting>(
+pub(crate) fn read_text<T: Setting>(
     item: &Item<'_>,
     place: &Place,
     reader: &mut Reader,
@@ -164,48 +147,11 @@ fn read_text<T: Setting>(
     }
 }
 
-/// Where `text` says to listen. A port alone, and `localhost`, are this machine only.
-fn bind(text: &str) -> Result<SocketAddr, Fault> {
-    if text.parse::<u16>().is_ok() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port(text)?)));
-    }
-    if let Some(port) = text.strip_prefix(':').filter(|rest| !rest.contains(':')) {
-        // Some programs take this for every address and others for this machine only.
-        return Fault::new(
-            "does not say on which address",
-            format!("write \"127.0.0.1:{port}\" for this machine only, \"*:{port}\" for everyone"),
-        );
-    }
-    if let Some(every) = text.strip_prefix("*:") {
-        return Ok(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port(every)?)));
-    }
-    if !text.contains(':') {
-        return Fault::new("is neither a port nor an address and a port", not_a_bind_help(text));
-    }
-    let (host, port_text) = split(text)?;
-    let port = port(port_text)?;
-    match parse_host(host)? {
-        Host::Ip(ip) => Ok(SocketAddr::new(ip, port)),
-        Host::Name(name) if name == "localhost" => Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
-        Host::Name(_) | Host::Unix(_) => Fault::new(
-            "has a name where the address of this machine must be",
-            format!("write \"127.0.0.1:{port}\" for this machine only, \"*:{port}\" for everyone"),
-        ),
-    }
-}
-
-/// What to write in place of `text`, which has no colon, to listen.
-fn not_a_bind_help(text: &str) -> String {
-    match text.parse::<Ipv4Addr>() {
-        Ok(ip) => format!("write \"{ip}:{EXAMPLE_PORT}\""),
-        Err(_) => {
-            format!("write \"127.0.0.1:{EXAMPLE_PORT}\" for this machine only, \"*:{EXAMPLE_PORT}\" for everyone")
-        }
-    }
-}
-
 /// Where `text` says a server is.
 fn address(text: &str) -> Result<Address, Fault> {
+    if let Some(path) = unix_path(text)? {
+        return Ok(Address { host: Host::Unix(path.into()), port: 0 });
+    }
     let (host, port_text) = split(text)?;
     let port = port(port_text)?;
     let host = parse_host(host)?;
@@ -222,13 +168,14 @@ fn address(text: &str) -> Result<Address, Fault> {
 }
 
 impl Server {
-    /// A ready server of weight 1 at `address`, a host and a port as in the setting of that name, and called after it.
+    /// A ready server of weight 1 at `address`, written as in the setting of that name, and called after it. The path of a
+    /// Unix socket must be whole, as there is no file whose folder it could begin at.
     ///
     /// # Errors
     /// What is wrong with the address and what to write instead, in one sentence.
     pub fn at(address: &str) -> Result<Self, String> {
-        let Address { host, port } =
-            self::address(address).map_err(|fault| format!("{} {}; {}", quoted(address), fault.what, fault.help))?;
+        let told = |fault: Fault| format!("{} {}; {}", quoted(address), fault.what, fault.help);
+        let Address { host, port } = self::address(address).and_then(whole_path).map_err(told)?;
         let mut server = Self {
             name: String::new(),
             host,
@@ -238,7 +185,7 @@ impl Server {
             backup: false,
             state: AdminState::Ready,
         };
-        server.name = server.authority();
+        server.name = server.address();
         Ok(server)
     }
 
@@ -251,6 +198,22 @@ impl Server {
             None => Ok(Self { name: name.to_owned(), ..self }),
             Some(fault) => Err(format!("{} {fault}; {NAME_HELP}", quoted(name))),
         }
+    }
+}
+
+/// The longest path of a Unix socket, in bytes: `sun_path` of `unix(7)` without the zero at its end.
+pub(crate) const LONGEST_SOCKET: usize = 107;
+
+/// `address`, if it is the same from every folder and not too long for the system.
+fn whole_path(address: Address) -> Result<Address, Fault> {
+    const HELP: &str = "write a whole path, such as \"unix:/run/app.sock\"";
+    match &address.host {
+        Host::Unix(path) if !path.is_absolute() => Fault::new("does not begin with a slash", HELP),
+        Host::Unix(path) if path.as_os_str().len() > LONGEST_SOCKET => Fault::new(
+            format!("is longer than {LONGEST_SOCKET} bytes, which the system allows"),
+            "write a shorter path",
+        ),
+        _ => Ok(address),
     }
 }
 
@@ -319,7 +282,7 @@ fn ip(text: &str) -> Result<IpAddr, Fault> {
 }
 
 /// Splits `host:port`, and takes the brackets off an IPv6 address.
-fn split(text: &str) -> Result<(&str, &str), Fault> {
+pub(crate) fn split(text: &str) -> Result<(&str, &str), Fault> {
     if let Some((scheme, rest)) = text.split_once("://") {
         let host = rest.split('/').next().unwrap_or_default();
         let port = if scheme == "https" { ":443" } else { ":80" };
@@ -355,7 +318,7 @@ fn no_port<T>(host: &str) -> Result<T, Fault> {
     Fault::new("has no port", format!("write \"{host}:{EXAMPLE_PORT}\""))
 }
 
-fn port(text: &str) -> Result<u16, Fault> {
+pub(crate) fn port(text: &str) -> Result<u16, Fault> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse() {
         Ok(port) if digits => Ok(port),
@@ -368,7 +331,7 @@ const LONGEST_HOST: usize = 253;
 const LONGEST_LABEL: usize = 63;
 
 /// Reads a host: an address, or a name by RFC 1123, section 2.1, with the underscore that container networks use.
-fn parse_host(text: &str) -> Result<Host, Fault> {
+pub(crate) fn parse_host(text: &str) -> Result<Host, Fault> {
     if let Ok(ip) = text.parse::<IpAddr>() {
         return Ok(Host::Ip(ip));
     }

@@ -20,6 +20,8 @@ pub(crate) enum Condition {
     Connect,
     Reset,
     Timeout,
+    /// A status of gRPC by its number.
+    Grpc(u8),
     Statuses(Statuses<FIRST_FAILURE>),
 }
 
@@ -33,13 +35,38 @@ const LAST: u16 = 599;
 const WORDS: [(&str, Condition); 3] =
     [("connect", Condition::Connect), ("reset", Condition::Reset), ("timeout", Condition::Timeout)];
 
+/// The statuses of gRPC that tell of a failure, as a word and its number.
+const GRPC: [(&str, u8); 16] = [
+    ("grpc-cancelled", 1),
+    ("grpc-unknown", 2),
+    ("grpc-invalid-argument", 3),
+    ("grpc-deadline-exceeded", 4),
+    ("grpc-not-found", 5),
+    ("grpc-already-exists", 6),
+    ("grpc-permission-denied", 7),
+    ("grpc-resource-exhausted", 8),
+    ("grpc-failed-precondition", 9),
+    ("grpc-aborted", 10),
+    ("grpc-out-of-range", 11),
+    ("grpc-unimplemented", 12),
+    ("grpc-internal", 13),
+    ("grpc-unavailable", 14),
+    ("grpc-data-loss", 15),
+    ("grpc-unauthenticated", 16),
+];
+
+/// Every word and what it stands for.
+fn words() -> impl Iterator<Item = (&'static str, Condition)> {
+    WORDS.into_iter().chain(GRPC.into_iter().map(|(word, number)| (word, Condition::Grpc(number))))
+}
+
 impl Setting for Condition {
     fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
         let text = item.get_ref().as_str();
-        if let Some((_, condition)) = WORDS.iter().find(|(word, _)| Some(*word) == text) {
-            return Some(*condition);
+        if let Some((_, condition)) = words().find(|(word, _)| Some(*word) == text) {
+            return Some(condition);
         }
-        let meant = text.and_then(|text| nearest(text, WORDS.iter().map(|(word, _)| *word)));
+        let meant = text.and_then(|text| nearest(text, words().map(|(word, _)| word)));
         match statuses(item, FIRST_FAILURE) {
             Ok((first, last)) => Some(Self::Statuses(Statuses { first, last })),
             Err(help) => {
@@ -50,11 +77,11 @@ impl Setting for Condition {
     }
 
     fn shape() -> Shape {
-        let words = WORDS.map(|(word, _)| word);
+        let short = WORDS.map(|(word, _)| word).join("\", \"");
         let statuses = Statuses::<FIRST_FAILURE>::shape();
         Shape {
-            expects: format!("\"{}\", {}", words.join("\", \""), statuses.expects),
-            schema: json!({ "anyOf": [{ "enum": words }, statuses.schema] }),
+            expects: format!("\"{short}\", a status of gRPC such as \"grpc-unavailable\", {}", statuses.expects),
+            schema: json!({ "anyOf": [{ "enum": words().map(|(word, _)| word).collect::<Vec<_>>() }, statuses.schema] }),
             table: None,
         }
     }

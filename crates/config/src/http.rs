@@ -17,6 +17,10 @@ pub(crate) struct Method(pub(crate) String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target(pub(crate) String);
 
+/// The name of a service of gRPC; empty is a server as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GrpcService(pub(crate) String);
+
 /// The value of a field of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FieldValue(pub(crate) String);
@@ -40,6 +44,7 @@ pub(crate) struct Named<T> {
 // Bounds, in bytes, that keep the head of a request well below the 8 KiB that some servers stop at.
 const LONGEST_METHOD: usize = 32;
 const LONGEST_TARGET: usize = 2048;
+const LONGEST_SERVICE: usize = 256;
 const LONGEST_FIELD_NAME: usize = 128;
 const LONGEST_FIELD_VALUE: usize = 2048;
 /// The most fields: servers refuse heads of more than about 100.
@@ -109,6 +114,29 @@ impl Setting for Target {
         Shape {
             expects: "a path that begins with a slash".to_owned(),
             schema: json!({ "type": "string", "pattern": "^/[^#\\s]*$", "maxLength": LONGEST_TARGET }),
+            table: None,
+        }
+    }
+}
+
+impl Setting for GrpcService {
+    fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
+        const HELP: &str = "write \"my.package.Service\", or \"\" for the server as a whole";
+        match item.get_ref().as_str() {
+            Some(text) if text.contains('/') => {
+                reader.wrong(item, place, "has a slash in it, which names of services have not", HELP)
+            }
+            Some(text) if text.bytes().all(|byte| byte.is_ascii_graphic()) => {
+                within(item, place, LONGEST_SERVICE, reader).map(Self)
+            }
+            _ => reader.unfit(item, place, HELP),
+        }
+    }
+
+    fn shape() -> Shape {
+        Shape {
+            expects: "the name of a service".to_owned(),
+            schema: json!({ "type": "string", "pattern": "^[^/\\s]*$", "maxLength": LONGEST_SERVICE }),
             table: None,
         }
     }

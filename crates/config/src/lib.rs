@@ -5,17 +5,21 @@
 //! each with its line and what to write instead. [`reference()`] and [`schema`] tell what can be written.
 //!
 //! Inside, `raw` declares each setting once; `setting` and `reader` are the machinery that a declaration becomes; `value`,
-//! `quantity`, `address`, `webhook`, `condition`, `http`, `log`, `pattern`, `secret` and `page` are the types a setting can
-//! have; `resolve` checks what no setting can know alone. Nothing here looks up a name, opens a socket or asks the time, and
-//! the disk is touched only by [`load`], where a configuration names a page, a token or a certificate, and to see whether the
-//! folder of a log is there; the environment only for a token.
+//! `quantity`, `address`, `bind`, `network`, `server_name`, `webhook`, `condition`, `http`, `log`, `pattern`, `secret` and
+//! `page` are the types a setting can have; `resolve` checks what no setting can know alone. Nothing here looks up a name,
+//! opens a socket or asks the time, and the disk is touched only where a configuration names a page, a token or a
+//! certificate (`files`), and to see whether the folder of a log or a socket is there; the environment only for a token.
 
 mod address;
+mod bind;
 mod condition;
 mod diagnostic;
 mod document;
+mod exposed;
+mod files;
 mod http;
 mod log;
+mod network;
 mod page;
 mod pattern;
 mod probe;
@@ -27,6 +31,7 @@ mod reader;
 mod resolve;
 mod resolved;
 mod secret;
+mod server_name;
 mod setting;
 mod source;
 mod value;

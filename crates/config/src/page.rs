@@ -1,17 +1,13 @@
 //! The page a client gets when no server can take its request: a file that is read with the configuration.
 
-use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::Read;
 use std::path::Path;
 
 use serde_json::json;
 
-use crate::quantity::show_bytes;
+use crate::files::{Files, Unfit};
 use crate::reader::Reader;
 use crate::resolved::Page;
 use crate::setting::{Field, Item, Place, Setting, Shape};
-use crate::source::unreadable;
 use crate::wording::{listed, quoted_path};
 
 /// The path of a page, and what its name says it is.
@@ -65,34 +61,18 @@ impl Setting for PagePath {
     }
 }
 
-/// The pages of one configuration, each read once.
-pub(crate) struct Pages<'a> {
-    folder: &'a Path,
-    read: HashMap<String, Page>,
-}
-
-impl<'a> Pages<'a> {
-    /// No page yet; those to come are in `folder` where their paths are relative.
-    pub(crate) fn in_folder(folder: &'a Path) -> Self {
-        Self { folder, read: HashMap::new() }
-    }
-
-    /// Where relative paths begin.
-    pub(crate) fn folder(&self) -> &'a Path {
-        self.folder
-    }
-
-    /// The page at the path that `setting` says, or a report why it cannot be had.
+impl Files<'_> {
+    /// The page at the path that `setting` says, or a report why it cannot be had. Each is read once.
     pub(crate) fn page(&mut self, setting: &Field<PagePath>, reader: &mut Reader) -> Option<Page> {
         let PagePath { path, content_type } = &setting.value;
-        if let Some(page) = self.read.get(path) {
+        if let Some(page) = self.pages.get(path) {
             return Some(page.clone());
         }
-        let file = self.folder.join(path);
-        match content(&file, content_type) {
+        let file = self.path(path);
+        match self.content(&file, LARGEST).and_then(|content| checked(content, content_type)) {
             Ok(content) => {
                 let page = Page { content_type, content: content.into() };
-                self.read.insert(path.clone(), page.clone());
+                self.pages.insert(path.clone(), page.clone());
                 Some(page)
             }
             Err(Unfit(why)) => {
@@ -105,30 +85,10 @@ impl<'a> Pages<'a> {
     }
 }
 
-/// Why a file cannot be used, in words that follow a colon.
-pub(crate) struct Unfit(pub(crate) String);
-
-/// What is in a file, or why that can be no page.
-fn content(file: &Path, content_type: &str) -> Result<Vec<u8>, Unfit> {
-    let content = content_of(file, LARGEST)?;
+/// What was in a file, or why that can be no page.
+fn checked(content: Vec<u8>, content_type: &str) -> Result<Vec<u8>, Unfit> {
     if content_type.ends_with("utf-8") && std::str::from_utf8(&content).is_err() {
         return Err(Unfit("this is not saved as UTF-8".to_owned()));
-    }
-    Ok(content)
-}
-
-/// What is in a regular file of at most `largest` bytes.
-pub(crate) fn content_of(file: &Path, largest: u64) -> Result<Vec<u8>, Unfit> {
-    let mut content = Vec::new();
-    let unreadable = |error| Unfit(unreadable(&error));
-    let about = fs::metadata(file).map_err(unreadable)?;
-    // Not opened before it is known to be a file: to open a pipe waits for someone who writes to it.
-    if !about.is_file() && !about.is_dir() {
-        return Err(Unfit("this is no regular file".to_owned()));
-    }
-    File::open(file).and_then(|file| file.take(largest + 1).read_to_end(&mut content)).map_err(unreadable)?;
-    if content.len() as u64 > largest {
-        return Err(Unfit(format!("this is larger than {}", show_bytes(largest))));
     }
     Ok(content)
 }

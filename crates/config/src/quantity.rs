@@ -9,11 +9,20 @@ use toml::de::DeValue;
 
 use crate::reader::Reader;
 use crate::setting::{Item, Place, Setting, Shape};
+use crate::value::{OFF, off_help};
 use crate::wording::listed;
 
 /// A duration within bounds, which are milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Lasts<const MIN: u64, const MAX: u64>(pub(crate) Duration);
+
+/// A duration within bounds, which are milliseconds, or `None` where the file says "off".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LastsOrOff<const MIN: u64, const MAX: u64>(pub(crate) Option<Duration>);
+
+/// A duration of whole seconds within bounds, which are seconds. It may be written in days.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seconds<const MIN: u64, const MAX: u64>(pub(crate) Duration);
 
 /// A number of bytes within bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +47,49 @@ impl<const MIN: u64, const MAX: u64> Setting for Lasts<MIN, MAX> {
 
     fn shape() -> Shape {
         shape(MIN..=MAX, &DURATION)
+    }
+}
+
+impl<const MIN: u64, const MAX: u64> Setting for LastsOrOff<MIN, MAX> {
+    fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
+        if item.get_ref().as_str() == Some(OFF) {
+            return Some(Self(None));
+        }
+        match Lasts::<MIN, MAX>::parse(item) {
+            Ok(time) => Some(Self(Some(time.0))),
+            Err(help) => reader.unfit(item, place, off_help(item, place).unwrap_or(help)),
+        }
+    }
+
+    fn shape() -> Shape {
+        let time = Lasts::<MIN, MAX>::shape();
+        Shape {
+            expects: format!("{} or \"{OFF}\"", time.expects),
+            schema: json!({ "anyOf": [time.schema, { "enum": [OFF] }] }),
+            table: None,
+        }
+    }
+}
+
+impl<const MIN: u64, const MAX: u64> Seconds<MIN, MAX> {
+    /// The duration that a value of the file says, or what to write instead, which is empty where the bounds say it
+    /// all.
+    pub(crate) fn parse(item: &Item<'_>) -> Result<Self, String> {
+        // Where such durations end up they are seconds, so that is what a number alone is.
+        if let Some(Ok(seconds)) = item.get_ref().as_integer().map(|number| number.as_str().parse()) {
+            return Err(format!("write \"{}\"", show(seconds, &LONG_DURATION)));
+        }
+        amount_in(item, MIN..=MAX, &LONG_DURATION).map(|seconds| Self(Duration::from_secs(seconds)))
+    }
+}
+
+impl<const MIN: u64, const MAX: u64> Setting for Seconds<MIN, MAX> {
+    fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
+        Self::parse(item).map_or_else(|help| reader.unfit(item, place, help), Some)
+    }
+
+    fn shape() -> Shape {
+        shape(MIN..=MAX, &LONG_DURATION)
     }
 }
 
@@ -131,6 +183,17 @@ const DURATION: Quantity = Quantity {
 };
 
 const DURATION_UNITS: &[(&str, u64)] = &[("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+
+const LONG_DURATION: Quantity = Quantity {
+    noun: "a duration",
+    units: LONG_DURATION_UNITS,
+    spoken: LONG_DURATION_UNITS,
+    usual: "d",
+    sums: true,
+    pattern: "^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$",
+};
+
+const LONG_DURATION_UNITS: &[(&str, u64)] = &[("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)];
 
 const SIZE: Quantity = Quantity {
     noun: "a size",

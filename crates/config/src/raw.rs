@@ -1,9 +1,11 @@
 //! Every setting of the file: its type, bounds, default and meaning. The reader, the reference and the JSON schema
 //! all come from what is declared here.
 
-use crate::address::Bind;
+use crate::bind::Bind;
+use crate::protocol::ListenerProtocol;
 use crate::quantity::{Bytes, Lasts};
 use crate::resolved::{BareLf, FieldMode, HostMode};
+use crate::server_name::BySni;
 use crate::setting::{Place, settings};
 use crate::value::{Choice, Name, Named, OneOrMore, OrOff, Whole, Word};
 use crate::wording::quoted;
@@ -13,6 +15,7 @@ mod failure;
 mod log;
 mod pool;
 mod probe;
+mod protocol;
 mod webhook;
 
 pub(crate) use admin::{Admin, Tls, Token};
@@ -20,6 +23,9 @@ pub(crate) use failure::{Eject, Retry, WarmUp};
 pub(crate) use log::{AccessLog, RequestId, Trace};
 pub(crate) use pool::{KeepAlive, Pool, Server, ServerTable, ServerTimeouts, Unavailable};
 pub(crate) use probe::Probe;
+pub(crate) use protocol::{
+    CertPair, ClientCert, ClientHttp2, Hsts, ProxyFrom, Redirect, ServerHttp2, ServerTls, ServerTlsTable, TlsOptions,
+};
 pub(crate) use webhook::Webhook;
 
 // Bounds on durations, in milliseconds. None may be zero where that would refuse everyone, and none may outlast a
@@ -59,18 +65,41 @@ settings! {
         webhook: Webhook, optional "nobody";
         /// Where clients connect, by name.
         listen: Named<Listener>, required "`[listen.web]` and below it `bind = \"127.0.0.1:8080\"` and `pool = \"app\"`";
-        /// Sets of servers, by name.
-        pool: Named<Pool>, required "`[pool.app]` and below it `servers = [\"127.0.0.1:9001\"]`";
+        /// Sets of servers, by name. One is needed unless every listener has `redirect`.
+        pool: Named<Pool>, optional "none";
     }
 
     /// One place where clients connect.
     struct Listener, called listener {
         /// The addresses to listen on. A port alone, such as "8080", and "localhost:8080" are this machine only
         /// (127.0.0.1); "0.0.0.0:8080" is every IPv4 address of the machine, and "*:8080" or "[::]:8080" every
-        /// address, IPv6 and IPv4. Port 0 leaves the choice to the system.
+        /// address, IPv6 and IPv4. Port 0 leaves the choice to the system. `unix:/run/web.sock` is a Unix socket, from the
+        /// folder of this file where its path does not begin with a slash.
         bind: OneOrMore<Bind>, required "`bind = \"127.0.0.1:8080\"`";
-        /// The pool that serves the requests.
-        pool: Name, required "`pool = \"app\"`";
+        /// What clients speak: "http" is HTTP/1 and HTTP/2, of which each request is balanced; "tcp" is anything, of
+        /// which each connection is.
+        protocol: Word<ListenerProtocol>, default "http";
+        /// The pool that serves the requests or connections. Each listener has one, or `redirect`, or `sni`.
+        pool: Name, optional "none";
+        /// Sends every request elsewhere, in place of a pool: "https" is the same host and path by https.
+        redirect: Redirect, optional "none";
+        /// A pool for each name that clients ask for in the handshake of their TLS, which passes through as it is; only
+        /// with `protocol = "tcp"`. "*.example.com" is every name right below it. `pool` is then for all other
+        /// connections, which without it are closed.
+        sni: BySni, optional "none";
+        /// Serves this listener by TLS.
+        tls: OneOrMore<CertPair>, optional "no TLS";
+        /// How TLS is spoken with clients.
+        tls_options: TlsOptions, default {};
+        /// Asks clients for certificates of their own.
+        client_cert: ClientCert, optional "none is asked for";
+        /// `Strict-Transport-Security` on every answer over TLS: for how long browsers come by https alone, such as
+        /// "365d", a table, or "off".
+        hsts: Hsts, default "off";
+        /// HTTP/2 with clients.
+        http2: OrOff<ClientHttp2>, default {};
+        /// Reads a PROXY header before all else of a connection.
+        proxy_protocol: ProxyFrom, optional "none is read";
         /// Client connections at once, all workers together. Past it, new ones wait to be accepted.
         max_connections: Whole<1, MOST_CLIENTS>, default 20000;
         /// The largest request head. A larger one gets 431.

@@ -1,9 +1,9 @@
 //! The configuration the rest of the program sees: every default filled in, every rule checked.
 //!
 //! A [`Config`] comes out of [`parse`](crate::parse), [`load`](crate::load) or [`Config::quick`] and needs no
-//! second look: each listener names a pool that is there, no two listeners want the same address, each pool has a
-//! server that is not a backup, fallbacks come to an end, pages have been read. What is left for the program is what needs the machine: looking host names up and
-//! binding sockets.
+//! second look: each listener names pools that are there or redirects, no two listeners want the same address, each pool
+//! has a server that is not a backup, fallbacks come to an end, pages and certificates have been read. What is left for
+//! the program is what needs the machine: looking host names up, binding sockets and looking into certificates.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -36,9 +36,11 @@ pub struct Config {
     pub webhook: Option<Webhook>,
     /// Where clients connect, in the order of the file. Never empty.
     pub listeners: Vec<Listener>,
-    /// The pools, in the order of the file. Never empty, names differ, each is used by a listener or as a
-    /// fallback.
+    /// The pools, in the order of the file. Empty only where every listener redirects. Names differ, each is used by a
+    /// listener or as a fallback.
     pub pools: Vec<Pool>,
+    /// Every other file that was read: certificates, keys, tokens, pages. Each once.
+    pub files: Vec<PathBuf>,
 }
 
 /// The admin API with the dashboard and the metrics: at an address, a socket or both.
@@ -284,7 +286,7 @@ pub struct Pool {
 /// One server of a pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
-    /// The name in the file, else its address as `host:port`. Unlike any other name in the pool.
+    /// The name in the file, else its address as the file says it, in lower case. Unlike any other name in the pool.
     pub name: String,
     /// Where it is.
     pub host: Host,
@@ -320,7 +322,8 @@ pub struct ServerTimeouts {
     pub first_byte: Duration,
     /// The longest pause inside a response.
     pub idle: Duration,
-    /// The longest quiet of a connection that has switched to another protocol, such as a WebSocket.
+    /// The longest quiet of a connection that has switched to another protocol, such as a WebSocket, and of one that came
+    /// by a listener for TCP.
     pub tunnel: Duration,
 }
 

@@ -3,12 +3,11 @@
 use std::env;
 use std::fmt;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::page::{Unfit, content_of};
+use crate::files::{Files, Unfit};
 use crate::reader::Reader;
 use crate::setting::{Field, Item, Place, Setting, Shape};
 use crate::wording::{quoted, quoted_path};
@@ -99,9 +98,12 @@ const SHORTEST_TOKEN: usize = 16;
 /// Certificates and keys: a chain with its intermediates is some kilobytes.
 const LARGEST_PEM: u64 = 1 << 20;
 
-/// The token in the file at `path`, which is in `folder` where it is relative, or a report why there is none.
-pub(crate) fn token_in_file(path: &Field<FilePath>, folder: &Path, reader: &mut Reader) -> Option<Secret> {
-    let secret = in_file("file", path, (folder, LONGEST_TOKEN), reader)?;
+/// An OCSP response, which goes into each handshake, is one or two kilobytes.
+const LARGEST_OCSP: u64 = 64 << 10;
+
+/// The token in the file at `path`, or a report why there is none.
+pub(crate) fn token_in_file(path: &Field<FilePath>, files: &mut Files<'_>, reader: &mut Reader) -> Option<Secret> {
+    let secret = in_file("file", path, LONGEST_TOKEN, files, reader)?;
     let content = without_line_end(secret.bytes()).into();
     checked(Secret { content, ..secret }, path, reader)
 }
@@ -119,13 +121,24 @@ pub(crate) fn token_in_variable(name: &Field<VariableName>, reader: &mut Reader)
 }
 
 /// The certificates or the key in a file, which are PEM.
-pub(crate) fn pem(key: &str, path: &Field<FilePath>, folder: &Path, reader: &mut Reader) -> Option<Secret> {
-    in_file(key, path, (folder, LARGEST_PEM), reader)
+pub(crate) fn pem(key: &str, path: &Field<FilePath>, files: &mut Files<'_>, reader: &mut Reader) -> Option<Secret> {
+    in_file(key, path, LARGEST_PEM, files, reader)
 }
 
-fn in_file(key: &str, path: &Field<FilePath>, (folder, largest): (&Path, u64), reader: &mut Reader) -> Option<Secret> {
-    let file: PathBuf = folder.join(&path.value.0);
-    match content_of(&file, largest) {
+/// The OCSP response in a file, which is DER.
+pub(crate) fn ocsp(path: &Field<FilePath>, files: &mut Files<'_>, reader: &mut Reader) -> Option<Secret> {
+    in_file("ocsp", path, LARGEST_OCSP, files, reader)
+}
+
+fn in_file(
+    key: &str,
+    path: &Field<FilePath>,
+    largest: u64,
+    files: &mut Files<'_>,
+    reader: &mut Reader,
+) -> Option<Secret> {
+    let file = files.path(&path.value.0);
+    match files.content(&file, largest) {
         Ok(content) => {
             let everyone = 0o004;
             let exposed = file.metadata().is_ok_and(|about| about.mode() & everyone != 0);

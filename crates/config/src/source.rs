@@ -9,7 +9,7 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::page::Pages;
+use crate::files::Files;
 use crate::raw;
 use crate::reader::{Problem, Reader};
 use crate::resolve::resolve;
@@ -66,7 +66,7 @@ pub(crate) fn unreadable(error: &io::Error) -> String {
     }
 }
 
-/// Reads the configuration in `text`; `file_name` is what diagnostics call it. Pages that it names by relative paths
+/// Reads the configuration in `text`; `file_name` is what diagnostics call it. Files that it names by relative paths
 /// are read from the current folder.
 ///
 /// # Errors
@@ -75,7 +75,7 @@ pub fn parse(file_name: &str, text: &str) -> Result<Config, Diagnostics> {
     parse_in(Path::new(""), file_name, text)
 }
 
-/// The same, with pages in `folder`.
+/// The same, with other files in `folder`.
 fn parse_in(folder: &Path, file_name: &str, text: &str) -> Result<Config, Diagnostics> {
     // Some editors begin a file with a byte order mark, which is no part of its first line.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -92,11 +92,11 @@ fn parse_in(folder: &Path, file_name: &str, text: &str) -> Result<Config, Diagno
     settle(config, reader, file_name, text)
 }
 
-/// Reads the settings of `document`; pages are in `folder`. What is given back is right only if nothing was reported.
+/// Reads the settings of `document`; other files are in `folder`. What is given back is right only if nothing was reported.
 pub(crate) fn read(document: &DeTable<'_>, folder: &Path, reader: &mut Reader) -> Option<Config> {
     let place = Place { key: String::new(), within: String::new() };
     let file = raw::File::read_entries(document, 0..0, &place, reader)?;
-    Some(resolve(&file, &mut Pages::in_folder(folder), reader))
+    Some(resolve(&file, Files::in_folder(folder), reader))
 }
 
 /// `config`, unless `reader` found problems, which then point into `text`.

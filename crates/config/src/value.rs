@@ -103,10 +103,14 @@ impl Setting for bool {
 
 impl<T: Choice> Setting for Word<T> {
     fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
-        let Some(text) = item.get_ref().as_str() else {
-            return reader.unfit::<Self>(item, place, "");
-        };
         let words = T::words();
+        let Some(text) = item.get_ref().as_str() else {
+            // A version such as 1.2 is a number to TOML.
+            let number = item.get_ref().as_float().map(toml::de::DeFloat::as_str);
+            let word = words.iter().find(|(word, _)| Some(*word) == number);
+            let help = word.map_or_else(String::new, |(word, _)| format!("write \"{word}\" in quotes"));
+            return reader.unfit::<Self>(item, place, help);
+        };
         if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
             return Some(Self(*value));
         }
@@ -119,7 +123,11 @@ impl<T: Choice> Setting for Word<T> {
 
     fn shape() -> Shape {
         let words: Vec<_> = T::words().into_iter().map(|(word, _)| word).collect();
-        Shape { expects: format!("one of \"{}\"", words.join("\", \"")), schema: json!({ "enum": words }), table: None }
+        let expects = match &words[..] {
+            [word] => format!("\"{word}\""),
+            _ => format!("one of \"{}\"", words.join("\", \"")),
+        };
+        Shape { expects, schema: json!({ "enum": words }), table: None }
     }
 }
 

@@ -3,10 +3,10 @@
 //! A failing case is printed at its smallest and kept beside this file with its seed, from which the next run begins.
 //! `PROPTEST_RNG_SEED` sets the seed of a whole run, `PROPTEST_CASES` its length.
 
-use plimsoll_config::{Config, Pool, parse};
+use plimsoll_config::{Config, Host, ListenerProtocol, Pool, Server, Target, parse};
 use proptest::prelude::*;
 
-const EVERYTHING: &str = include_str!("everything.toml");
+const RIGHT: [&str; 2] = [include_str!("everything.toml"), include_str!("protocols.toml")];
 
 /// Pieces that a file is made of, so that chance comes far enough into the reader.
 const PIECES: &[&str] = &[
@@ -33,6 +33,25 @@ const PIECES: &[&str] = &[
     "[pool.app.probe]\n",
     "http = ",
     "tcp = ",
+    "grpc = ",
+    "protocol = ",
+    "redirect = ",
+    "sni = ",
+    "tls = ",
+    "tls_options = ",
+    "client_cert = ",
+    "hsts = ",
+    "http2 = ",
+    "proxy_protocol = ",
+    "send_proxy = ",
+    "from = ",
+    "\"https\"\n",
+    "\"http2\"\n",
+    "\"365d\"\n",
+    "\"10.0.0.0/8\"",
+    "\"*.example.com\" = ",
+    "\"unix:x.sock\"",
+    "{ cert = \"tests/site.pem\", key = \"tests/site.key\" }\n",
     "expect = ",
     "status = ",
     "header = ",
@@ -108,12 +127,27 @@ fn holds(config: &Config) -> Result<(), TestCaseError> {
     prop_assert!(!config.listeners.is_empty());
     for listener in &config.listeners {
         prop_assert!(!listener.binds.is_empty());
-        prop_assert!(config.pools.iter().any(|pool| pool.name == listener.pool));
-        prop_assert!(listener.max_target < listener.max_head);
+        for name in listener.target.pools() {
+            prop_assert!(config.pools.iter().any(|pool| pool.name == name));
+        }
+        if listener.protocol == ListenerProtocol::Http {
+            prop_assert!(listener.max_target < listener.max_head);
+        }
+        if let Target::Sni { names, .. } = &listener.target {
+            prop_assert!(!names.is_empty() && listener.protocol == ListenerProtocol::Tcp && listener.tls.is_none());
+        }
+        prop_assert!(listener.hsts.is_none() || listener.tls.is_some());
+        prop_assert!(listener.tls.as_ref().is_none_or(|tls| !tls.pairs.is_empty()));
+        prop_assert!(listener.proxy_protocol.as_ref().is_none_or(|proxy| !proxy.from.is_empty()));
+        prop_assert!(listener.http2.stream_window <= listener.http2.connection_window);
     }
     for pool in &config.pools {
         prop_assert!(pool.servers.iter().any(|server| !server.backup));
-        prop_assert!(pool.servers.iter().all(|server| server.port != 0));
+        let at_socket = |server: &Server| matches!(server.host, Host::Unix(_));
+        prop_assert!(pool.servers.iter().all(|server| (server.port != 0) != at_socket(server)));
+        let probe = pool.probe.as_ref();
+        prop_assert!(probe.is_none_or(|probe| !probe.tls || pool.tls.is_some()));
+        prop_assert!(probe.is_none_or(|probe| !probe.send_proxy || pool.send_proxy.is_some()));
         let mut names: Vec<_> = pool.servers.iter().map(|server| &server.name).collect();
         names.sort();
         names.dedup();
@@ -149,8 +183,8 @@ proptest! {
     }
 
     #[test]
-    fn a_right_file_with_a_piece_replaced(at in any::<prop::sample::Index>(), length in 0..40_usize, piece in prop::sample::select(PIECES)) {
-        let chars: Vec<char> = EVERYTHING.chars().collect();
+    fn a_right_file_with_a_piece_replaced(text in prop::sample::select(&RIGHT[..]), at in any::<prop::sample::Index>(), length in 0..40_usize, piece in prop::sample::select(PIECES)) {
+        let chars: Vec<char> = text.chars().collect();
         let start = at.index(chars.len());
         let end = (start + length).min(chars.len());
         let text: String = chars[..start].iter().copied().chain(piece.chars()).chain(chars[end..].iter().copied()).collect();
@@ -158,8 +192,8 @@ proptest! {
     }
 
     #[test]
-    fn a_right_file_with_a_line_moved(from in any::<prop::sample::Index>(), to in any::<prop::sample::Index>()) {
-        let mut lines: Vec<&str> = EVERYTHING.lines().collect();
+    fn a_right_file_with_a_line_moved(text in prop::sample::select(&RIGHT[..]), from in any::<prop::sample::Index>(), to in any::<prop::sample::Index>()) {
+        let mut lines: Vec<&str> = text.lines().collect();
         let line = lines.remove(from.index(lines.len()));
         lines.insert(to.index(lines.len() + 1), line);
         look(&lines.join("\n"))?;

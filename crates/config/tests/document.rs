@@ -53,13 +53,14 @@ fn as_json(text: &str) -> Value {
 }
 
 const EVERYTHING: &str = include_str!("everything.toml");
+const PROTOCOLS: &str = include_str!("protocols.toml");
 
 #[test]
 fn the_schema_takes_what_the_reader_takes() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let examples = std::fs::read_dir(folder.join("../../examples")).expect("the examples are there");
     let examples = examples.map(|entry| entry.expect("the folder can be read").path());
-    for path in examples.chain([folder.join("tests/everything.toml")]) {
+    for path in examples.chain(["tests/everything.toml", "tests/protocols.toml"].map(|file| folder.join(file))) {
         if path.extension().is_some_and(|extension| extension == "toml") {
             let text = std::fs::read_to_string(&path).expect("the example can be read");
             assert!(holds(&schema(), &as_json(&text)), "{path:?}");
@@ -111,9 +112,50 @@ fn the_schema_refuses_mistakes() {
         ("/pool", json!({})),
         ("/workers", json!("4")),
     ];
-    let right = as_json(EVERYTHING);
+    refuses(EVERYTHING, &mistakes);
+}
+
+#[test]
+fn the_schema_refuses_mistakes_in_protocols() {
+    let mistakes = [
+        ("/listen/web/bind/1", json!("unix:@web")),
+        ("/listen/web/bind/1", json!("/run/web.sock")),
+        ("/listen/web/protocol", json!("https")),
+        ("/listen/web/tls/0/cret", json!("a.pem")),
+        ("/listen/web/tls/0/cert", json!("folder/")),
+        ("/listen/web/tls", json!([])),
+        ("/listen/web/tls_options/min_version", json!(1.2)),
+        ("/listen/web/tls_options/unknown_name", json!("reject")),
+        ("/listen/web/client_cert/required", json!("yes")),
+        ("/listen/web/hsts/max_age", json!("1y")),
+        ("/listen/web/hsts", json!("on")),
+        ("/listen/web/http2/max_resets", json!(9)),
+        ("/listen/web/http2/ping", json!("never")),
+        ("/listen/web/http2", json!(true)),
+        ("/listen/web/proxy_protocol/from", json!([])),
+        ("/listen/web/proxy_protocol/from/0", json!("lb.internal")),
+        ("/listen/plain/redirect", json!("http")),
+        ("/listen/plain/redirect/status", json!(302)),
+        ("/listen/pass/sni", json!({})),
+        ("/listen/pass/sni/a.example", json!("")),
+        ("/pool/app/servers/0", json!("unix:app/")),
+        ("/pool/app/protocol", json!("h2")),
+        ("/pool/app/http2", json!("off")),
+        ("/pool/app/tls", json!("on")),
+        ("/pool/app/tls/server_name", json!("*.example")),
+        ("/pool/app/send_proxy", json!(true)),
+        ("/pool/app/probe/grpc", json!("a/b")),
+        ("/pool/app/retry/on/0", json!("grpc-ok")),
+    ];
+    refuses(PROTOCOLS, &mistakes);
+}
+
+/// Puts each mistake in its place in a text that is right, and expects schema and reader to refuse it.
+fn refuses(right: &str, mistakes: &[(&str, Value)]) {
+    let right = as_json(right);
     assert!(holds(&schema(), &right));
     for (place, mistake) in mistakes {
+        let mistake = mistake.clone();
         let mut wrong = right.clone();
         let (table, key) = place.rsplit_once('/').expect("a place has a slash");
         match wrong.pointer_mut(table).expect("the table is there") {
@@ -164,7 +206,7 @@ fn the_reference_tells_of_each_setting_with_its_default() {
     let text = reference();
     let mut found = Vec::new();
     settings(&schema(), &mut found);
-    assert!(found.len() > 90, "only {} settings found", found.len());
+    assert!(found.len() > 130, "only {} settings found", found.len());
     for (key, schema) in found {
         let default = match &schema["default"] {
             Value::Null => String::new(),
@@ -185,8 +227,10 @@ fn what_is_written_as_default_is_the_default() {
 [listen.web]
 bind = "8080"
 pool = "app"
+tls = { cert = "tests/site.pem", key = "tests/site.key" }
 [pool.app]
 servers = [{ address = "a:1", max_connections = 9 }]
+protocol = "http2"
 warm_up = {}
 queue = {}
 probe = { http = "/", body = "ok" }
@@ -196,6 +240,8 @@ probe = { http = "/", body = "ok" }
     assert_eq!(spelled["pool"]["app"]["servers"][0]["weight"], 1);
     assert_eq!(spelled["pool"]["app"]["probe"]["fall"], 3);
     assert_eq!(spelled["pool"]["app"]["retry"]["tries"], 3);
+    assert_eq!(spelled["listen"]["web"]["tls_options"]["min_version"], "1.2");
+    assert_eq!(spelled["pool"]["app"]["http2"]["max_streams"], 128);
     let spelled = parse("spelled.toml", &toml_of(&spelled)).expect("each default is right");
     assert_eq!(spelled, parse("least.toml", least).expect("the least is right"));
 }

@@ -1,5 +1,7 @@
 //! Reading files: what cannot be read is one clear line.
 
+use std::fs::{Permissions, set_permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use plimsoll_config::{Diagnostic, load};
@@ -134,4 +136,37 @@ fn a_byte_order_mark_is_no_part_of_the_first_line() {
     let file = Scratch::new("mark.toml", "\u{feff}workers = 0\nlisten = 1\npool = 1".as_bytes());
     let problems = load(&file.0).expect_err("the file is wrong");
     assert_eq!(problems.iter().next().and_then(Diagnostic::column), Some(11));
+}
+
+#[test]
+fn secrets_that_every_user_can_read_are_told_with_their_use() {
+    let key = Scratch::new("exposed.key", b"a key of no certificate");
+    let token = Scratch::new("exposed.token", b"open-sesame-open-sesame");
+    let (key_name, token_name) = (file_name(&key), file_name(&token));
+    let pair = format!("cert = \"{key_name}\", key = \"{key_name}\"");
+    let text = format!(
+        "admin = {{ bind = \"0.0.0.0:9900\", token = {{ file = \"{token_name}\" }}, tls = {{ {pair} }} }}\n\
+         webhook = {{ url = \"https://a.example\", token = {{ file = \"{token_name}\" }} }}\n\
+         [listen.web]\nbind = \"8080\"\npool = \"app\"\ntls = {{ {pair} }}\n\
+         [pool.app]\nservers = [\"a:1\"]\ntls = {{ {pair} }}\n"
+    );
+    let file = Scratch::new("exposed.toml", text.as_bytes());
+    let exposed = |mode| {
+        for secret in [&key, &token] {
+            set_permissions(&secret.0, Permissions::from_mode(mode)).expect("the file is ours");
+        }
+        load(&file.0).unwrap_or_else(|problems| panic!("{problems}")).exposed()
+    };
+    assert!(exposed(0o640).is_empty());
+    let told = |path: &PathBuf, user: &str| {
+        format!("every user can read {}, a secret of {user}; make its mode 0600", path.display())
+    };
+    let expected = [
+        told(&token.0, "the admin API"),
+        told(&key.0, "the admin API"),
+        told(&token.0, "the webhook"),
+        told(&key.0, "listener `web`"),
+        told(&key.0, "pool `app`"),
+    ];
+    assert_eq!(exposed(0o644), expected);
 }

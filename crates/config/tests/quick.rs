@@ -1,6 +1,6 @@
 //! A configuration from the arguments of a command line.
 
-use plimsoll_config::{Config, Diagnostic, Diagnostics, parse};
+use plimsoll_config::{Bind, Config, Diagnostic, Diagnostics, parse};
 
 fn refused(listen: &str, to: &[&str]) -> Diagnostics {
     Config::quick(listen, to).expect_err("the arguments are wrong")
@@ -22,6 +22,15 @@ servers = [
 ]
 "#;
     assert_eq!(quick, parse("plimsoll.toml", text).expect("the file is right"));
+}
+
+#[test]
+fn arguments_may_be_unix_sockets() {
+    let to = ["unix:/run/app.sock,weight=2", "unix:app.sock"];
+    let config = Config::quick("unix:web.sock", &to).expect("the arguments are right");
+    assert_eq!(config.listeners[0].binds, [Bind::Unix("web.sock".into())]);
+    let servers: Vec<_> = config.pools[0].servers.iter().map(|server| (server.name.as_str(), server.weight)).collect();
+    assert_eq!(servers, [("unix:/run/app.sock", 2), ("unix:app.sock", 1)]);
 }
 
 #[test]
@@ -50,6 +59,8 @@ fn each_mistake_is_told() {
         ("nowhere", &["a:1"], "`nowhere` is neither a port nor an address and a port"),
         ("", &["a:1"], "`\"\"` is neither a port nor an address and a port"),
         ("8080", &["a"], "`a` has no port"),
+        ("unix:no-such-folder/a", &["a:1"], "there is no folder `no-such-folder` to make the socket in"),
+        ("8080", &["/run/app.sock"], "`/run/app.sock` is a path"),
         ("8080", &[""], "`\"\"` has no port"),
         ("8080", &["a:1,"], "`\"\"` is no setting"),
         ("8080", &["a:1,backup"], "`backup` is no setting"),

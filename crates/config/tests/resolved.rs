@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use plimsoll_config::{
     BareLf, Check, ClientTimeouts, Conditions, Config, FieldMode, Forward, Host, HostMode, KeepAlive, Occasion, OnDown,
-    Pool, Retry, ServerTimeouts, StatusSet, parse,
+    Pool, Retry, ServerTimeouts, StatusSet, Target, parse,
 };
 use plimsoll_core::{
     AdminState, Eject, Initial, Percent, PolicyKind, PoolRules, ProbeRule, QueueRule, WarmUp, WhenNone,
@@ -24,7 +24,7 @@ fn each_setting_of_a_listener_reaches_its_field() {
     let listener = &config.listeners[0];
     let binds: Vec<_> = listener.binds.iter().map(ToString::to_string).collect();
     assert_eq!(binds, ["127.0.0.1:8080", "[::1]:8080", "[::]:8443", "127.0.0.1:8081", "127.0.0.1:8082"]);
-    assert_eq!((listener.name.as_str(), listener.pool.as_str()), ("web", "app"));
+    assert_eq!((listener.name.as_str(), &listener.target), ("web", &Target::Pool("app".to_owned())));
     assert_eq!((listener.max_connections, listener.max_head, listener.max_target), (77, 32_768, 5000));
     assert_eq!((listener.max_body, listener.bare_lf), (Some(10_000_000), BareLf::Accept));
     let timeouts = ClientTimeouts {
@@ -184,7 +184,13 @@ fn each_rule_of_a_pool_reaches_its_field() {
     assert_eq!(app.rules, rules);
     let on = Conditions { timeout: true, statuses: statuses(&[(500, 500), (502, 504)]), ..Conditions::default() };
     assert_eq!(app.eject_on, on);
-    let on = Conditions { connect: true, reset: true, timeout: false, statuses: statuses(&[(500, 599), (429, 429)]) };
+    let on = Conditions {
+        connect: true,
+        reset: true,
+        timeout: false,
+        statuses: statuses(&[(500, 599), (429, 429)]),
+        ..Conditions::default()
+    };
     let retry = Retry { on, tries: 4, within: second(24), non_idempotent: true, buffer: 26 * 1024 };
     assert_eq!(app.retry, retry);
     let time = |pool: &Pool| pool.rules.warm_up.map(|warm_up| warm_up.time);
@@ -251,7 +257,10 @@ fn rules_left_out_are_those_of_the_core() {
     assert_eq!(pool.rules, PoolRules::default());
     assert_eq!((&pool.probe, pool.on_down), (&None, OnDown::Keep));
     let failures = statuses(&[(500, 500), (502, 504)]);
-    assert_eq!(pool.eject_on, Conditions { connect: true, reset: true, timeout: true, statuses: failures });
+    assert_eq!(
+        pool.eject_on,
+        Conditions { connect: true, reset: true, timeout: true, statuses: failures, ..Conditions::default() }
+    );
     let retry = Retry {
         on: Conditions { connect: true, ..Conditions::default() },
         tries: 3,

@@ -265,7 +265,7 @@ mod tests {
         run(async {
             let (listener, pool) = pool();
             let server = pool.pick(&Ask { now: at(0), ..Ask::default() }).unwrap().server().clone();
-            let conn = connect(&server, Duration::from_secs(30)).await.unwrap();
+            let mut conn = connect(&server, Duration::from_secs(30)).await.unwrap();
             assert!(conn.wire.is_quiet());
             listener.accept().unwrap().0.write_all(b"unasked").unwrap();
             poll_fn(|cx| conn.wire.poll_read_ready(cx)).await.unwrap();

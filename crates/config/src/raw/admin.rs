@@ -1,6 +1,7 @@
 //! The settings of the admin API.
 
-use crate::address::{Bind, HostAlone};
+use crate::address::HostAlone;
+use crate::bind::IpBind;
 use crate::reader::Reader;
 use crate::secret::{FilePath, VariableName};
 use crate::setting::{Item, Place, Setting, Shape, settings};
@@ -12,9 +13,9 @@ const MOST_SHOWN: u64 = 100_000;
 settings! {
     /// The admin API, the dashboard and the metrics. Without this table there are none.
     struct Admin, called Place::nested {
-        /// The addresses to serve them on, written as those of listeners. Where one is not of this machine alone, a
-        /// `token` is required.
-        bind: OneOrMore<Bind>, optional "none";
+        /// The addresses to serve them on, written as those of listeners but for Unix sockets. Where one is not of
+        /// this machine alone, a `token` is required.
+        bind: OneOrMore<IpBind>, optional "none";
         /// A Unix socket to serve them on, without a token: only the user that runs Plimsoll may open it. One that is
         /// left behind is replaced.
         socket: FilePath, optional "none";

@@ -33,7 +33,8 @@ settings! {
     /// When a server that fails requests is left out for a while, or "off" for never.
     struct Eject, called Place::nested {
         /// What counts as a failure: "connect" (no connection could be made), "reset" (the connection broke, or what
-        /// came was no answer), "timeout" (no answer in time) and statuses, each as a number, as "5xx" or as "500-504".
+        /// came was no answer), "timeout" (no answer in time), statuses, each as a number, as "5xx" or as "500-504", and
+        /// those of gRPC, each as a word such as "grpc-unavailable" or "grpc-resource-exhausted".
         on: List<Condition>, default ["connect", "reset", "timeout", 500, 502, 503, 504];
         /// So many failures in a row eject the server.
         failures: Whole<1, LARGEST_COUNT>, default 5;

@@ -4,9 +4,10 @@ use plimsoll_core::{AdminState, PolicyKind, WhenNone};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{DAY, Eject, MILLISECOND, Probe, Retry, SECOND, WarmUp};
+use super::{DAY, Eject, MILLISECOND, Probe, Retry, SECOND, ServerHttp2, ServerTls, WarmUp};
 use crate::address::Address;
 use crate::page::PagePath;
+use crate::protocol::{ProxyVersion, ServerProtocol};
 use crate::quantity::Lasts;
 use crate::reader::Reader;
 use crate::resolved::OnDown;
@@ -28,6 +29,15 @@ settings! {
         policy: Word<PolicyKind>, default "least-connections";
         /// The servers. One that needs no settings is its address alone: "192.168.1.10:8080".
         servers: List<Server>, required "`servers = [\"127.0.0.1:9001\"]`";
+        /// What is spoken with the servers: "http1", or "http2" as gRPC needs it. By TLS it is agreed on by ALPN.
+        protocol: Word<ServerProtocol>, default "http1";
+        /// HTTP/2 with the servers.
+        http2: ServerHttp2, default {};
+        /// TLS with the servers: `true`, or a table. They must have certificates that hold.
+        tls: ServerTls, default false;
+        /// The PROXY header that connections to the servers begin with, which tells who the client is: "v1", "v2" or
+        /// "off". Such connections are not shared between clients.
+        send_proxy: Word<Option<ProxyVersion>>, default "off";
         /// How long to wait for a server.
         timeout: ServerTimeouts, default {};
         /// How idle connections to the servers are kept for reuse.
@@ -44,7 +54,7 @@ settings! {
         /// How a server that is new or recovered is brought in: the time it takes, a table, or "off" for its whole share
         /// at once. Where all are new, none is held back.
         warm_up: WarmUp, default "10s";
-        /// How the servers are asked whether they are well: a table with one of `http`, `tcp` and `expect`.
+        /// How the servers are asked whether they are well: a table with one of `http`, `grpc`, `tcp` and `expect`.
         probe: OrOff<Probe>, default "off";
         /// When a server that fails requests is left out for a while.
         eject: OrOff<Eject>, default {};
@@ -58,7 +68,8 @@ settings! {
 
     /// One server of a pool.
     struct ServerTable, called server {
-        /// Its host and port. A name is looked up once, at the start.
+        /// Its host and port. A name is looked up once, at the start. `unix:/run/app.sock` is a Unix socket, from the folder
+        /// of this file where its path does not begin with a slash.
         address: Address, required "`address = \"127.0.0.1:9001\"`";
         /// What it is called in logs and tables; no two in a pool may be called the same.
         name: Name, optional "its address";
@@ -80,7 +91,8 @@ settings! {
         first_byte: Lasts<MILLISECOND, DAY>, default "60s";
         /// The longest pause inside a response.
         idle: Lasts<MILLISECOND, DAY>, default "60s";
-        /// The longest quiet of a connection that has switched to another protocol, such as a WebSocket.
+        /// The longest quiet of a connection that has switched to another protocol, such as a WebSocket, and of one that
+        /// came by a listener with `protocol = "tcp"`.
         tunnel: Lasts<MILLISECOND, DAY>, default "1h";
     }
 

@@ -7,7 +7,7 @@ use plimsoll_core::Initial;
 use super::{DAY, MIB, MILLISECOND};
 use crate::address::HostText;
 use crate::condition::Statuses;
-use crate::http::{ByField, FieldValue, Method, Target, Text};
+use crate::http::{ByField, FieldValue, GrpcService, Method, Target, Text};
 use crate::pattern::Regex;
 use crate::quantity::{Bytes, Lasts};
 use crate::setting::{Place, settings};
@@ -18,11 +18,14 @@ const MOST_RESULTS: u64 = 1000;
 const LARGEST_PORT: u64 = u16::MAX as u64;
 
 settings! {
-    /// How the servers are asked whether they are well, or "off" for not at all. One of `http`, `tcp` and `expect`
-    /// tells what is asked.
+    /// How the servers are asked whether they are well, or "off" for not at all. One of `http`, `grpc`, `tcp` and
+    /// `expect` tells what is asked.
     struct Probe, called Place::nested {
-        /// Sends an HTTP/1.1 request for this path.
+        /// Sends a request for this path, in the pool's `protocol`.
         http: Target, optional "none";
+        /// Asks by the standard health check of gRPC (grpc.health.v1) for this service; "" is the server as a whole. Only
+        /// with `protocol = "http2"`.
+        grpc: GrpcService, optional "none";
         /// `true` only connects.
         tcp: bool, optional "no";
         /// Connects and sends this text, in UTF-8. TOML's escapes tell what cannot be typed, such as "\r\n".
@@ -31,7 +34,7 @@ settings! {
         expect: Regex, optional "nothing is expected";
         /// The method of the request.
         method: Method, default "GET";
-        /// `Host` of the request.
+        /// `Host` of the request, by gRPC `:authority`.
         host: HostText, optional "the server's host and port";
         /// Further fields of the request, but for those that tell its host, its length and what becomes of its connection.
         headers: ByField<FieldValue>, optional "none";
@@ -57,6 +60,10 @@ settings! {
         port: Whole<1, LARGEST_PORT>, optional "the server's";
         /// The IP address to probe.
         address: IpAddr, optional "the server's";
+        /// Whether the probe goes by the TLS of the pool. With `tcp = true` it then waits for the handshake.
+        tls: bool, optional "whether the pool has `tls`; for `tcp` false";
+        /// Whether a PROXY header comes first, in the version of the pool's `send_proxy`. It tells of no client.
+        send_proxy: bool, default false;
         /// What a server counts as before its first result: "ready", or "down" until a probe passes.
         initial: Word<Initial>, default "ready";
     }

@@ -1,16 +1,15 @@
 //! The admin API: where it is served, and who may use it.
 
-use std::path::{Path, PathBuf};
-
+use super::binds;
+use crate::files::Files;
 use crate::raw;
 use crate::reader::Reader;
 use crate::resolved::{Admin, Tls};
-use crate::secret::{FilePath, Secret, pem, token_in_file, token_in_variable};
+use crate::secret::{Secret, pem, token_in_file, token_in_variable};
 use crate::setting::Field;
-use crate::wording::quoted_path;
 
-/// The admin API; `folder` is where relative paths begin.
-pub(super) fn resolve(table: &Field<raw::Admin>, folder: &Path, reader: &mut Reader) -> Admin {
+/// The admin API.
+pub(super) fn resolve(table: &Field<raw::Admin>, files: &mut Files<'_>, reader: &mut Reader) -> Admin {
     let raw = &table.value;
     // What could not be read may have been either.
     if raw.bind.is_none() && raw.socket.is_none() && !reader.has_problem_in(&table.span) {
@@ -22,9 +21,12 @@ pub(super) fn resolve(table: &Field<raw::Admin>, folder: &Path, reader: &mut Rea
     let hosts = raw.hosts.iter().flat_map(|hosts| &hosts.value.0).map(|host| host.value.0.clone());
     Admin {
         binds: binds.collect(),
-        socket: raw.socket.as_ref().map(|path| socket(path, folder, reader)),
-        token: raw.token.as_ref().and_then(|setting| token(setting, folder, reader)),
-        tls: raw.tls.as_ref().and_then(|setting| tls(&setting.value, folder, reader)),
+        socket: raw
+            .socket
+            .as_ref()
+            .map(|path| binds::socket("socket", (&path.value.0, &path.span), files.folder(), reader)),
+        token: raw.token.as_ref().and_then(|setting| token(setting, files, reader)),
+        tls: raw.tls.as_ref().and_then(|setting| tls(&setting.value, files, reader)),
         hosts: hosts.collect(),
         spare_port: false,
         metrics_servers: raw.metrics_servers.value.0 as usize,
@@ -58,27 +60,11 @@ fn check_use(raw: &raw::Admin, reader: &mut Reader) {
     }
 }
 
-/// The longest path of a Unix socket, in bytes: `sun_path` of `unix(7)` without the zero at its end.
-const LONGEST_SOCKET: usize = 107;
-
-fn socket(path: &Field<FilePath>, folder: &Path, reader: &mut Reader) -> PathBuf {
-    let path_of = folder.join(&path.value.0);
-    let inside = path_of.parent().filter(|inside| !inside.as_os_str().is_empty());
-    if path_of.as_os_str().len() > LONGEST_SOCKET {
-        let message = format!("`socket` is longer than {LONGEST_SOCKET} bytes, which the system allows");
-        reader.report(path.span.clone(), message, "write a shorter path");
-    } else if let Some(missing) = inside.filter(|inside| !inside.is_dir()) {
-        let message = format!("there is no folder {} to make the socket in", quoted_path(missing));
-        reader.report(path.span.clone(), message, "make the folder, or write another path");
-    }
-    path_of
-}
-
 /// The token, or a report why there is none.
-pub(super) fn token(setting: &Field<raw::Token>, folder: &Path, reader: &mut Reader) -> Option<Secret> {
+pub(super) fn token(setting: &Field<raw::Token>, files: &mut Files<'_>, reader: &mut Reader) -> Option<Secret> {
     let table = setting.value.0.as_ref()?;
     match (&table.file, &table.env) {
-        (Some(file), None) => token_in_file(file, folder, reader),
+        (Some(file), None) => token_in_file(file, files, reader),
         (None, Some(variable)) => token_in_variable(variable, reader),
         // One of the two could not be read.
         (None, None) if reader.has_problem_in(&setting.span) => None,
@@ -91,7 +77,7 @@ pub(super) fn token(setting: &Field<raw::Token>, folder: &Path, reader: &mut Rea
     }
 }
 
-fn tls(raw: &raw::Tls, folder: &Path, reader: &mut Reader) -> Option<Tls> {
-    let (cert, key) = (pem("cert", &raw.cert, folder, reader), pem("key", &raw.key, folder, reader));
+fn tls(raw: &raw::Tls, files: &mut Files<'_>, reader: &mut Reader) -> Option<Tls> {
+    let (cert, key) = (pem("cert", &raw.cert, files, reader), pem("key", &raw.key, files, reader));
     Some(Tls { cert: cert?, key: key? })
 }

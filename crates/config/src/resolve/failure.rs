@@ -57,7 +57,7 @@ pub(super) fn retry(raw: &Field<OrOff<raw::Retry>>, reader: &mut Reader) -> (Ret
     let on = conditions(&raw.on, "retry", reader);
     if raw.tries.value.0 == 1 {
         check_single_try(raw, reader);
-    } else if raw.non_idempotent.value && !(on.reset || on.timeout || !on.statuses.is_empty()) {
+    } else if raw.non_idempotent.value && on == (Conditions { connect: on.connect, ..Conditions::default() }) {
         // Not told where `on` has entries that could not be read.
         if !reader.has_problem_in(&raw.on.span) {
             reader.report(
@@ -110,6 +110,7 @@ fn conditions(on: &Field<List<Condition>>, table: &str, reader: &mut Reader) -> 
             Condition::Connect => all.connect = true,
             Condition::Reset => all.reset = true,
             Condition::Timeout => all.timeout = true,
+            Condition::Grpc(status) => all.grpc = all.grpc.with(status),
             Condition::Statuses(Statuses { first, last }) => all.statuses = all.statuses.with(first, last),
         }
         if all == before {

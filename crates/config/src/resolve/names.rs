@@ -3,28 +3,69 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use crate::protocol::ListenerProtocol;
 use crate::raw;
 use crate::reader::Reader;
 use crate::setting::Field;
 use crate::value::{Entry, Name};
 use crate::wording::{listed, nearest, quoted};
 
-/// Reports what is wrong with the pools that listeners and fallbacks name.
-pub(super) fn check(listen: &[Entry<raw::Listener>], pool: &[Entry<raw::Pool>], reader: &mut Reader) {
+/// Reports what is wrong with the pools that listeners and fallbacks name, and tells of each pool whether only
+/// connections come to it and no requests, as far as that is known.
+pub(super) fn check(listen: &[Entry<raw::Listener>], pool: &[Entry<raw::Pool>], reader: &mut Reader) -> Vec<bool> {
     let names = Names::of(pool);
-    let mut wanted = Vec::new();
+    let mut wanted = Wanted { all_known: true, ..Wanted::default() };
     for entry in listen {
-        wanted.push(entry.table.as_ref().and_then(|table| names.find(&table.pool, reader)));
+        wanted.add(entry, &names, reader);
     }
     let fallbacks: Vec<_> = pool.iter().map(|entry| Some(names.find(fallback(entry)?, reader))).collect();
     let next: Vec<_> = fallbacks.iter().map(|found| found.flatten()).collect();
     check_circles(pool, &next, reader);
-    // Where a listener or a pool could not be read, or names no pool there is, it may have meant any of them.
-    let all_known = wanted.iter().all(Option::is_some) && !fallbacks.contains(&Some(None));
-    if all_known {
-        check_use(pool, &wanted.into_iter().flatten().collect::<Vec<_>>(), &next, reader);
+    if !wanted.all_known || fallbacks.contains(&Some(None)) {
+        return vec![false; pool.len()];
+    }
+    let (for_requests, for_connections) =
+        (reached(&wanted.for_requests, &next), reached(&wanted.for_connections, &next));
+    let used: Vec<bool> = for_requests.iter().zip(&for_connections).map(|(one, other)| *one || *other).collect();
+    check_use(pool, &used, reader);
+    for_requests.iter().zip(&for_connections).map(|(requests, connections)| *connections && !requests).collect()
+}
+
+/// The pools that listeners name.
+#[derive(Default)]
+struct Wanted {
+    for_requests: Vec<usize>,
+    for_connections: Vec<usize>,
+    /// Whether they are all known: a listener that could not be read, or names no pool there is, may have meant any.
+    all_known: bool,
+}
+
+impl Wanted {
+    fn add(&mut self, entry: &Entry<raw::Listener>, names: &Names<'_>, reader: &mut Reader) {
+        let Some(table) = &entry.table else {
+            self.all_known = false;
+            return;
+        };
+        // Where a pool stands beside a redirect, it was reported that one of them has to go.
+        let torn = table.redirect.is_some() && table.pool.is_some();
+        self.all_known &= entry.sound && !torn;
+        let wanted = match table.protocol.value.0 {
+            ListenerProtocol::Http => &mut self.for_requests,
+            ListenerProtocol::Tcp => &mut self.for_connections,
+        };
+        let by_name = table.sni.iter().flat_map(|sni| &sni.value.0).map(|entry| &entry.pool);
+        for pool in table.pool.iter().filter(|_| !torn).chain(by_name) {
+            match names.find(pool, reader) {
+                Some(position) => wanted.push(position),
+                None => self.all_known = false,
+            }
+        }
     }
 }
+
+/// What to write where there is no pool at all.
+const NO_POOL_HELP: &str = "write `[pool.app]` and below it `servers = [\"127.0.0.1:9001\"]`; \
+                            only where every listener has `redirect` no pool is needed";
 
 /// The pools by name, as positions in the file.
 struct Names<'a> {
@@ -46,6 +87,7 @@ impl<'a> Names<'a> {
         if found.is_none() && !reader.is_full() {
             let help = match nearest(name, self.in_order.iter().copied()) {
                 Some(near) => format!("did you mean \"{near}\"?"),
+                None if self.in_order.is_empty() => NO_POOL_HELP.to_owned(),
                 None => format!("the pools are: {}", listed(&self.in_order)),
             };
             reader.report(wanted.span.clone(), format!("there is no pool {}", quoted(name)), help);
@@ -92,18 +134,23 @@ fn report_circle(pool: &[Entry<raw::Pool>], path: &[usize], reader: &mut Reader)
     reader.report(span, message, "remove the `fallback` of one of them");
 }
 
-/// Every pool must serve a listener, or be what one that does falls back to.
-fn check_use(pool: &[Entry<raw::Pool>], wanted: &[usize], next: &[Option<usize>], reader: &mut Reader) {
-    let mut used = vec![false; pool.len()];
-    for start in wanted {
+/// Which pools requests come to that begin at those in `start`.
+fn reached(start: &[usize], next: &[Option<usize>]) -> Vec<bool> {
+    let mut reached = vec![false; next.len()];
+    for start in start {
         let mut at = Some(*start);
-        while let Some(pool) = at.filter(|pool| !used[*pool]) {
-            used[pool] = true;
+        while let Some(pool) = at.filter(|pool| !reached[*pool]) {
+            reached[pool] = true;
             at = next[pool];
         }
     }
+    reached
+}
+
+/// Every pool must serve a listener, or be what one that does falls back to.
+fn check_use(pool: &[Entry<raw::Pool>], used: &[bool], reader: &mut Reader) {
     let broken = pool.iter().filter(|pool| !pool.sound).count();
-    for (entry, _) in pool.iter().zip(used).filter(|(_, used)| !used) {
+    for (entry, _) in pool.iter().zip(used).filter(|(_, used)| !**used) {
         // A pool of which something could not be read may have named this one as its fallback.
         if broken > usize::from(!entry.sound) {
             continue;

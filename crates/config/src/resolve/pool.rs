@@ -2,26 +2,31 @@
 
 use std::collections::HashSet;
 use std::num::NonZeroU32;
+use std::path::Path;
 
 use plimsoll_core::{PoolRules, QueueRule, WhenNone};
 
-use super::{failure, probe, protocol};
-use crate::page::Pages;
+use super::{binds, failure, probe, protocol};
+use crate::condition::Condition;
+use crate::files::Files;
 use crate::protocol::ServerProtocol;
 use crate::raw;
 use crate::reader::Reader;
-use crate::resolved::{KeepAlive, OnDown, Pool, Server, ServerTimeouts, Unavailable};
+use crate::resolved::{Host, KeepAlive, OnDown, Pool, Server, ServerTimeouts, Unavailable};
 use crate::setting::Field;
 use crate::value::Entry;
 use crate::wording::quoted;
 
 /// The pool that `raw` describes.
-pub(super) fn resolve(entry: &Entry<raw::Pool>, raw: &raw::Pool, pages: &mut Pages<'_>, reader: &mut Reader) -> Pool {
+pub(super) fn resolve(entry: &Entry<raw::Pool>, raw: &raw::Pool, files: &mut Files<'_>, reader: &mut Reader) -> Pool {
     check_keep_alive(&raw.keep_alive.value, reader);
-    let servers = servers(raw, reader);
+    let servers = servers(raw, files.folder(), reader);
     check_members(entry, raw, &servers, reader);
     check_health(raw, reader);
-    let (probe, probe_rule) = probe::resolve(raw, entry.sound, reader).unzip();
+    if entry.sound {
+        check_protocol(raw, reader);
+    }
+    let (probe, probe_rule) = probe::resolve(raw, &servers, entry.sound, reader).unzip();
     let (eject, eject_on) = failure::eject(&raw.eject, reader);
     let (retry, retry_budget) = failure::retry(&raw.retry, reader);
     Pool {
@@ -36,25 +41,30 @@ pub(super) fn resolve(entry: &Entry<raw::Pool>, raw: &raw::Pool, pages: &mut Pag
             queue: queue(raw, &servers, entry.sound, reader),
             retry_budget,
         },
+        protocol: raw.protocol.value.0,
+        http2: protocol::server_http2(&raw.http2.value),
+        tls: protocol::server_tls(&raw.tls, &servers, files, reader),
+        send_proxy: raw.send_proxy.value.0,
         servers,
         timeouts: server_timeouts(&raw.timeout.value),
         keep_alive: keep_alive(&raw.keep_alive.value),
-        protocol: ServerProtocol::Http1,
-        http2: protocol::server_http2(),
-        tls: None,
-        send_proxy: None,
         probe,
         eject_on,
         on_down: raw.on_down.value.0,
         retry,
-        unavailable: unavailable(&raw.unavailable.value, pages, reader),
+        unavailable: unavailable(&raw.unavailable.value, files, reader),
     }
 }
 
-fn servers(raw: &raw::Pool, reader: &mut Reader) -> Vec<Server> {
+fn servers(raw: &raw::Pool, folder: &Path, reader: &mut Reader) -> Vec<Server> {
     let mut names = HashSet::new();
     let mut named = |field: &Field<raw::Server>| {
-        let server = server(&field.value.0);
+        let mut server = server(&field.value.0);
+        // Called after what the file says, a server keeps its name wherever the file is read from.
+        if let Host::Unix(path) = &mut server.host {
+            *path = folder.join(&path);
+            binds::check_length("address", path, &field.value.0.address.span, reader);
+        }
         check_server_name(&server, field, &mut names, reader);
         server
     };
@@ -102,7 +112,7 @@ fn server(raw: &raw::ServerTable) -> Server {
     };
     server.name = match &raw.name {
         Some(name) => name.value.0.clone(),
-        None => server.authority(),
+        None => server.address(),
     };
     server
 }
@@ -128,6 +138,25 @@ fn check_keep_alive(raw: &raw::KeepAlive, reader: &mut Reader) {
             "`timeout` has no effect, as `connections = 0` keeps none".to_owned(),
             "remove `timeout`, or keep at least one connection",
         );
+    }
+}
+
+/// What belongs to HTTP/2 has no effect where HTTP/1 is spoken.
+fn check_protocol(raw: &raw::Pool, reader: &mut Reader) {
+    if raw.protocol.value.0 == ServerProtocol::Http2 {
+        return;
+    }
+    if let Some(span) = raw.http2.where_given() {
+        let message = "`http2` has no effect, as HTTP/1 is spoken with the servers".to_owned();
+        reader.report(span, message, "add `protocol = \"http2\"`, or remove `http2`");
+    }
+    let eject = raw.eject.value.0.as_ref().map(|eject| &eject.on);
+    let retry = raw.retry.value.0.as_ref().map(|retry| &retry.on);
+    for condition in eject.into_iter().chain(retry).flat_map(|on| &on.value.0) {
+        if matches!(condition.value, Condition::Grpc(_)) {
+            let message = "this has no effect, as HTTP/1 is spoken with the servers, which carries no gRPC".to_owned();
+            reader.report(condition.span.clone(), message, "add `protocol = \"http2\"` to the pool, or remove it");
+        }
     }
 }
 
@@ -160,7 +189,7 @@ pub(super) fn count(number: u64) -> NonZeroU32 {
     NonZeroU32::new(number as u32).unwrap_or(NonZeroU32::MIN)
 }
 
-fn unavailable(raw: &raw::Unavailable, pages: &mut Pages<'_>, reader: &mut Reader) -> Unavailable {
+fn unavailable(raw: &raw::Unavailable, files: &mut Files<'_>, reader: &mut Reader) -> Unavailable {
     let retry_after = &raw.retry_after;
     if retry_after.value.0.subsec_nanos() != 0 {
         reader.report(
@@ -172,7 +201,7 @@ fn unavailable(raw: &raw::Unavailable, pages: &mut Pages<'_>, reader: &mut Reade
     Unavailable {
         status: raw.status.value.0 as u16,
         retry_after: retry_after.value.0,
-        page: raw.page.as_ref().and_then(|page| pages.page(page, reader)),
+        page: raw.page.as_ref().and_then(|page| files.page(page, reader)),
         fallback: raw.fallback.as_ref().map(|fallback| fallback.value.0.clone()),
         reason_header: raw.reason_header.value,
     }

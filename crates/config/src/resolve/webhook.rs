@@ -1,8 +1,7 @@
 //! The webhook.
 
-use std::path::Path;
-
 use super::admin::token;
+use crate::files::Files;
 use crate::raw;
 use crate::reader::Reader;
 use crate::setting::Field;
@@ -12,8 +11,8 @@ use crate::wording::quoted;
 /// Fields that are ours to send.
 const OURS: &[&str] = &["authorization", "connection", "content-length", "content-type", "host", "transfer-encoding"];
 
-/// The webhook; `folder` is where relative paths begin.
-pub(super) fn resolve(table: &Field<raw::Webhook>, folder: &Path, reader: &mut Reader) -> Webhook {
+/// The webhook.
+pub(super) fn resolve(table: &Field<raw::Webhook>, files: &mut Files<'_>, reader: &mut Reader) -> Webhook {
     let raw = &table.value;
     if raw.events.value.0.is_empty() && !reader.has_problem_in(&raw.events.span) {
         let message = "`events` is an empty list, so that nothing would be told".to_owned();
@@ -36,6 +35,6 @@ pub(super) fn resolve(table: &Field<raw::Webhook>, folder: &Path, reader: &mut R
         pause: raw.pause.value.0,
         queue: raw.queue.value.0 as usize,
         headers: fields().map(|field| (field.name.clone(), field.field.value.0.clone())).collect(),
-        token: raw.token.as_ref().and_then(|setting| token(setting, folder, reader)),
+        token: raw.token.as_ref().and_then(|setting| token(setting, files, reader)),
     }
 }

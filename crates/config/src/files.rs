@@ -1,0 +1,64 @@
+//! The files beside the main one: read from its folder, each kept in mind.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::quantity::show_bytes;
+use crate::resolved::Page;
+use crate::source::unreadable;
+
+/// The files of one configuration.
+pub(crate) struct Files<'a> {
+    folder: &'a Path,
+    read: BTreeSet<PathBuf>,
+    pub(crate) pages: HashMap<String, Page>,
+}
+
+/// Why a file cannot be used, in words that follow a colon.
+pub(crate) struct Unfit(pub(crate) String);
+
+impl<'a> Files<'a> {
+    /// No file yet; those to come are in `folder` where their paths are relative.
+    pub(crate) fn in_folder(folder: &'a Path) -> Self {
+        Self { folder, read: BTreeSet::new(), pages: HashMap::new() }
+    }
+
+    /// Where relative paths begin.
+    pub(crate) fn folder(&self) -> &'a Path {
+        self.folder
+    }
+
+    /// Where the file is that the configuration calls `path`.
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
+        self.folder.join(path)
+    }
+
+    /// What is in the regular file at `path`, of at most `largest` bytes.
+    pub(crate) fn content(&mut self, path: &Path, largest: u64) -> Result<Vec<u8>, Unfit> {
+        let content = content_of(path, largest)?;
+        self.read.insert(path.to_owned());
+        Ok(content)
+    }
+
+    /// Every file that was read, each once.
+    pub(crate) fn into_read(self) -> Vec<PathBuf> {
+        self.read.into_iter().collect()
+    }
+}
+
+fn content_of(file: &Path, largest: u64) -> Result<Vec<u8>, Unfit> {
+    let mut content = Vec::new();
+    let unreadable = |error| Unfit(unreadable(&error));
+    let about = fs::metadata(file).map_err(unreadable)?;
+    // Not opened before it is known to be a file: to open a pipe waits for someone who writes to it.
+    if !about.is_file() && !about.is_dir() {
+        return Err(Unfit("this is no regular file".to_owned()));
+    }
+    File::open(file).and_then(|file| file.take(largest + 1).read_to_end(&mut content)).map_err(unreadable)?;
+    if content.len() as u64 > largest {
+        return Err(Unfit(format!("this is larger than {}", show_bytes(largest))));
+    }
+    Ok(content)
+}

@@ -1,0 +1,162 @@
+//! A listener: where it listens, what its requests come to, and what its settings ask of each other.
+
+use std::ops::Range;
+
+use super::{binds, log, protocol, tcp};
+use crate::files::Files;
+use crate::protocol::{ListenerProtocol, Redirect, Target};
+use crate::quantity::show_bytes;
+use crate::raw;
+use crate::reader::Reader;
+use crate::resolved::{ClientTimeouts, Forward, Listener};
+use crate::value::Entry;
+use crate::wording::quoted;
+
+/// The listener that `raw` describes.
+pub(super) fn resolve(
+    entry: &Entry<raw::Listener>,
+    raw: &raw::Listener,
+    files: &mut Files<'_>,
+    reader: &mut Reader,
+) -> Listener {
+    let http = raw.protocol.value.0 == ListenerProtocol::Http;
+    if entry.sound {
+        check_target(entry, raw, reader);
+        check_needs_tls(raw, reader);
+        if http {
+            check_redirect(raw, reader);
+        } else {
+            tcp::check_listener(raw, reader);
+        }
+    }
+    if http {
+        check_target_fits(raw, reader);
+    }
+    Listener {
+        name: entry.name.clone(),
+        binds: binds::resolve(raw, files.folder(), reader),
+        protocol: raw.protocol.value.0,
+        target: target(raw),
+        tls: protocol::listener_tls(raw, files, reader),
+        hsts: protocol::hsts(&raw.hsts.value, reader),
+        http2: protocol::client_http2(&raw.http2.value, reader),
+        proxy_protocol: raw.proxy_protocol.as_ref().map(|field| protocol::proxy_from(&field.value)),
+        max_connections: raw.max_connections.value.0 as usize,
+        max_head: raw.max_head.value.0 as usize,
+        max_target: raw.max_target.value.0 as usize,
+        max_body: raw.max_body.as_ref().map(|max| max.value.0),
+        timeouts: client_timeouts(&raw.timeout.value),
+        bare_lf: raw.http1.value.bare_lf.value.0,
+        forward: forward(&raw.forward.value),
+        access_log: raw.access_log.value,
+        request_id: log::request_id(&raw.request_id.value),
+    }
+}
+
+/// What requests come to. Where the file names nothing, which was reported, a pool without a name.
+fn target(raw: &raw::Listener) -> Target {
+    let pool = raw.pool.as_ref().map(|pool| pool.value.0.clone());
+    if let Some(redirect) = &raw.redirect {
+        let table = &redirect.value.0;
+        return Target::Redirect(Redirect { status: table.status.value.0, port: table.port.value.0 as u16 });
+    }
+    match &raw.sni {
+        Some(sni) => {
+            let names = sni.value.0.iter().map(|entry| (entry.name.clone(), entry.pool.value.0.clone()));
+            Target::Sni { names: names.collect(), other: pool }
+        }
+        None => Target::Pool(pool.unwrap_or_default()),
+    }
+}
+
+/// A listener has a pool, or names to choose one by, or sends everyone elsewhere.
+fn check_target(entry: &Entry<raw::Listener>, raw: &raw::Listener, reader: &mut Reader) {
+    let http = raw.protocol.value.0 == ListenerProtocol::Http;
+    match (&raw.pool, &raw.redirect) {
+        (None, None) if raw.sni.is_none() => {
+            let message = format!("listener {} has no `pool`", quoted(&entry.name));
+            let or = if http {
+                ", or `redirect = \"https\"` to send every request there"
+            } else {
+                ", or `sni = { \"a.example.com\" = \"app\" }`"
+            };
+            reader.report(entry.span.clone(), message, format!("write `pool = \"app\"`{or}"));
+        }
+        (Some(pool), Some(_)) => {
+            let message = "`pool` has no effect, as `redirect` sends every request elsewhere".to_owned();
+            reader.report(pool.span.clone(), message, "remove one of the two");
+        }
+        _ => {}
+    }
+    let Some(sni) = &raw.sni else { return };
+    if http {
+        let message = "`sni` chooses pools for connections, and this listener balances requests".to_owned();
+        reader.report(sni.span.clone(), message, "add `protocol = \"tcp\"`, or remove `sni`");
+    } else if raw.tls.is_some() {
+        let message = "`sni` lets the TLS of clients pass through, and `tls` ends it here".to_owned();
+        reader.report(sni.span.clone(), message, "remove one of the two");
+    }
+}
+
+/// What is sent to https must not come from there, and of a request that is sent elsewhere no server hears.
+fn check_redirect(raw: &raw::Listener, reader: &mut Reader) {
+    let Some(redirect) = &raw.redirect else { return };
+    if raw.tls.is_some() {
+        let message = "`redirect` to https on a listener with `tls` would send clients to where they are".to_owned();
+        let help = "remove `tls`, or give this listener a `pool` and redirect from another without `tls`";
+        reader.report(redirect.span.clone(), message, help);
+    }
+    if let Some(span) = raw.forward.where_given() {
+        let message = "`forward` has no effect, as `redirect` forwards nothing".to_owned();
+        reader.report(span, message, "remove `forward`");
+    }
+}
+
+/// Without TLS nothing about it has an effect.
+fn check_needs_tls(raw: &raw::Listener, reader: &mut Reader) {
+    if raw.tls.is_some() {
+        return;
+    }
+    let hsts = raw.hsts.value.0.as_ref().filter(|_| raw.protocol.value.0 == ListenerProtocol::Http);
+    let spans: [(&str, Option<Range<usize>>); 3] = [
+        ("tls_options", raw.tls_options.where_given()),
+        ("client_cert", raw.client_cert.as_ref().map(|field| field.span.clone())),
+        ("hsts", hsts.map(|_| raw.hsts.span.clone())),
+    ];
+    for (key, span) in spans {
+        if let Some(span) = span {
+            let message = format!("`{key}` has no effect without `tls`");
+            let help = format!("remove `{key}`, or add `tls = {{ cert = \"site.pem\", key = \"site.key\" }}`");
+            reader.report(span, message, help);
+        }
+    }
+}
+
+/// The target is part of the head, so a limit at or above that of the head would never be met.
+fn check_target_fits(raw: &raw::Listener, reader: &mut Reader) {
+    let (head, target) = (raw.max_head.value.0, raw.max_target.value.0);
+    if target < head {
+        return;
+    }
+    let span = if raw.max_target.given { &raw.max_target.span } else { &raw.max_head.span };
+    let message =
+        format!("`max_target` ({}) must be smaller than `max_head` ({})", show_bytes(target), show_bytes(head));
+    let help = format!("write `max_target = \"{}\"`", show_bytes(head / 2));
+    reader.report(span.clone(), message, help);
+}
+
+pub(super) fn client_timeouts(raw: &raw::ClientTimeouts) -> ClientTimeouts {
+    ClientTimeouts { head: raw.head.value.0, body: raw.body.value.0, keep_alive: raw.keep_alive.value.0 }
+}
+
+pub(super) fn forward(raw: &raw::Forward) -> Forward {
+    Forward {
+        x_forwarded_for: raw.x_forwarded_for.value.0,
+        x_forwarded_proto: raw.x_forwarded_proto.value.0,
+        x_forwarded_host: raw.x_forwarded_host.value.0,
+        x_forwarded_port: raw.x_forwarded_port.value.0,
+        x_real_ip: raw.x_real_ip.value.0,
+        forwarded: raw.forwarded.value.0,
+        host: raw.host.value.clone(),
+    }
+}
