@@ -108,7 +108,7 @@ fn permits_count_where_their_servers_and_pools_left() {
     let pick = || pools.pool("p").and_then(|pool| pool.pick(&Ask::default()).ok());
     let held = [pick(), pick()];
     let mut moved = spec(1);
-    moved.servers[0].addresses = vec![address(9)];
+    moved.servers[0].addresses = vec![address(9).into()];
     pools.apply([("p".to_owned(), moved)], Time::ZERO);
     let both = Audit { permits_alive: 2, in_flight: 2, apart: 0 };
     assert_eq!(pools.audit(), both);

@@ -16,14 +16,14 @@ fn a_server_keeps_its_counts_through_every_change() {
     let pool = pool(&[server("a"), server("b")]);
     let held = take(&pool, 4);
     let mut a = server("a").with_weight(9).with_backup().with_state(AdminState::Drain);
-    a.addresses = vec![address(7), address(8)];
+    a.addresses = vec![address(7).into(), address(8).into()];
     let before = pool.servers();
     pool.apply(spec(&[server("b"), a]), Time::ZERO);
     let after = pool.servers();
     assert_eq!((after[0].serial(), after[0].in_flight()), (before[1].serial(), 2), "untouched");
     assert_eq!((after[1].id(), after[1].in_flight()), (before[0].id(), 2));
     assert_ne!(after[1].serial(), before[0].serial(), "connections to the old address are not for the new one");
-    assert_eq!(after[1].addresses(), [address(7), address(8)]);
+    assert_eq!(after[1].addresses(), [address(7).into(), address(8).into()]);
     drop(held);
     assert_eq!([after[0].in_flight(), after[1].in_flight()], [0, 0]);
 }

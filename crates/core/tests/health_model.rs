@@ -9,15 +9,14 @@ mod common;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Random, address, histories};
 use plimsoll_core::{
-    AdminState, Ask, Eject, Event, HealthState, Initial, Outcome, OutcomeKind, Percent, Permit, PolicyKind, Pool,
-    PoolRules, PoolSpec, ProbeResult, ProbeRule, Reason, Refused, ServerId, ServerSpec, Time, WhenNone,
+    Address, AdminState, Ask, Eject, Event, HealthState, Initial, Outcome, OutcomeKind, Percent, Permit, PolicyKind,
+    Pool, PoolRules, PoolSpec, ProbeResult, ProbeRule, Reason, Refused, ServerId, ServerSpec, Time, WhenNone,
 };
 
 const POOL: &str = "model";
@@ -42,7 +41,7 @@ fn the_pool_believes_what_the_model_does() {
 /// What the model believes of a server.
 #[derive(Clone, Debug)]
 struct Believed {
-    address: SocketAddr,
+    address: Address,
     content: bool,
     passes: u32,
     falls: u32,
@@ -76,7 +75,7 @@ impl Believed {
     fn new(spec: &ServerSpec, rules: &PoolRules, now: Time) -> Self {
         let content = rules.probe.is_none_or(|rule| rule.initial == Initial::Ready);
         Self {
-            address: spec.addresses[0],
+            address: spec.addresses[0].clone(),
             content,
             passes: 0,
             falls: 0,

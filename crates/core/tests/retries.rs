@@ -94,7 +94,7 @@ fn a_server_that_moved_was_still_tried() {
     let pool = pool(2);
     let tried = pool.servers()[..1].to_vec();
     let mut moved = vec![server(0), server(1)];
-    moved[0].addresses = vec![address(2)];
+    moved[0].addresses = vec![address(2).into()];
     pool.apply(PoolSpec { servers: moved, rules: no_ramps(), ..PoolSpec::default() }, at(1));
     for turn in 0..10 {
         let permit = pool.pick(&Ask { now: at(turn), random: 0, tried: &tried }).expect("there is room");

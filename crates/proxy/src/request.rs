@@ -58,6 +58,7 @@ impl Busy<'_> {
     pub(crate) async fn handle(&mut self, desk: &mut Desk, head_length: usize) -> Next {
         let (worker, service) = (Rc::clone(&self.connection.worker), Arc::clone(&self.service));
         let now = worker.now();
+        desk.request.http2 = self.connection.wire.is_stream();
         service.observe.begin(desk, &self.input.filled()[..head_length], &worker);
         if let BodyLength::Known(length) = desk.request.body
             && service.listener.max_body.is_some_and(|max| length > max)

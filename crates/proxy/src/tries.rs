@@ -93,7 +93,7 @@ impl Tries {
     ) -> bool {
         self.made += 1;
         let rule = &self.served().rules.retry;
-        let repeats = matches!(failure, Failure::Connect(_));
+        let repeats = matches!(failure, Failure::Connect(_) | Failure::Exchange(Trouble::ServerRefused));
         let allowed = self.made < rule.tries
             && self.over().is_none_or(|over| now < over)
             && self.answers(failure)
@@ -138,6 +138,8 @@ impl Tries {
             Failure::Status(status) => on.statuses.contains(*status),
             Failure::Exchange(trouble) => match trouble {
                 Trouble::ServerSlow => on.timeout,
+                // Like a connection that was never made.
+                Trouble::ServerRefused => on.connect || on.reset,
                 Trouble::ServerStale | Trouble::ServerLost | Trouble::ServerDown | Trouble::ServerWrong(_) => on.reset,
                 Trouble::ClientLeft | Trouble::ClientSlow | Trouble::ClientWrong(_) | Trouble::AnotherTry => false,
             },

@@ -17,6 +17,8 @@ pub(crate) enum Trouble {
     /// A reused connection was closed before the server can have seen the request: send it again on a new one.
     ServerStale,
     ServerLost,
+    /// It has told that it did not act on the request, so that any request may be sent again.
+    ServerRefused,
     ServerSlow,
     /// It is down or ejected, and requests on such servers are not to go on.
     ServerDown,
@@ -42,7 +44,9 @@ impl Trouble {
         match self {
             Self::ClientLeft | Self::ClientSlow | Self::ClientWrong(_) => OutcomeKind::Aborted,
             Self::ServerSlow => OutcomeKind::TimedOut,
-            Self::ServerStale | Self::ServerLost | Self::ServerDown | Self::ServerWrong(_) => OutcomeKind::Failed,
+            Self::ServerStale | Self::ServerLost | Self::ServerRefused | Self::ServerDown | Self::ServerWrong(_) => {
+                OutcomeKind::Failed
+            }
             Self::AnotherTry => OutcomeKind::Rejected,
         }
     }
@@ -54,6 +58,7 @@ impl Trouble {
             Self::ClientSlow => (408, "the request body did not arrive in time"),
             Self::ClientWrong(reject) => return Some(*reject),
             Self::ServerStale | Self::ServerLost => (502, "the server closed the connection without an answer"),
+            Self::ServerRefused => (502, "the server took no more requests on its connection"),
             Self::ServerSlow => (504, "the server did not answer in time"),
             Self::ServerDown => (502, "the server was taken out of use before it answered"),
             Self::AnotherTry => (502, "no other server took the request"),

@@ -43,11 +43,17 @@ impl Exchange<'_> {
         }
     }
 
-    fn lost(&self) -> Trouble {
+    fn lost(&mut self) -> Trouble {
+        let stream = self.server.as_mut().and_then(|server| server.wire.as_stream());
+        let refused = stream.is_some_and(|stream| stream.refused());
         let request = &self.parties.desk.request;
         let replayable = request.method_kind.idempotent() && request.body == BodyLength::None;
         let reused = self.server.as_ref().is_some_and(|server| server.reused);
-        if reused && self.received == 0 && replayable { Trouble::ServerStale } else { Trouble::ServerLost }
+        match reused && self.received == 0 && replayable {
+            true => Trouble::ServerStale,
+            false if refused => Trouble::ServerRefused,
+            false => Trouble::ServerLost,
+        }
     }
 
     fn take_head(&mut self, length: usize) -> Result<(), Trouble> {

@@ -13,6 +13,8 @@ pub(crate) struct RequestHead {
     pub(crate) method: Span,
     pub(crate) target: Target,
     pub(crate) minor_version: u8,
+    /// It came as a stream of HTTP/2 and was written as text.
+    pub(crate) http2: bool,
     /// In the order they came, without those that `Connection` names.
     pub(crate) fields: Vec<Field>,
     /// The value of `Host`, or the authority of the target where there is none.
@@ -91,6 +93,15 @@ impl RequestHead {
         fields::take_over(head, parsed.headers, rules.bare_lf, &mut self.fields)?;
         self.read_fields(head)?;
         Ok(Some(head.len()))
+    }
+
+    /// The protocol it came by, as people write it.
+    pub(crate) fn protocol(&self) -> &'static str {
+        match (self.http2, self.minor_version) {
+            (true, _) => "HTTP/2.0",
+            (false, 0) => "HTTP/1.0",
+            (false, _) => "HTTP/1.1",
+        }
     }
 
     fn read_fields(&mut self, head: &[u8]) -> Result<(), Reject> {

@@ -25,7 +25,8 @@ pub(crate) struct Entry {
     host: Option<Span>,
     user_agent: Option<Span>,
     referer: Option<Span>,
-    minor_version: Option<u8>,
+    /// As people write it; `None` where what came was no request.
+    protocol: Option<&'static str>,
     /// The request's id; empty where there is none.
     pub(crate) id: Vec<u8>,
     /// The pool that was asked last.
@@ -68,7 +69,7 @@ impl Entry {
         self.pool.clear();
         self.server.clear();
         (self.method, self.target, self.host, self.user_agent, self.referer) = (None, None, None, None, None);
-        self.minor_version = None;
+        self.protocol = None;
         self.tracing = None;
         self.facts = Facts { begun: now, waiting_since: now, picked_at: now, ..Facts::default() };
     }
@@ -77,7 +78,7 @@ impl Entry {
     pub(crate) fn take(&mut self, head: &[u8], request: &RequestHead) {
         self.method = Some(self.keep(request.method.slice(head)));
         self.target = Some(self.keep(request.target.whole.slice(head)));
-        self.minor_version = Some(request.minor_version);
+        self.protocol = Some(request.protocol());
         self.host = request.host.map(|host| self.keep(host.slice(head)));
         for field in &request.fields {
             match field.kind {
@@ -191,7 +192,7 @@ impl Entry {
     }
 
     pub(crate) fn protocol(&self) -> Option<&'static str> {
-        self.minor_version.map(|minor| if minor == 0 { "HTTP/1.0" } else { "HTTP/1.1" })
+        self.protocol
     }
 }
 
