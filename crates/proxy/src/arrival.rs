@@ -22,7 +22,7 @@ pub(crate) async fn serve(mut connection: Connection) {
     match protocol {
         ListenerProtocol::Tcp => Box::pin(tcp::serve(connection)).await,
         ListenerProtocol::Http if connection.peer.speaks_http2() => {
-            Box::pin(http2::serve(connection, Vec::new())).await
+            Box::pin(http2::serve(connection, Vec::new())).await;
         }
         ListenerProtocol::Http => serve::serve(connection).await,
     }

@@ -130,7 +130,9 @@ impl<'a> Exchange<'a> {
         if let Poll::Ready(result) = self.poll_receive(cx) {
             return Poll::Ready(result);
         }
-        if self.sent && client_left(self.parties.client, self.parties.input, cx) {
+        // A stream says so itself; a connection is read for it, which the request has to be over for.
+        let looks = self.sent || self.parties.client.is_stream();
+        if looks && client_left(self.parties.client, self.parties.input, cx) {
             return Poll::Ready(Err(Trouble::ClientLeft));
         }
         self.poll_deadline(cx)

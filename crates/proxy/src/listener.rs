@@ -84,6 +84,7 @@ impl Place {
             count: Some(self.worker.client()),
             worker: Rc::clone(&self.worker),
             room: Some(room),
+            known: None,
         }
     }
 }

@@ -59,7 +59,12 @@ pub(crate) struct Connection {
     pub(crate) count: Option<ClientCount>,
     /// Likewise.
     pub(crate) room: Option<room::Entry>,
+    /// What is served, and what is told about the client under it, where the connection of a stream has both at hand.
+    pub(crate) known: Option<Known>,
 }
+
+/// A service, and what servers are told about a client under its rules.
+pub(crate) type Known = (Arc<Service>, Rc<ClientFacts>);
 
 /// Serves a connection to its end.
 pub(crate) async fn serve(mut connection: Connection) {
@@ -122,11 +127,12 @@ pub(crate) struct Busy<'a> {
     /// What is served since the head that was read last. Not held while the connection is quiet, or it would keep much that
     /// is out of force.
     pub(crate) service: Arc<Service>,
-    pub(crate) client: ClientFacts,
+    pub(crate) client: Rc<ClientFacts>,
 }
 
-fn facts(connection: &Connection, service: &Service) -> ClientFacts {
-    ClientFacts::new(&connection.peer, &service.listener.forward)
+/// What servers are told about the client of `peer` under the rules of a service.
+pub(crate) fn facts(peer: &Peer, service: &Service) -> Rc<ClientFacts> {
+    Rc::new(ClientFacts::new(peer, &service.listener.forward))
 }
 
 /// What reading a head came to.
@@ -161,8 +167,11 @@ pub(crate) enum Next {
 
 impl<'a> Busy<'a> {
     fn new(connection: &'a mut Connection) -> Self {
-        let service = Arc::clone(&connection.place.service());
-        let client = facts(connection, &service);
+        let (service, client) = connection.known.take().unwrap_or_else(|| {
+            let service = Arc::clone(&connection.place.service());
+            let client = facts(&connection.peer, &service);
+            (service, client)
+        });
         let input = Buffer::for_client(&connection.worker.buffers);
         Self { connection, input, service, client }
     }
@@ -170,7 +179,7 @@ impl<'a> Busy<'a> {
     /// From now on what is in force now is served.
     fn follow(&mut self) {
         if let Some(service) = self.connection.place.service_after(&self.service) {
-            self.client = facts(self.connection, &service);
+            self.client = facts(&self.connection.peer, &service);
             self.service = service;
         }
     }

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,18 +19,17 @@ use super::watch::{Pulse, Tally};
 use super::{FRAME, Line, SEND_BUFFER, end_of_life};
 use crate::listener::Place;
 use crate::peer::Peer;
-use crate::room::Entry;
-use crate::serve::{self, Connection};
+use crate::serve::{self, Connection, Known};
 use crate::timers::Deadline;
 use crate::wire::Wire;
-use crate::worker::{ClientCount, Worker};
+use crate::worker::Worker;
 
 /// How long a connection that is to end is left open without a stream, so that the client can close it.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Serves an HTTP/2 connection of which `read` has been read already to its end.
 pub(crate) async fn serve(connection: Connection, read: Vec<u8>) {
-    let Connection { wire, peer, place, deadline, worker, count, room } = connection;
+    let Connection { wire, peer, place, deadline, worker, count, room, known: _ } = connection;
     let (rules, head_timeout, keep_alive, max_head) = {
         let service = place.service();
         let listener = &service.listener;
@@ -52,6 +52,7 @@ pub(crate) async fn serve(connection: Connection, read: Vec<u8>) {
             idle_until: now + keep_alive,
             old_at: end_of_life(rules.max_age, &worker, now),
             ending: None,
+            known: None,
             worker,
         };
         served.run(connection).await;
@@ -87,6 +88,7 @@ struct Served {
     old_at: Option<Time>,
     /// The client has been told to open no more streams; this is when the connection is cut if it has none.
     ending: Option<Time>,
+    known: Option<Known>,
 }
 
 type H2 = server::Connection<Line, Bytes>;
@@ -128,6 +130,10 @@ impl Served {
             if self.pulse.as_mut().is_some_and(|pulse| !pulse.look(come, now, cx)) {
                 return Poll::Ready(None);
             }
+            if !connection.has_streams() {
+                // A quiet connection holds on to nothing that may be out of force.
+                self.known = None;
+            }
             self.deadline.set(self.next_look(connection, now));
             if self.deadline.poll(cx).is_pending() {
                 return Poll::Pending;
@@ -154,8 +160,20 @@ impl Served {
         dues.into_iter().flatten().fold(end, Time::min)
     }
 
+    /// What is served now. Asked for each stream, and made for the first of many.
+    fn known(&mut self) -> Known {
+        let service = Arc::clone(&self.place.service());
+        match &self.known {
+            Some((known, client)) if Arc::ptr_eq(known, &service) => (service, Rc::clone(client)),
+            _ => {
+                let client = serve::facts(&self.peer, &service);
+                self.known.insert((service, client)).clone()
+            }
+        }
+    }
+
     /// Serves a stream on a task of its own.
-    fn begin(&self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+    fn begin(&mut self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
         let (parts, body) = request.into_parts();
         let Ok(head) = text::of_request(&parts, body.is_end_stream()) else {
             respond.send_reset(Reason::PROTOCOL_ERROR);
@@ -168,8 +186,9 @@ impl Served {
             place: Rc::clone(&self.place),
             deadline: self.worker.timers.deadline(),
             worker: Rc::clone(&self.worker),
-            count: None::<ClientCount>,
-            room: None::<Entry>,
+            count: None,
+            room: None,
+            known: Some(self.known()),
         };
         tokio::task::spawn_local(serve::serve(connection));
     }

@@ -25,8 +25,8 @@ use crate::worker::Worker;
 /// What a server may send of a response before we have passed it on, in bytes.
 const STREAM_WINDOW: u32 = 256 * 1024;
 
-/// The same for all responses on a connection: one slow client must not stop the others.
-const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
+/// The most that a window may be (RFC 9113, section 6.9.1).
+const LARGEST_WINDOW: u32 = (1 << 31) - 1;
 
 /// The largest head of a response, as HTTP/2 counts it, in bytes.
 const MAX_HEAD: u32 = 64 * 1024;
@@ -132,16 +132,12 @@ impl SharedConns {
 pub(crate) async fn wait_or_open(worker: &Rc<Worker>, server: &Server) -> Option<Opening> {
     let serial = server.serial();
     let other = worker.shared.borrow().opening.get(&serial).cloned();
-    match other {
-        Some(other) => {
-            other.notified().await;
-            None
-        }
-        None => {
-            worker.shared.borrow_mut().opening.insert(serial, Rc::default());
-            Some(Opening { worker: Rc::clone(worker), serial })
-        }
+    if let Some(other) = other {
+        other.notified().await;
+        return None;
     }
+    worker.shared.borrow_mut().opening.insert(serial, Rc::default());
+    Some(Opening { worker: Rc::clone(worker), serial })
 }
 
 /// Held by who opens a connection that others wait for.
@@ -168,7 +164,8 @@ pub(crate) async fn share(worker: &Rc<Worker>, server: &Server, wire: Wire, pool
     builder
         .enable_push(false)
         .initial_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
+        // Room for all: clients that do not read must not stop those that do.
+        .initial_connection_window_size(rules.max_streams.saturating_mul(STREAM_WINDOW).min(LARGEST_WINDOW))
         .max_frame_size(FRAME)
         .max_header_list_size(MAX_HEAD)
         .max_send_buffer_size(SEND_BUFFER);

@@ -72,7 +72,7 @@ pub(crate) fn of_trailers(trailers: &HeaderMap) -> Result<Vec<u8>, Malformed> {
     Ok(text)
 }
 
-/// The protocol that an extended CONNECT asks for (RFC 8441). Only WebSockets are known to HTTP/1 in this way.
+/// The protocol that an extended CONNECT asks for (RFC 8441). Only `websocket` is known to HTTP/1 in this way.
 fn upgrade_of(parts: &request::Parts) -> Result<Option<&str>, Malformed> {
     match parts.extensions.get::<Protocol>().map(Protocol::as_str) {
         None => Ok(None),
