@@ -223,3 +223,80 @@ fn split(text: &[u8]) -> io::Result<(&[u8], &[u8])> {
 fn invalid() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "a head that frames cannot carry")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(request: http::request::Builder) -> request::Parts {
+        request.body(()).unwrap().into_parts().0
+    }
+
+    fn text(request: http::request::Builder, ended: bool) -> Result<String, Malformed> {
+        of_request(&parts(request), ended).map(|text| String::from_utf8(text).unwrap())
+    }
+
+    fn get() -> http::request::Builder {
+        Request::get("https://a.example:8443/x?y=1")
+    }
+
+    #[test]
+    fn a_request_becomes_text_and_frames_again() {
+        let head = get().header("cookie", "a=1").header("x-one", "1").header("cookie", "b=2").header("te", "trailers");
+        let head = text(head, true).unwrap();
+        let lines =
+            ["GET /x?y=1 HTTP/1.1", "host: a.example:8443", "x-one: 1", "te: trailers", "cookie: a=1; b=2", "", ""];
+        assert_eq!(head, lines.join("\r\n"));
+        let question = Question::read(head.as_bytes(), "https").unwrap();
+        assert_eq!(question.request.uri(), "https://a.example:8443/x?y=1");
+        let names: Vec<_> = question.request.headers().iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["x-one", "cookie", "te"]);
+    }
+
+    #[test]
+    fn the_length_of_a_body_is_told_or_told_to_be_unknown() {
+        let post = || Request::post("http://a/");
+        assert!(text(post(), false).unwrap().contains("\r\ntransfer-encoding: chunked\r\n"));
+        assert!(text(post(), true).unwrap().contains("\r\ncontent-length: 0\r\n"));
+        assert!(!text(post().header("content-length", "5"), false).unwrap().contains("transfer-encoding"));
+        assert!(!text(get(), true).unwrap().contains("content-length"));
+    }
+
+    #[test]
+    fn what_could_be_read_in_two_ways_is_malformed() {
+        assert_eq!(text(get().header("host", "b.example"), true), Err(Malformed));
+        assert_eq!(text(get().header("host", "A.example:8443").header("host", "a.example:8443"), true), Err(Malformed));
+        assert!(text(get().header("host", "A.Example:8443"), true).is_ok());
+        for value in [" a", "a ", "\ta"] {
+            assert_eq!(text(get().header("x", value), true), Err(Malformed), "{value:?}");
+        }
+        assert_eq!(text(get().extension(Protocol::from_static("connect-udp")), true), Err(Malformed));
+    }
+
+    #[test]
+    fn a_websocket_is_asked_for_in_the_way_of_either_version() {
+        let connect = Request::connect("https://a/chat").extension(Protocol::from_static("websocket"));
+        let head = text(connect.header("sec-websocket-version", "13"), false).unwrap();
+        assert!(head.starts_with("GET /chat HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n"));
+        let question = Question::read(head.as_bytes(), "http").unwrap();
+        assert_eq!(question.request.method(), Method::CONNECT);
+        assert_eq!(question.request.extensions().get::<Protocol>().map(Protocol::as_str), Some("websocket"));
+        assert!(!question.request.headers().contains_key("sec-websocket-key"));
+        let nonce = question.nonce.unwrap();
+        assert_eq!(BASE64.decode(&nonce).unwrap().len(), NONCE);
+        let answer = Response::new(()).into_parts().0;
+        let answer = String::from_utf8(of_response(&answer, Some(&nonce)).unwrap()).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 101 ") && answer.contains("\r\nsec-websocket-accept: "), "{answer}");
+        assert_eq!(to_response(answer.as_bytes()).unwrap().status(), StatusCode::OK);
+    }
+
+    #[test]
+    fn what_speaks_of_the_connection_stays_on_it() {
+        let head = "HTTP/1.1 204 No Content\r\nServer: x\r\nConnection: close\r\nKeep-Alive: 5\r\n\
+                    Transfer-Encoding: chunked\r\nUpgrade: h2c\r\nProxy-Connection: x\r\nX-Two: 2 \r\n\r\n";
+        let response = to_response(head.as_bytes()).unwrap();
+        let fields: Vec<_> = response.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+        assert_eq!(fields, [("server", &b"x"[..]), ("x-two", b"2")]);
+        assert_eq!(response.status(), StatusCode::NO_CONTENT);
+    }
+}
