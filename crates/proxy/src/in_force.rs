@@ -14,6 +14,7 @@ use crate::service::{self, Aim, Catalog, Service};
 use crate::sockets::{self, Bound, Listening, PlaceId, Socket, Wanted};
 use crate::start_error::StartError;
 use crate::stats::ListenerStats;
+use crate::tls::{Handshakes, TlsPlan};
 
 /// What is in force; by default nothing.
 #[derive(Default)]
@@ -24,6 +25,7 @@ pub(crate) struct InForce {
     /// Of listeners that are gone, as long as anybody is inside.
     leaving: Vec<Leaving>,
     catalog: Catalog,
+    tls: TlsPlan,
     patience: Duration,
     /// Places ever made.
     places: u64,
@@ -64,10 +66,10 @@ impl InForce {
     pub(crate) fn next(
         &self,
         config: &Config,
-        (bound, telling): (Vec<Bound>, &Plan),
+        (bound, telling, tls): (Vec<Bound>, &Plan, TlsPlan),
         pools: &Pools,
     ) -> Result<(Self, Vec<NewSockets>), StartError> {
-        let catalog = service::catalog(config, pools, &self.catalog).map_err(|pool| no_pool(config, pool))?;
+        let catalog = service::catalog(config, (pools, &tls), &self.catalog).map_err(|pool| no_pool(config, pool))?;
         let (mut listening, mut sockets, mut places) = (Vec::new(), Vec::new(), self.places);
         let wanted = sockets::wanted(config, &self.listening);
         let mut bound = bound.into_iter();
@@ -86,11 +88,25 @@ impl InForce {
         let services = config.listeners.iter().map(|listener| {
             let aim = Aim::new(&listener.target, &catalog).map_err(|pool| no_pool(config, pool))?;
             let room = rooms.remove(&*listener.name).unwrap_or_else(|| Room::new(listener.max_connections));
-            Ok(Arc::new(Service { listener: listener.clone(), aim, observe: telling.observe(listener), room }))
+            let tls = tls.of_listener(&listener.name);
+            let handshakes = self.handshakes(&listener.name);
+            let listener = listener.clone();
+            Ok(Arc::new(Service { observe: telling.observe(&listener), listener, aim, tls, handshakes, room }))
         });
         let services = services.collect::<Result<Vec<_>, StartError>>()?;
         let leaving = self.leaving(&services);
-        Ok((Self { listening, services, leaving, catalog, patience: config.shutdown_timeout, places }, sockets))
+        Ok((Self { listening, services, leaving, catalog, tls, patience: config.shutdown_timeout, places }, sockets))
+    }
+
+    /// The count of handshakes of the listener of this name, which goes on.
+    fn handshakes(&self, listener: &str) -> Arc<Handshakes> {
+        let before = self.services.iter().find(|service| service.listener.name == *listener);
+        before.map_or_else(Handshakes::new, |before| Arc::clone(&before.handshakes))
+    }
+
+    /// What is in force of TLS.
+    pub(crate) fn tls(&self) -> &TlsPlan {
+        &self.tls
     }
 
     /// What is left of the listeners that are not among the `next`.

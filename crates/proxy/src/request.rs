@@ -44,7 +44,8 @@ impl Work<'_> {
     fn idle_connection(&self) -> Option<ServerConn> {
         let certain = !self.desk.request.method_kind.idempotent();
         let permit = self.tries.next.as_ref()?;
-        self.worker.idle.borrow_mut().take(permit.server(), self.worker.recently(), certain)
+        let server = (&**permit.server(), self.tries.served().tls.as_ref());
+        self.worker.idle.borrow_mut().take(server, self.worker.recently(), certain)
     }
 }
 
@@ -273,7 +274,7 @@ impl Busy<'_> {
     /// Opens a connection to the server of the next try; `None` in the error when the client has left meanwhile.
     async fn connect(&mut self, tries: &Tries) -> Result<ServerConn, Option<ConnectError>> {
         let server = Arc::clone(tries.next.as_ref().ok_or(None)?.server());
-        let connecting = server_conn::connect(&server, tries.served().rules.timeouts.connect);
+        let connecting = server_conn::connect(tries.served(), &server);
         tokio::pin!(connecting);
         let Connection { wire, deadline, worker, .. } = &mut *self.connection;
         let input = &mut self.input;
@@ -310,6 +311,7 @@ impl Busy<'_> {
             }
             Some(late @ ConnectError::TimedOut) => (late, 504, "connecting to the server took too long"),
             Some(failed @ ConnectError::Failed) => (failed, 502, "the server could not be connected to"),
+            Some(failed @ ConnectError::Tls(trouble)) => (failed, 502, trouble.reason),
         };
         let excused = work.tries.served().excuses(OutcomeKind::ConnectFailed, 0);
         let server = Arc::clone(permit.server());

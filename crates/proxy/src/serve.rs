@@ -100,9 +100,26 @@ impl Connection {
 
     /// Once its place closes, an idle connection has only the grace left.
     fn shorten_for_stop(&self, noticed: &mut bool) {
-        if self.place.closing() && !std::mem::replace(noticed, true) {
-            self.deadline.set(self.worker.now() + STOP_GRACE);
-        }
+        shorten_for_stop(&self.place, &self.worker, &self.deadline, noticed);
+    }
+}
+
+/// Once `place` closes, a client that owes us something before its first request has only the grace left.
+pub(crate) fn shorten_for_stop(place: &Place, worker: &Worker, deadline: &Deadline, noticed: &mut bool) {
+    if place.closing() && !std::mem::replace(noticed, true) {
+        deadline.set(worker.now() + STOP_GRACE);
+    }
+}
+
+/// Ends a connection on which no request can be made, with this answer if there is one.
+pub(crate) async fn refuse(mut connection: Connection, reject: Option<Reject>) {
+    let mut busy = Box::new(Busy::new(&mut connection));
+    let next = match reject {
+        Some(reject) => busy.answer_unparsed(reject).await,
+        None => Next::Linger,
+    };
+    if matches!(next, Next::Linger) {
+        busy.linger().await;
     }
 }
 
@@ -276,7 +293,7 @@ impl<'a> Busy<'a> {
 
     /// The client has sent nothing that is not read: closing will not reset the connection and so cut off what is
     /// still on its way to the client.
-    pub(crate) fn all_read(&self) -> bool {
+    pub(crate) fn all_read(&mut self) -> bool {
         self.input.is_empty() && self.connection.wire.is_quiet()
     }
 
@@ -351,7 +368,11 @@ async fn give(wire: &mut Wire, answer: &Answer<'_>, facts: &mut Facts, patience:
     let mut bytes = Vec::new();
     let head = answer.write(&mut bytes);
     facts.status = answer.status;
-    match tokio::time::timeout(patience, wire.write_all(&bytes)).await {
+    let give = async {
+        wire.write_all(&bytes).await?;
+        wire.flush().await
+    };
+    match tokio::time::timeout(patience, give).await {
         Ok(Ok(())) => {
             facts.bytes_out += bytes.len() as u64;
             facts.head_out = head as u64;

@@ -46,10 +46,11 @@ pub(crate) struct ClientFacts {
 }
 
 impl ClientFacts {
-    /// The facts of a plain connection of `peer`.
+    /// The facts of a connection of `peer`.
     pub(crate) fn new(peer: &Peer, forward: &Forward) -> Self {
         let port = peer.local.map(|local| local.port());
-        let mut facts = Self { address: peer.ip(), scheme: "http", port, fixed: Vec::new() };
+        let scheme = if peer.tls.is_some() { "https" } else { "http" };
+        let mut facts = Self { address: peer.ip(), scheme, port, fixed: Vec::new() };
         let mut fixed = Vec::with_capacity(96);
         for (kind, name) in KINDS {
             if mode(forward, kind) == FieldMode::Set && !names_host(kind) && facts.knows(kind) {
