@@ -14,7 +14,7 @@ use crate::service::{self, Aim, Catalog, Service};
 use crate::sockets::{self, Bound, Listening, PlaceId, Socket, Wanted};
 use crate::start_error::StartError;
 use crate::stats::ListenerStats;
-use crate::tls::{Handshakes, TlsPlan};
+use crate::tls::{HandshakeStats, Handshakes, TlsPlan};
 
 /// What is in force; by default nothing.
 #[derive(Default)]
@@ -85,13 +85,23 @@ impl InForce {
             }
         }
         let mut rooms = self.rooms(config, &wanted);
+        let asks = |listener: &Listener| listener.tls.as_ref().is_some_and(|tls| tls.client_cert.is_some());
+        let certificates = config.listeners.iter().any(asks);
         let services = config.listeners.iter().map(|listener| {
             let aim = Aim::new(&listener.target, &catalog).map_err(|pool| no_pool(config, pool))?;
             let room = rooms.remove(&*listener.name).unwrap_or_else(|| Room::new(listener.max_connections));
             let tls = tls.of_listener(&listener.name);
             let handshakes = self.handshakes(&listener.name);
-            let listener = listener.clone();
-            Ok(Arc::new(Service { observe: telling.observe(&listener), listener, aim, tls, handshakes, room }))
+            Ok(Arc::new(Service {
+                listener: listener.clone(),
+                aim,
+                tls,
+                handshakes,
+                certificates,
+                hsts: listener.hsts.as_ref().map(service::hsts).unwrap_or_default(),
+                observe: telling.observe(listener),
+                room,
+            }))
         });
         let services = services.collect::<Result<Vec<_>, StartError>>()?;
         let leaving = self.leaving(&services);
@@ -161,23 +171,29 @@ impl InForce {
 
     pub(crate) fn listeners(&self) -> Vec<ListenerStats> {
         let of_now = self.services.iter().map(|service| {
-            let name = &service.listener.name;
+            let Service { listener: Listener { name, .. }, handshakes, tls, .. } = &**service;
+            let handshakes = tls.as_ref().map(|_| handshakes.read());
             let at = self.listening.iter().filter(|at| at.listener == *name).map(|at| at.local.clone());
-            (name, pools(service), service.room.occupancy(), at.collect())
+            (name, pools(service), (service.room.occupancy(), handshakes), at.collect())
         });
-        let gone =
-            self.leaving.iter().map(|gone| (&gone.listener, gone.pools.clone(), gone.room.occupancy(), Vec::new()));
-        let stats = |(name, pools, occupancy, addresses): (&String, Vec<String>, Occupancy, _)| {
+        let gone = self
+            .leaving
+            .iter()
+            .map(|gone| (&gone.listener, gone.pools.clone(), (gone.room.occupancy(), None), Vec::new()));
+        let stats = |(name, pools, (occupancy, handshakes), addresses): (&String, Vec<String>, Counts, _)| {
             let Occupancy { limit, inside, entered } = occupancy;
-            ListenerStats { name: name.clone(), pools, addresses, open: inside, limit, accepted: entered }
+            ListenerStats { name: name.clone(), pools, addresses, open: inside, limit, accepted: entered, handshakes }
         };
-        of_now.chain(gone.filter(|(_, _, occupancy, _)| occupancy.inside > 0)).map(stats).collect()
+        of_now.chain(gone.filter(|(_, _, (occupancy, _), _)| occupancy.inside > 0)).map(stats).collect()
     }
 
     pub(crate) fn patience(&self) -> Duration {
         self.patience
     }
 }
+
+/// What is counted of a listener.
+type Counts = (Occupancy, Option<HandshakeStats>);
 
 /// The names of the pools of a service.
 fn pools(service: &Service) -> Vec<String> {

@@ -6,12 +6,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use plimsoll_config::Redirect;
 use plimsoll_core::{Outcome, OutcomeKind, Permit, Refused, Ticket, Time};
 
 use crate::exchange::{End, Exchange, Parties, Upgraded, client_left};
 use crate::http1::Reject;
 use crate::http1::body::Body;
 use crate::http1::framing::BodyLength;
+use crate::http1::redirect;
 use crate::http1::request::RequestHead;
 use crate::http1::write::{self, RequestRules};
 use crate::log::Marks;
@@ -61,8 +63,12 @@ impl Busy<'_> {
             let reject = Reject { status: 413, reason: "the request body is too large" };
             return Next::Answer { reject, refused: None, unread: true };
         }
-        let Aim::Pool(first) = &service.aim else { return Next::Close };
-        let first = Arc::clone(first);
+        let first = match &service.aim {
+            Aim::Pool(first) => Arc::clone(first),
+            Aim::Redirect(rule) => return self.redirected(*rule, desk, head_length),
+            // Names are for connections that are balanced as a whole.
+            Aim::Sni { .. } => return Next::Close,
+        };
         let mut tries = Tries::new(service, first);
         let permit = match tries.pick(&worker, now) {
             Ok(permit) => permit,
@@ -101,6 +107,24 @@ impl Busy<'_> {
             }
             self.prepare_again(&mut work);
         }
+    }
+
+    /// Sends the client to where the same is served by TLS.
+    fn redirected(&mut self, rule: Redirect, desk: &Desk, head_length: usize) -> Next {
+        let head = &self.input.filled()[..head_length];
+        let next = match desk.request.host {
+            Some(host) => Next::Redirect {
+                status: rule.status,
+                location: redirect::location(rule, host.slice(head), desk.request.target.path.slice(head)),
+            },
+            None => Next::Answer {
+                reject: Reject::bad("the request names no host that it could be sent to by https"),
+                refused: None,
+                unread: desk.request.body != BodyLength::None,
+            },
+        };
+        self.input.consume(head_length);
+        next
     }
 
     /// Writes the head for the server of `permit` from the `bytes` that were read, and tells how long it is.

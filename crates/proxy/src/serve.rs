@@ -17,6 +17,7 @@ use crate::buffer::Buffer;
 use crate::http1::Reject;
 use crate::http1::answer::Answer;
 use crate::http1::forwarding::ClientFacts;
+use crate::http1::framing::BodyLength;
 use crate::http1::request::{HeadRules, MethodKind};
 use crate::http1::scan::Scan;
 use crate::listener::Place;
@@ -135,7 +136,7 @@ pub(crate) struct Busy<'a> {
 }
 
 fn facts(connection: &Connection, service: &Service) -> ClientFacts {
-    ClientFacts::new(&connection.peer, &service.listener.forward)
+    ClientFacts::new(&connection.peer, &service.listener.forward, service.certificates)
 }
 
 /// What reading a head came to.
@@ -156,6 +157,11 @@ pub(crate) enum Next {
     Close,
     /// The client has yet to read our answer, and may still be sending.
     Linger,
+    /// The client is sent elsewhere.
+    Redirect {
+        status: u16,
+        location: String,
+    },
     /// The client gets an answer of our own.
     Answer {
         reject: Reject,
@@ -194,8 +200,14 @@ impl<'a> Busy<'a> {
                 HeadRead::Wrong(reject) => (Next::Answer { reject, refused: None, unread: true }, None),
             };
             // What is rare is boxed, so that the memory for it is not held by every busy connection.
-            if let Next::Answer { reject, refused, unread } = next {
-                next = Box::pin(self.answer((reject, refused), desk.as_deref_mut(), unread)).await;
+            match (next, desk.as_deref_mut()) {
+                (Next::Answer { reject, refused, unread }, desk) => {
+                    next = Box::pin(self.answer((reject, refused), desk, unread)).await;
+                }
+                (Next::Redirect { status, location }, Some(desk)) => {
+                    next = Box::pin(self.redirect(status, &location, desk)).await;
+                }
+                (other, _) => next = other,
             }
             if let Some(mut desk) = desk {
                 self.tell(&mut desk.entry);
@@ -207,7 +219,7 @@ impl<'a> Busy<'a> {
                     Box::pin(self.linger()).await;
                     return After::Close;
                 }
-                Next::Close | Next::Answer { .. } => return After::Close,
+                Next::Close | Next::Answer { .. } | Next::Redirect { .. } => return After::Close,
             }
             idle_until = self.connection.worker.recently() + self.service.listener.timeouts.keep_alive;
         }
@@ -305,18 +317,30 @@ impl<'a> Busy<'a> {
         unread: bool,
     ) -> Next {
         let Some(desk) = desk else { return self.answer_unparsed(reject).await };
+        let answer = match &refused {
+            Some((refused, served)) => Answer::unavailable(&served.rules.unavailable, *refused, reject.reason),
+            None => Answer::plain(reject.status, reject.reason),
+        };
+        let reason = refused.as_ref().map_or(reject.reason, |(refused, _)| refused.name());
+        self.give_to(answer, desk, (reason, unread)).await
+    }
+
+    /// Tells the client where what it asked for is.
+    async fn redirect(&mut self, status: u16, location: &str, desk: &mut Desk) -> Next {
+        let reason = "this is served over https";
+        let unread = desk.request.body != BodyLength::None;
+        self.give_to(Answer::plain(status, reason).at(location), desk, (reason, unread)).await
+    }
+
+    /// Gives `answer` to the request on `desk`, some of which may still be to come.
+    async fn give_to(&mut self, answer: Answer<'_>, desk: &mut Desk, (reason, unread): (&'static str, bool)) -> Next {
         let Self { connection, input, service, .. } = self;
         let Connection { wire, worker, place, .. } = &mut **connection;
         let Desk { request, entry, marks, .. } = desk;
         let persistent = request.persistent && request.minor_version >= 1;
         let close = unread || !persistent || (place.closing() && !input.holds_earlier());
         let bodiless = request.method_kind == MethodKind::Head;
-        let answer = match &refused {
-            Some((refused, served)) => Answer::unavailable(&served.rules.unavailable, *refused, reject.reason),
-            None => Answer::plain(reject.status, reject.reason),
-        };
-        let reason = refused.as_ref().map_or(reject.reason, |(refused, _)| refused.name());
-        let answer = answer.framed(close, bodiless).marked(&marks.to_client);
+        let answer = answer.framed(close, bodiless).secured(&service.hsts).marked(&marks.to_client);
         let next = give(wire, &answer, entry.answered(reason), service.listener.timeouts.body).await;
         worker.counts.to_clients.add(entry.facts.bytes_out);
         next
@@ -325,10 +349,12 @@ impl<'a> Busy<'a> {
     /// The same for what was no request.
     async fn answer_unparsed(&mut self, reject: Reject) -> Next {
         let Self { connection, input, service, .. } = self;
-        let Connection { wire, worker, .. } = &mut **connection;
+        let Connection { wire, worker, peer, .. } = &mut **connection;
+        // Who speaks plain HTTP where TLS is spoken is answered in plain, where it means nothing (RFC 6797, section 7.2).
+        let hsts = if peer.tls.is_some() { &*service.hsts } else { "" };
         let mut entry = Entry::default();
         service.observe.begin_unparsed(&mut entry, input.filled(), worker);
-        let answer = Answer::plain(reject.status, reject.reason).framed(true, false);
+        let answer = Answer::plain(reject.status, reject.reason).framed(true, false).secured(hsts);
         let next = give(wire, &answer, entry.answered(reject.reason), service.listener.timeouts.body).await;
         worker.counts.to_clients.add(entry.facts.bytes_out);
         self.tell(&mut entry);

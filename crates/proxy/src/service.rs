@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use plimsoll_config::{Conditions, Config, HostMode, Listener, Pool as PoolRules, Redirect, ServerName, Target};
+use plimsoll_config::{Conditions, Config, HostMode, Hsts, Listener, Pool as PoolRules, Redirect, ServerName, Target};
 use plimsoll_core::{OutcomeKind, Pool, Pools, Server};
 
 use crate::log::Observe;
@@ -19,6 +19,10 @@ pub(crate) struct Service {
     pub(crate) tls: Option<Arc<ClientSide>>,
     /// How that went.
     pub(crate) handshakes: Arc<Handshakes>,
+    /// Servers are told of the certificates of clients, by this listener or another.
+    pub(crate) certificates: bool,
+    /// The value of `Strict-Transport-Security`; empty where it is not said.
+    pub(crate) hsts: String,
     /// What is told about its requests.
     pub(crate) observe: Observe,
     /// Room for client connections, all workers together.
@@ -84,6 +88,13 @@ impl Service {
     pub(crate) fn tells_host(&self, client_sent_host: bool) -> bool {
         !client_sent_host || matches!(self.listener.forward.host, HostMode::Server)
     }
+}
+
+/// The value of `Strict-Transport-Security` (RFC 6797, section 6.1).
+pub(crate) fn hsts(rule: &Hsts) -> String {
+    let subdomains = if rule.include_subdomains { "; includeSubDomains" } else { "" };
+    let preload = if rule.preload { "; preload" } else { "" };
+    format!("max-age={}{subdomains}{preload}", rule.max_age.as_secs())
 }
 
 /// Pools with their settings, by name.

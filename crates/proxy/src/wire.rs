@@ -55,11 +55,6 @@ impl Wire {
         on_any!(self, stream => stream.poll_read_ready(cx))
     }
 
-    /// Both sides have agreed on HTTP/2 when they shook hands.
-    pub(crate) fn speaks_http2(&self) -> bool {
-        matches!(self, Self::Tls(tls) if tls.speaks_http2())
-    }
-
     /// The rules of TLS that it was made under with a server; `None` is a connection without.
     pub(crate) fn server_side(&self) -> Option<&Arc<ServerSide>> {
         match self {

@@ -57,9 +57,10 @@ impl HandshakeFailure {
     pub(super) fn of(error: &Error) -> Self {
         use AlertDescription as A;
         match error {
-            Error::InvalidCertificate(_) | Error::NoCertificatesPresented => Self::ClientCert,
+            Error::InvalidCertificate(_)
+            | Error::NoCertificatesPresented
+            | Error::PeerMisbehaved(PeerMisbehaved::BadCertChainExtensions) => Self::ClientCert,
             Error::PeerIncompatible(_) | Error::NoApplicationProtocol => Self::NothingInCommon,
-            Error::PeerMisbehaved(PeerMisbehaved::BadCertChainExtensions) => Self::ClientCert,
             Error::InvalidMessage(InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion) => {
                 Self::NotTls
             }

@@ -82,9 +82,8 @@ pub(super) fn certified(pair: &CertPair) -> Result<CertifiedKey, UnfitFile> {
     let chain = certificates(&pair.cert)?;
     let mut certified = CertifiedKey::new(chain, key(&pair.key)?);
     match certified.keys_match() {
-        Ok(()) => {}
         // Some keys cannot tell; the first handshake will.
-        Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {}
+        Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {}
         Err(rustls::Error::InconsistentKeys(_)) => return Err(mismatch(pair, certified)),
         Err(_) => {
             return Err(UnfitFile::new(

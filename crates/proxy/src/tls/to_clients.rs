@@ -41,13 +41,11 @@ pub(super) fn all(
         let http2 = listener.http2.enabled && listener.protocol == ListenerProtocol::Http;
         let known = before.get(&listener.name);
         let same = known.filter(|known| known.settings == *settings && known.offers(listener));
-        let side = match same {
-            Some(same) => Arc::clone(same),
-            None => {
-                let alpn = alpn(listener.protocol, http2);
-                let side = ClientSide::new(settings, (http2, alpn), known.map(Arc::as_ref));
-                Arc::new(side.map_err(|why| (listener.name.clone(), why))?)
-            }
+        let side = if let Some(same) = same {
+            Arc::clone(same)
+        } else {
+            let side = ClientSide::new(settings, (http2, alpn(listener.protocol, http2)), known.map(Arc::as_ref));
+            Arc::new(side.map_err(|why| (listener.name.clone(), why))?)
         };
         Ok((listener.name.clone(), side))
     };

@@ -54,7 +54,7 @@ impl TlsWire {
     }
 
     /// Both sides have agreed on HTTP/2.
-    pub(crate) fn speaks_http2(&self) -> bool {
+    pub(super) fn speaks_http2(&self) -> bool {
         self.session().alpn_protocol() == Some(super::HTTP2)
     }
 
