@@ -238,6 +238,7 @@ impl Flow {
             staged.done += written;
             self.written += written as u64;
         }
+        ready!(Pin::new(to).poll_flush(cx))?;
         input.consume(staged.consumed);
         *staged = Staged::default();
         Poll::Ready(Ok(()))

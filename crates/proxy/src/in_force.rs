@@ -14,6 +14,7 @@ use crate::service::{self, Aim, Catalog, Service};
 use crate::sockets::{self, Bound, Listening, PlaceId, Socket, Wanted};
 use crate::start_error::StartError;
 use crate::stats::ListenerStats;
+use crate::tls::{HandshakeStats, Handshakes, TlsPlan};
 
 /// What is in force; by default nothing.
 #[derive(Default)]
@@ -24,6 +25,7 @@ pub(crate) struct InForce {
     /// Of listeners that are gone, as long as anybody is inside.
     leaving: Vec<Leaving>,
     catalog: Catalog,
+    tls: TlsPlan,
     patience: Duration,
     /// Places ever made.
     places: u64,
@@ -64,10 +66,10 @@ impl InForce {
     pub(crate) fn next(
         &self,
         config: &Config,
-        (bound, telling): (Vec<Bound>, &Plan),
+        (bound, telling, tls): (Vec<Bound>, &Plan, TlsPlan),
         pools: &Pools,
     ) -> Result<(Self, Vec<NewSockets>), StartError> {
-        let catalog = service::catalog(config, pools, &self.catalog).map_err(|pool| no_pool(config, pool))?;
+        let catalog = service::catalog(config, (pools, &tls), &self.catalog).map_err(|pool| no_pool(config, pool))?;
         let (mut listening, mut sockets, mut places) = (Vec::new(), Vec::new(), self.places);
         let wanted = sockets::wanted(config, &self.listening);
         let mut bound = bound.into_iter();
@@ -83,14 +85,38 @@ impl InForce {
             }
         }
         let mut rooms = self.rooms(config, &wanted);
+        let asks = |listener: &Listener| listener.tls.as_ref().is_some_and(|tls| tls.client_cert.is_some());
+        let certificates = config.listeners.iter().any(asks);
         let services = config.listeners.iter().map(|listener| {
             let aim = Aim::new(&listener.target, &catalog).map_err(|pool| no_pool(config, pool))?;
             let room = rooms.remove(&*listener.name).unwrap_or_else(|| Room::new(listener.max_connections));
-            Ok(Arc::new(Service { listener: listener.clone(), aim, observe: telling.observe(listener), room }))
+            let tls = tls.of_listener(&listener.name);
+            let handshakes = self.handshakes(&listener.name);
+            Ok(Arc::new(Service {
+                listener: listener.clone(),
+                aim,
+                tls,
+                handshakes,
+                certificates,
+                hsts: listener.hsts.as_ref().map(service::hsts).unwrap_or_default(),
+                observe: telling.observe(listener),
+                room,
+            }))
         });
         let services = services.collect::<Result<Vec<_>, StartError>>()?;
         let leaving = self.leaving(&services);
-        Ok((Self { listening, services, leaving, catalog, patience: config.shutdown_timeout, places }, sockets))
+        Ok((Self { listening, services, leaving, catalog, tls, patience: config.shutdown_timeout, places }, sockets))
+    }
+
+    /// The count of handshakes of the listener of this name, which goes on.
+    fn handshakes(&self, listener: &str) -> Arc<Handshakes> {
+        let before = self.services.iter().find(|service| service.listener.name == *listener);
+        before.map_or_else(Handshakes::new, |before| Arc::clone(&before.handshakes))
+    }
+
+    /// What is in force of TLS.
+    pub(crate) fn tls(&self) -> &TlsPlan {
+        &self.tls
     }
 
     /// What is left of the listeners that are not among the `next`.
@@ -145,23 +171,29 @@ impl InForce {
 
     pub(crate) fn listeners(&self) -> Vec<ListenerStats> {
         let of_now = self.services.iter().map(|service| {
-            let name = &service.listener.name;
+            let Service { listener: Listener { name, .. }, handshakes, tls, .. } = &**service;
+            let handshakes = tls.as_ref().map(|_| handshakes.read());
             let at = self.listening.iter().filter(|at| at.listener == *name).map(|at| at.local.clone());
-            (name, pools(service), service.room.occupancy(), at.collect())
+            (name, pools(service), (service.room.occupancy(), handshakes), at.collect())
         });
-        let gone =
-            self.leaving.iter().map(|gone| (&gone.listener, gone.pools.clone(), gone.room.occupancy(), Vec::new()));
-        let stats = |(name, pools, occupancy, addresses): (&String, Vec<String>, Occupancy, _)| {
+        let gone = self
+            .leaving
+            .iter()
+            .map(|gone| (&gone.listener, gone.pools.clone(), (gone.room.occupancy(), None), Vec::new()));
+        let stats = |(name, pools, (occupancy, handshakes), addresses): (&String, Vec<String>, Counts, _)| {
             let Occupancy { limit, inside, entered } = occupancy;
-            ListenerStats { name: name.clone(), pools, addresses, open: inside, limit, accepted: entered }
+            ListenerStats { name: name.clone(), pools, addresses, open: inside, limit, accepted: entered, handshakes }
         };
-        of_now.chain(gone.filter(|(_, _, occupancy, _)| occupancy.inside > 0)).map(stats).collect()
+        of_now.chain(gone.filter(|(_, _, (occupancy, _), _)| occupancy.inside > 0)).map(stats).collect()
     }
 
     pub(crate) fn patience(&self) -> Duration {
         self.patience
     }
 }
+
+/// What is counted of a listener.
+type Counts = (Occupancy, Option<HandshakeStats>);
 
 /// The names of the pools of a service.
 fn pools(service: &Service) -> Vec<String> {

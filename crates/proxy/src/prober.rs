@@ -32,6 +32,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::clock::Clock;
 use crate::timers::Timers;
+use crate::tls::ServerSide;
 use ask::Desk;
 use schedule::Schedule;
 
@@ -52,6 +53,8 @@ pub(crate) struct Target {
     pub(crate) host: String,
     /// How it is probed.
     pub(crate) probe: Arc<Probe>,
+    /// How hands are shaken with it; `None` is without TLS.
+    pub(crate) tls: Option<Arc<ServerSide>>,
 }
 
 /// A running prober. It ends when it is dropped; [`Prober::stop`] waits for that.
@@ -106,7 +109,10 @@ impl Target {
 
     /// Whether a probe of one is as good as a probe of the other.
     fn is_same(&self, other: &Self) -> bool {
-        self.server.serial() == other.server.serial() && self.host == other.host && self.probe == other.probe
+        self.server.serial() == other.server.serial()
+            && self.host == other.host
+            && self.probe == other.probe
+            && self.tls.as_ref().map(Arc::as_ptr) == other.tls.as_ref().map(Arc::as_ptr)
     }
 }
 

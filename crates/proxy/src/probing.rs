@@ -10,6 +10,7 @@ use plimsoll_core::{Pool, Pools, ProbeResult, Server};
 use crate::clock::Clock;
 use crate::lock::lock;
 use crate::prober::{Prober, Target};
+use crate::tls::TlsPlan;
 
 /// A prober, and the pools that learn what it finds.
 #[derive(Debug)]
@@ -41,12 +42,12 @@ impl Probing {
     }
 
     /// Probes what `config` says from now on, which may be nobody.
-    pub(crate) fn follow(&self, config: &Config, pools: &Pools) {
+    pub(crate) fn follow(&self, config: &Config, pools: &Pools, tls: &TlsPlan) {
         let probed = config.pools.iter().filter(|rules| rules.probe.is_some());
         let probed: HashMap<_, _> =
             probed.filter_map(|rules| Some((rules.name.clone(), pools.pool(&rules.name)?))).collect();
         let targets =
-            config.pools.iter().filter_map(|rules| targets(rules, probed.get(&rules.name)?)).flatten().collect();
+            config.pools.iter().filter_map(|rules| targets(rules, probed.get(&rules.name)?, tls)).flatten().collect();
         *lock(&self.judges) = probed;
         self.prober.replace(targets);
     }
@@ -58,12 +59,13 @@ impl Probing {
 }
 
 /// Every server of `pool` that is to be probed by `rules`.
-fn targets(rules: &PoolRules, pool: &Pool) -> Option<Vec<Target>> {
+fn targets(rules: &PoolRules, pool: &Pool, tls: &TlsPlan) -> Option<Vec<Target>> {
     let probe = Arc::new(rules.probe.clone()?);
+    let tls = tls.of_pool(&rules.name).filter(|_| probe.tls);
     let hosts: HashMap<_, _> = rules.servers.iter().map(|server| (&*server.name, server.authority())).collect();
     let target = |server: Arc<Server>| {
         let host = hosts.get(server.id().name())?.clone();
-        Some(Target { server, host, probe: Arc::clone(&probe) })
+        Some(Target { server, host, probe: Arc::clone(&probe), tls: tls.clone() })
     };
     Some(pool.servers().into_iter().filter_map(target).collect())
 }

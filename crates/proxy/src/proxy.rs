@@ -26,6 +26,7 @@ use crate::sockets::Bound;
 use crate::start_error::StartError;
 use crate::stats::ProxyStats;
 use crate::thread::{self as worker_thread, Control, Order};
+use crate::tls::TlsPlan;
 
 /// A running data plane. Everything is done through a shared reference, from any thread.
 ///
@@ -60,6 +61,8 @@ impl fmt::Debug for Proxy {
 pub struct Prepared {
     config: Config,
     bound: Vec<Bound>,
+    /// For clients and servers.
+    tls: TlsPlan,
     /// What is to be told of requests, opened.
     telling: Plan,
     /// Started for this configuration, where none was there.
@@ -85,14 +88,16 @@ impl Proxy {
     /// at the start is ignored.
     ///
     /// # Errors
-    /// An address that cannot be bound, a log that cannot be written, or the prober's thread that cannot be started. Nothing has changed then.
+    /// An address that cannot be bound, a certificate that cannot be used, a log that cannot be written, or the prober's thread that cannot be started. Nothing has changed then.
     pub fn prepare(&self, config: &Config) -> Result<Prepared, StartError> {
         let workers = self.serving().count();
         let telling = self.logs.prepare(config, self.workers.len()).map_err(StartError::Log)?;
+        let before = lock(&self.in_force).tls().clone();
+        let tls = TlsPlan::new(config, &before)?;
         let bound = lock(&self.in_force).bind(config, workers, Vec::new())?;
         let missing = Probing::wanted(config) && lock(&self.probing).is_none();
         let probing = missing.then(|| Probing::start(self.clock)).transpose().map_err(StartError::Worker)?;
-        Ok(Prepared { config: config.clone(), bound, telling, probing })
+        Ok(Prepared { config: config.clone(), bound, tls, telling, probing })
     }
 
     /// Puts a prepared configuration in force over `pools`, which it must have been applied to before. Once this returns,
@@ -109,13 +114,13 @@ impl Proxy {
     /// cannot be bound again; nothing has changed then. [`StartError::Worker`] if a worker's runtime cannot take a new
     /// socket: all else is in force then, and the other workers serve that address.
     pub fn commit(&self, prepared: Prepared, pools: &Pools) -> Result<(), StartError> {
-        let Prepared { config, bound, telling, probing } = prepared;
+        let Prepared { config, bound, tls, telling, probing } = prepared;
         let mut in_force = lock(&self.in_force);
         if self.stop.borrow().is_some() {
             return Ok(());
         }
         let bound = in_force.bind(&config, self.serving().count(), bound)?;
-        let (next, mut sockets) = in_force.next(&config, (bound, &telling), pools)?;
+        let (next, mut sockets) = in_force.next(&config, (bound, &telling, tls), pools)?;
         next.set_limits();
         let services = next.places();
         let (done, answers) = mpsc::channel();
@@ -134,7 +139,7 @@ impl Proxy {
         let mut known = lock(&self.probing);
         *known = known.take().or(probing);
         if let Some(probing) = &*known {
-            probing.follow(&config, pools);
+            probing.follow(&config, pools, in_force.tls());
         }
         followed.map_err(StartError::Worker)
     }

@@ -6,13 +6,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use plimsoll_config::ServerProtocol;
+use plimsoll_config::{Redirect, ServerProtocol};
 use plimsoll_core::{Outcome, OutcomeKind, Permit, Refused, Ticket, Time};
 
 use crate::exchange::{End, Exchange, Parties, Upgraded, client_left};
 use crate::http1::Reject;
 use crate::http1::body::Body;
 use crate::http1::framing::BodyLength;
+use crate::http1::redirect;
 use crate::http1::request::RequestHead;
 use crate::http1::write::{self, RequestRules};
 use crate::log::Marks;
@@ -46,10 +47,12 @@ impl Work<'_> {
         let certain = !self.desk.request.method_kind.idempotent();
         let permit = self.tries.next.as_ref()?;
         let now = self.worker.recently();
-        if self.tries.served().rules.protocol == ServerProtocol::Http2 {
-            return self.worker.shared.borrow_mut().take(permit.server(), now).map(ServerConn::stream);
+        let served = self.tries.served();
+        let server = (&**permit.server(), served.tls.as_ref());
+        if served.rules.protocol == ServerProtocol::Http2 {
+            return self.worker.shared.borrow_mut().take(server, now).map(ServerConn::stream);
         }
-        self.worker.idle.borrow_mut().take(permit.server(), now, certain)
+        self.worker.idle.borrow_mut().take(server, now, certain)
     }
 }
 
@@ -66,8 +69,12 @@ impl Busy<'_> {
             let reject = Reject { status: 413, reason: "the request body is too large" };
             return Next::Answer { reject, refused: None, unread: true };
         }
-        let Aim::Pool(first) = &service.aim else { return Next::Close };
-        let first = Arc::clone(first);
+        let first = match &service.aim {
+            Aim::Pool(first) => Arc::clone(first),
+            Aim::Redirect(rule) => return self.redirected(*rule, desk, head_length),
+            // Names are for connections that are balanced as a whole.
+            Aim::Sni { .. } => return Next::Close,
+        };
         let mut tries = Tries::new(service, first);
         let permit = match tries.pick(&worker, now) {
             Ok(permit) => permit,
@@ -112,6 +119,24 @@ impl Busy<'_> {
     fn rest_of_body(&self, length: BodyLength) -> Body {
         let is_stream = self.connection.wire.is_stream();
         if is_stream && length != BodyLength::None { Body::UntilClose } else { Body::from(length) }
+    }
+
+    /// Sends the client to where the same is served by TLS.
+    fn redirected(&mut self, rule: Redirect, desk: &Desk, head_length: usize) -> Next {
+        let head = &self.input.filled()[..head_length];
+        let next = match desk.request.host {
+            Some(host) => Next::Redirect {
+                status: rule.status,
+                location: redirect::location(rule, host.slice(head), desk.request.target.path.slice(head)),
+            },
+            None => Next::Answer {
+                reject: Reject::bad("the request names no host that it could be sent to by https"),
+                refused: None,
+                unread: desk.request.body != BodyLength::None,
+            },
+        };
+        self.input.consume(head_length);
+        next
     }
 
     /// Writes the head for the server of `permit` from the `bytes` that were read, and tells how long it is.
@@ -289,7 +314,7 @@ impl Busy<'_> {
     async fn connect(&mut self, tries: &Tries) -> Result<ServerConn, Option<ConnectError>> {
         let server = Arc::clone(tries.next.as_ref().ok_or(None)?.server());
         let worker = Rc::clone(&self.connection.worker);
-        let connecting = server_conn::open(&worker, &server, &tries.served().rules);
+        let connecting = server_conn::open(&worker, tries.served(), &server);
         tokio::pin!(connecting);
         let Connection { wire, deadline, worker, .. } = &mut *self.connection;
         let input = &mut self.input;
@@ -326,6 +351,7 @@ impl Busy<'_> {
             }
             Some(late @ ConnectError::TimedOut) => (late, 504, "connecting to the server took too long"),
             Some(failed @ ConnectError::Failed) => (failed, 502, "the server could not be connected to"),
+            Some(failed @ ConnectError::Tls(trouble)) => (failed, 502, trouble.reason),
         };
         let excused = work.tries.served().excuses(OutcomeKind::ConnectFailed, 0);
         let server = Arc::clone(permit.server());

@@ -17,6 +17,7 @@ use crate::buffer::Buffer;
 use crate::http1::Reject;
 use crate::http1::answer::Answer;
 use crate::http1::forwarding::ClientFacts;
+use crate::http1::framing::BodyLength;
 use crate::http1::request::{HeadRules, MethodKind};
 use crate::http1::scan::Scan;
 use crate::http2::{self, PREFACE};
@@ -113,9 +114,26 @@ impl Connection {
 
     /// Once its place closes, an idle connection has only the grace left.
     fn shorten_for_stop(&self, noticed: &mut bool) {
-        if self.place.closing() && !std::mem::replace(noticed, true) {
-            self.deadline.set(self.worker.now() + STOP_GRACE);
-        }
+        shorten_for_stop(&self.place, &self.worker, &self.deadline, noticed);
+    }
+}
+
+/// Once `place` closes, a client that owes us something before its first request has only the grace left.
+pub(crate) fn shorten_for_stop(place: &Place, worker: &Worker, deadline: &Deadline, noticed: &mut bool) {
+    if place.closing() && !std::mem::replace(noticed, true) {
+        deadline.set(worker.now() + STOP_GRACE);
+    }
+}
+
+/// Ends a connection on which no request can be made, with this answer if there is one.
+pub(crate) async fn refuse(mut connection: Connection, reject: Option<Reject>) {
+    let mut busy = Box::new(Busy::new(&mut connection));
+    let next = match reject {
+        Some(reject) => busy.answer_unparsed(reject).await,
+        None => Next::Linger,
+    };
+    if matches!(next, Next::Linger) {
+        busy.linger().await;
     }
 }
 
@@ -132,7 +150,7 @@ pub(crate) struct Busy<'a> {
 
 /// What servers are told about the client of `peer` under the rules of a service.
 pub(crate) fn facts(peer: &Peer, service: &Service) -> Rc<ClientFacts> {
-    Rc::new(ClientFacts::new(peer, &service.listener.forward))
+    Rc::new(ClientFacts::new(peer, &service.listener.forward, service.certificates))
 }
 
 /// What reading a head came to.
@@ -155,6 +173,11 @@ pub(crate) enum Next {
     Close,
     /// The client has yet to read our answer, and may still be sending.
     Linger,
+    /// The client is sent elsewhere.
+    Redirect {
+        status: u16,
+        location: String,
+    },
     /// The client gets an answer of our own.
     Answer {
         reject: Reject,
@@ -197,8 +220,14 @@ impl<'a> Busy<'a> {
                 HeadRead::Wrong(reject) => (Next::Answer { reject, refused: None, unread: true }, None),
             };
             // What is rare is boxed, so that the memory for it is not held by every busy connection.
-            if let Next::Answer { reject, refused, unread } = next {
-                next = Box::pin(self.answer((reject, refused), desk.as_deref_mut(), unread)).await;
+            match (next, desk.as_deref_mut()) {
+                (Next::Answer { reject, refused, unread }, desk) => {
+                    next = Box::pin(self.answer((reject, refused), desk, unread)).await;
+                }
+                (Next::Redirect { status, location }, Some(desk)) => {
+                    next = Box::pin(self.redirect(status, &location, desk)).await;
+                }
+                (other, _) => next = other,
             }
             if let Some(mut desk) = desk {
                 self.tell(&mut desk.entry);
@@ -212,7 +241,7 @@ impl<'a> Busy<'a> {
                     Box::pin(self.linger()).await;
                     return After::Close;
                 }
-                Next::Close | Next::Answer { .. } => return After::Close,
+                Next::Close | Next::Answer { .. } | Next::Redirect { .. } => return After::Close,
             }
             idle_until = self.connection.worker.recently() + self.service.listener.timeouts.keep_alive;
         }
@@ -311,7 +340,7 @@ impl<'a> Busy<'a> {
 
     /// The client has sent nothing that is not read: closing will not reset the connection and so cut off what is
     /// still on its way to the client.
-    pub(crate) fn all_read(&self) -> bool {
+    pub(crate) fn all_read(&mut self) -> bool {
         self.input.is_empty() && self.connection.wire.is_quiet()
     }
 
@@ -323,18 +352,30 @@ impl<'a> Busy<'a> {
         unread: bool,
     ) -> Next {
         let Some(desk) = desk else { return self.answer_unparsed(reject).await };
+        let answer = match &refused {
+            Some((refused, served)) => Answer::unavailable(&served.rules.unavailable, *refused, reject.reason),
+            None => Answer::plain(reject.status, reject.reason),
+        };
+        let reason = refused.as_ref().map_or(reject.reason, |(refused, _)| refused.name());
+        self.give_to(answer, desk, (reason, unread)).await
+    }
+
+    /// Tells the client where what it asked for is.
+    async fn redirect(&mut self, status: u16, location: &str, desk: &mut Desk) -> Next {
+        let reason = "this is served over https";
+        let unread = desk.request.body != BodyLength::None;
+        self.give_to(Answer::plain(status, reason).at(location), desk, (reason, unread)).await
+    }
+
+    /// Gives `answer` to the request on `desk`, some of which may still be to come.
+    async fn give_to(&mut self, answer: Answer<'_>, desk: &mut Desk, (reason, unread): (&'static str, bool)) -> Next {
         let Self { connection, input, service, .. } = self;
         let Connection { wire, worker, place, .. } = &mut **connection;
         let Desk { request, entry, marks, .. } = desk;
         let persistent = request.persistent && request.minor_version >= 1;
         let close = unread || !persistent || (place.closing() && !input.holds_earlier());
         let bodiless = request.method_kind == MethodKind::Head;
-        let answer = match &refused {
-            Some((refused, served)) => Answer::unavailable(&served.rules.unavailable, *refused, reject.reason),
-            None => Answer::plain(reject.status, reject.reason),
-        };
-        let reason = refused.as_ref().map_or(reject.reason, |(refused, _)| refused.name());
-        let answer = answer.framed(close, bodiless).marked(&marks.to_client);
+        let answer = answer.framed(close, bodiless).secured(&service.hsts).marked(&marks.to_client);
         let next = give(wire, &answer, entry.answered(reason), service.listener.timeouts.body).await;
         worker.counts.to_clients.add(entry.facts.bytes_out);
         next
@@ -343,10 +384,12 @@ impl<'a> Busy<'a> {
     /// The same for what was no request.
     async fn answer_unparsed(&mut self, reject: Reject) -> Next {
         let Self { connection, input, service, .. } = self;
-        let Connection { wire, worker, .. } = &mut **connection;
+        let Connection { wire, worker, peer, .. } = &mut **connection;
+        // Who speaks plain HTTP where TLS is spoken is answered in plain, where it means nothing (RFC 6797, section 7.2).
+        let hsts = if peer.tls.is_some() { &*service.hsts } else { "" };
         let mut entry = Entry::default();
         service.observe.begin_unparsed(&mut entry, input.filled(), worker);
-        let answer = Answer::plain(reject.status, reject.reason).framed(true, false);
+        let answer = Answer::plain(reject.status, reject.reason).framed(true, false).secured(hsts);
         let next = give(wire, &answer, entry.answered(reject.reason), service.listener.timeouts.body).await;
         worker.counts.to_clients.add(entry.facts.bytes_out);
         self.tell(&mut entry);
@@ -386,13 +429,14 @@ async fn give(wire: &mut Wire, answer: &Answer<'_>, facts: &mut Facts, patience:
     let mut bytes = Vec::new();
     let head = answer.write(&mut bytes);
     facts.status = answer.status;
-    let given = async {
-        match wire.as_stream() {
-            Some(stream) => stream.send_whole(&bytes, head).await,
-            None => wire.write_all(&bytes).await,
+    let give = async {
+        if let Some(stream) = wire.as_stream() {
+            return stream.send_whole(&bytes, head).await;
         }
+        wire.write_all(&bytes).await?;
+        wire.flush().await
     };
-    match tokio::time::timeout(patience, given).await {
+    match tokio::time::timeout(patience, give).await {
         Ok(Ok(())) => {
             facts.bytes_out += bytes.len() as u64;
             facts.head_out = head as u64;

@@ -4,13 +4,16 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use plimsoll_config::{KeepAlive, Pool, ServerProtocol};
+use plimsoll_config::{KeepAlive, ServerProtocol};
 use plimsoll_core::{Address, Server, Time};
 use tokio::net::{TcpSocket, UnixStream};
 
 use crate::http2;
+use crate::service::Served;
+use crate::tls::{ServerSide, TlsTrouble};
 use crate::wire::Wire;
 use crate::worker::Worker;
 
@@ -27,6 +30,8 @@ pub(crate) struct ServerConn {
 pub(crate) enum ConnectError {
     TimedOut,
     Failed,
+    /// There is one, but no agreement on TLS.
+    Tls(TlsTrouble),
 }
 
 impl ServerConn {
@@ -38,37 +43,47 @@ impl ServerConn {
 
 /// Opens a connection to `server` for the protocol of its pool, or, where requests share connections, waits for one that
 /// somebody else opens.
-pub(crate) async fn open(worker: &Rc<Worker>, server: &Server, pool: &Pool) -> Result<ServerConn, ConnectError> {
-    let timeout = pool.timeouts.connect;
+pub(crate) async fn open(worker: &Rc<Worker>, served: &Served, server: &Server) -> Result<ServerConn, ConnectError> {
+    let pool = &served.rules;
     if pool.protocol == ServerProtocol::Http1 {
-        return connect(server, timeout).await;
+        return connect(served, server).await;
     }
     let attempt = async {
         loop {
             let now = worker.recently();
-            if let Some(stream) = worker.shared.borrow_mut().take(server, now) {
+            if let Some(stream) = worker.shared.borrow_mut().take((server, served.tls.as_ref()), now) {
                 return Ok(ServerConn::stream(stream));
             }
             let Some(_opening) = http2::wait_or_open(worker, server).await else { continue };
-            let wire = connect(server, timeout).await?.wire;
-            let stream = http2::share(worker, server, wire, pool).await.map_err(|_| ConnectError::Failed)?;
+            let wire = connect(served, server).await?.wire;
+            let stream = http2::share(worker, server, wire, pool).await?;
             return Ok(ServerConn { reused: false, ..ServerConn::stream(stream) });
         }
     };
-    tokio::time::timeout(timeout, attempt).await.unwrap_or(Err(ConnectError::TimedOut))
+    tokio::time::timeout(pool.timeouts.connect, attempt).await.unwrap_or(Err(ConnectError::TimedOut))
 }
 
-/// Opens a connection to `server`, trying its addresses in order, all within `timeout`.
-pub(crate) async fn connect(server: &Server, timeout: Duration) -> Result<ServerConn, ConnectError> {
+/// Opens a connection to `server` of the pool, trying its addresses in order, and shakes hands where the pool has TLS, all
+/// within the pool's timeout.
+pub(crate) async fn connect(served: &Served, server: &Server) -> Result<ServerConn, ConnectError> {
     let attempt = async {
-        for address in server.addresses() {
-            if let Ok(wire) = connect_to(address).await {
-                return Ok(ServerConn { wire, reused: false });
-            }
-        }
-        Err(ConnectError::Failed)
+        let wire = reach(server).await?;
+        let Some(tls) = &served.tls else { return Ok(wire) };
+        // Boxed, so that who connects without it does not hold the memory for it.
+        Box::pin(tls.connect(wire, served.authority(server))).await.map_err(ConnectError::Tls)
     };
-    tokio::time::timeout(timeout, attempt).await.unwrap_or(Err(ConnectError::TimedOut))
+    let connected = tokio::time::timeout(served.rules.timeouts.connect, attempt).await;
+    let wire = connected.unwrap_or(Err(ConnectError::TimedOut))?;
+    Ok(ServerConn { wire, reused: false })
+}
+
+async fn reach(server: &Server) -> Result<Wire, ConnectError> {
+    for address in server.addresses() {
+        if let Ok(wire) = connect_to(address).await {
+            return Ok(wire);
+        }
+    }
+    Err(ConnectError::Failed)
 }
 
 async fn connect_to(address: &Address) -> io::Result<Wire> {
@@ -89,7 +104,7 @@ struct Idle {
 }
 
 impl Idle {
-    fn usable(&self, now: Time) -> bool {
+    fn usable(&mut self, now: Time) -> bool {
         now.saturating_since(self.since) < self.keep && self.wire.is_quiet()
     }
 }
@@ -134,16 +149,23 @@ impl Hasher for SerialHasher {
 }
 
 impl IdleConns {
-    /// An idle connection to `server`, if there is one that is still open as far as can be seen.
+    /// An idle connection to `server`, if there is one that is still open as far as can be seen and was made under these
+    /// rules of TLS: they may have changed.
     ///
     /// `certain` asks the system rather than what was last heard from it: one call more, for requests that
     /// cannot be sent a second time.
-    pub(crate) fn take(&mut self, server: &Server, now: Time, certain: bool) -> Option<ServerConn> {
+    pub(crate) fn take(
+        &mut self,
+        (server, tls): (&Server, Option<&Arc<ServerSide>>),
+        now: Time,
+        certain: bool,
+    ) -> Option<ServerConn> {
         let kept = self.by_server.get_mut(&server.serial())?;
         kept.used = true;
-        while let Some(idle) = kept.conns.pop() {
+        while let Some(mut idle) = kept.conns.pop() {
             self.count -= 1;
-            if idle.usable(now) && (!certain || idle.wire.is_open()) {
+            let fits = idle.wire.server_side().map(Arc::as_ptr) == tls.map(Arc::as_ptr);
+            if fits && idle.usable(now) && (!certain || idle.wire.is_open()) {
                 return Some(ServerConn { wire: idle.wire, reused: true });
             }
         }
@@ -167,7 +189,7 @@ impl IdleConns {
     pub(crate) fn sweep(&mut self, now: Time) {
         self.count = 0;
         self.by_server.retain(|_, kept| {
-            kept.conns.retain(|idle| idle.usable(now));
+            kept.conns.retain_mut(|idle| idle.usable(now));
             self.count += kept.conns.len();
             std::mem::take(&mut kept.used) || !kept.conns.is_empty()
         });
@@ -218,6 +240,10 @@ mod tests {
         KeepAlive { connections: 2, timeout: Duration::from_millis(100) }
     }
 
+    async fn conn(server: &Server) -> ServerConn {
+        ServerConn { wire: reach(server).await.unwrap(), reused: false }
+    }
+
     fn run(test: impl Future<Output = ()>) {
         Builder::new_current_thread().enable_all().build().unwrap().block_on(test);
     }
@@ -228,13 +254,13 @@ mod tests {
             let (listener, pool) = pool();
             let server = pool.pick(&Ask { now: at(0), ..Ask::default() }).unwrap().server().clone();
             let mut idle = IdleConns::default();
-            let conn = connect(&server, Duration::from_secs(30)).await.unwrap();
+            let conn = conn(&server).await;
             idle.put(&server, conn, at(0), &rule());
             let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
             list(&pool, &elsewhere);
             let moved = pool.pick(&Ask { now: at(0), ..Ask::default() }).unwrap().server().clone();
             assert_eq!(moved.id(), server.id());
-            assert!(idle.take(&moved, at(0), false).is_none());
+            assert!(idle.take((&moved, None), at(0), false).is_none());
             idle.sweep(at(99));
             assert_eq!((idle.by_server[&server.serial()].conns.len(), idle.count()), (1, 1));
             idle.sweep(at(100));
@@ -250,12 +276,12 @@ mod tests {
             let server = pool.pick(&Ask { now: at(0), ..Ask::default() }).unwrap().server().clone();
             let mut idle = IdleConns::default();
             for _ in 0..5 {
-                let conn = connect(&server, Duration::from_secs(30)).await.unwrap();
+                let conn = conn(&server).await;
                 idle.put(&server, conn, at(0), &rule());
             }
             assert_eq!(idle.count(), 2);
-            assert!((0..2).all(|_| idle.take(&server, at(99), false).is_some()));
-            assert!(idle.take(&server, at(99), false).is_none());
+            assert!((0..2).all(|_| idle.take((&server, None), at(99), false).is_some()));
+            assert!(idle.take((&server, None), at(99), false).is_none());
             assert_eq!(idle.count(), 0);
         });
     }
@@ -265,7 +291,7 @@ mod tests {
         run(async {
             let (listener, pool) = pool();
             let server = pool.pick(&Ask { now: at(0), ..Ask::default() }).unwrap().server().clone();
-            let mut conn = connect(&server, Duration::from_secs(30)).await.unwrap();
+            let mut conn = conn(&server).await;
             assert!(conn.wire.is_quiet());
             listener.accept().unwrap().0.write_all(b"unasked").unwrap();
             poll_fn(|cx| conn.wire.poll_read_ready(cx)).await.unwrap();

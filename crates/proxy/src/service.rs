@@ -3,17 +3,26 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use plimsoll_config::{Conditions, Config, HostMode, Listener, Pool as PoolRules, Redirect, ServerName, Target};
+use plimsoll_config::{Conditions, Config, HostMode, Hsts, Listener, Pool as PoolRules, Redirect, ServerName, Target};
 use plimsoll_core::{OutcomeKind, Pool, Pools, Server};
 
 use crate::log::Observe;
 use crate::room::Room;
+use crate::tls::{ClientSide, Handshakes, ServerSide, TlsPlan};
 
 /// One listener with all that a request on it needs. Shared by the workers.
 pub(crate) struct Service {
     pub(crate) listener: Listener,
     /// What its requests come to.
     pub(crate) aim: Aim,
+    /// How hands are shaken with its clients; `None` is without TLS.
+    pub(crate) tls: Option<Arc<ClientSide>>,
+    /// How that went.
+    pub(crate) handshakes: Arc<Handshakes>,
+    /// Servers are told of the certificates of clients, by this listener or another.
+    pub(crate) certificates: bool,
+    /// The value of `Strict-Transport-Security`; empty where it is not said.
+    pub(crate) hsts: String,
     /// What is told about its requests.
     pub(crate) observe: Observe,
     /// Room for client connections, all workers together.
@@ -64,17 +73,15 @@ pub(crate) struct Served {
     pub(crate) rules: PoolRules,
     /// The pool that serves while this one cannot.
     pub(crate) fallback: Option<Arc<Served>>,
+    /// How hands are shaken with its servers; `None` is without TLS.
+    pub(crate) tls: Option<Arc<ServerSide>>,
     hosts: HashMap<String, String>,
 }
 
 impl Service {
     /// The host and port of `server` as configured, where a request needs it for its `Host`.
     pub(crate) fn host_for<'a>(&self, served: &'a Served, server: &Server, client_sent_host: bool) -> &'a str {
-        if self.tells_host(client_sent_host) {
-            served.hosts.get(server.id().name()).map_or("", String::as_str)
-        } else {
-            ""
-        }
+        if self.tells_host(client_sent_host) { served.authority(server) } else { "" }
     }
 
     /// Whether what a server is told as `Host` depends on the server.
@@ -83,15 +90,22 @@ impl Service {
     }
 }
 
+/// The value of `Strict-Transport-Security` (RFC 6797, section 6.1).
+pub(crate) fn hsts(rule: &Hsts) -> String {
+    let subdomains = if rule.include_subdomains { "; includeSubDomains" } else { "" };
+    let preload = if rule.preload { "; preload" } else { "" };
+    format!("max-age={}{subdomains}{preload}", rule.max_age.as_secs())
+}
+
 /// Pools with their settings, by name.
 pub(crate) type Catalog = HashMap<String, Arc<Served>>;
 
 /// All pools of `config`; in the error the name of one that is not among the pools. What is the same as `before` is shared
 /// with it: tunnels hold on to what they began with, for days, while configurations come and go.
-pub(crate) fn catalog(config: &Config, pools: &Pools, before: &Catalog) -> Result<Catalog, String> {
+pub(crate) fn catalog(config: &Config, (pools, tls): (&Pools, &TlsPlan), before: &Catalog) -> Result<Catalog, String> {
     let mut catalog = Catalog::with_capacity(config.pools.len());
     for pool in &config.pools {
-        add(&mut catalog, &pool.name, (config, pools, before), config.pools.len())?;
+        add(&mut catalog, &pool.name, (config, pools, tls, before), config.pools.len())?;
     }
     Ok(catalog)
 }
@@ -101,7 +115,7 @@ pub(crate) fn catalog(config: &Config, pools: &Pools, before: &Catalog) -> Resul
 fn add(
     catalog: &mut Catalog,
     name: &str,
-    (config, pools, before): (&Config, &Pools, &Catalog),
+    (config, pools, tls, before): (&Config, &Pools, &TlsPlan, &Catalog),
     depth: usize,
 ) -> Result<Arc<Served>, String> {
     if let Some(known) = catalog.get(name) {
@@ -111,20 +125,25 @@ fn add(
     let rules = config.pools.iter().find(|pool| pool.name == *name).ok_or_else(missing)?;
     let pool = pools.pool(name).ok_or_else(missing)?;
     let fallback = rules.unavailable.fallback.as_deref().filter(|_| depth > 0);
-    let fallback = fallback.map(|name| add(catalog, name, (config, pools, before), depth - 1)).transpose()?;
-    let served = Served::new(pool, rules, fallback);
+    let fallback = fallback.map(|name| add(catalog, name, (config, pools, tls, before), depth - 1)).transpose()?;
+    let served = Served::new(pool, rules, (fallback, tls.of_pool(name)));
     let served = before.get(name).filter(|before| before.is_same(&served)).cloned().unwrap_or_else(|| Arc::new(served));
     catalog.insert(name.to_owned(), Arc::clone(&served));
     Ok(served)
 }
 
 impl Served {
-    fn new(pool: Arc<Pool>, rules: &PoolRules, fallback: Option<Arc<Self>>) -> Self {
+    fn new(pool: Arc<Pool>, rules: &PoolRules, (fallback, tls): (Option<Arc<Self>>, Option<Arc<ServerSide>>)) -> Self {
         let host = |server: &plimsoll_config::Server| (server.name.clone(), server.authority());
         let hosts = rules.servers.iter().map(host).collect();
         let mut rules = rules.clone();
         rules.servers = Vec::new();
-        Self { pool, rules, fallback, hosts }
+        Self { pool, rules, fallback, tls, hosts }
+    }
+
+    /// The host and port of `server` as configured.
+    pub(crate) fn authority(&self, server: &Server) -> &str {
+        self.hosts.get(server.id().name()).map_or("", String::as_str)
     }
 
     /// Whether a request meets the same here as there.
@@ -133,6 +152,7 @@ impl Served {
         Arc::ptr_eq(&self.pool, &other.pool)
             && self.rules == other.rules
             && self.hosts == other.hosts
+            && self.tls.as_ref().map(Arc::as_ptr) == other.tls.as_ref().map(Arc::as_ptr)
             && fallbacks.0.as_ref().map(Arc::as_ptr) == fallbacks.1.as_ref().map(Arc::as_ptr)
     }
 

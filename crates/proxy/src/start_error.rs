@@ -6,6 +6,7 @@ use std::io;
 use plimsoll_config::Bind;
 
 use crate::log::LogError;
+use crate::tls::UnfitFile;
 
 /// Why a configuration could not be put in force.
 #[derive(Debug)]
@@ -25,6 +26,13 @@ pub enum StartError {
         listener: String,
         /// The pool's name.
         pool: String,
+    },
+    /// What TLS needs is not right.
+    Tls {
+        /// The listener or pool that wants it, `` listener `web` ``.
+        owner: String,
+        /// What is wrong.
+        source: UnfitFile,
     },
     /// The access log cannot be written where it should be.
     Log(LogError),
@@ -51,6 +59,7 @@ impl fmt::Display for StartError {
             Self::NoPool { listener, pool } => {
                 write!(f, "listener `{listener}` wants pool `{pool}`, which is not there")
             }
+            Self::Tls { owner, source } => write!(f, "the TLS of {owner} cannot be used: {source}"),
             Self::Log(error) => error.fmt(f),
             Self::Worker(source) => write!(f, "a worker thread cannot be started: {source}"),
         }
@@ -62,7 +71,7 @@ impl std::error::Error for StartError {
         match self {
             Self::Bind { source, .. } | Self::Worker(source) => Some(source),
             Self::Log(error) => Some(&error.source),
-            Self::NoPool { .. } => None,
+            Self::NoPool { .. } | Self::Tls { .. } => None,
         }
     }
 }

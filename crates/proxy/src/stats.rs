@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use plimsoll_config::Bind;
 
+use crate::tls::HandshakeStats;
+
 /// Workers and listeners as of now. Each number is true, but they are not all of one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProxyStats {
@@ -75,4 +77,6 @@ pub struct ListenerStats {
     pub limit: usize,
     /// Client connections it ever served. Goes on when the listener is renamed, or comes back while some are open.
     pub accepted: u64,
+    /// How TLS handshakes with its clients went; `None` is a listener without, or one that is gone.
+    pub handshakes: Option<HandshakeStats>,
 }

@@ -1,8 +1,32 @@
 //! TLS with clients and servers.
+//!
+//! What a configuration needs of it is built before anything changes, as a [`TlsPlan`]: a `ClientSide` for each listener, a
+//! `ServerSide` for each pool, out of the files that `pem` reads. [`accept`] and [`ServerSide::connect`] shake hands; what
+//! comes out is a [`TlsWire`], which `wire` treats like any other. `certificate` knows what certificates say, `trouble` and
+//! `handshakes` what goes wrong.
 
-use crate::serve::Connection;
+mod accept;
+mod certificate;
+mod handshakes;
+mod pem;
+mod plan;
+#[cfg(test)]
+mod tests;
+mod to_clients;
+mod to_servers;
+mod trouble;
+mod wire;
 
-/// Shakes hands with the client of `connection`. `None` when that fails.
-pub(crate) async fn accept(connection: Connection) -> Option<Connection> {
-    Some(connection)
-}
+pub(crate) use accept::accept;
+pub(crate) use handshakes::Handshakes;
+pub use handshakes::{HandshakeFailure, HandshakeStats};
+pub use pem::UnfitFile;
+pub(crate) use plan::TlsPlan;
+pub(crate) use to_clients::ClientSide;
+pub(crate) use to_servers::ServerSide;
+pub(crate) use trouble::TlsTrouble;
+pub(crate) use wire::TlsWire;
+
+/// The names of HTTP/1.1 and HTTP/2 in a handshake (RFC 7301, section 6).
+const HTTP1: &[u8] = b"http/1.1";
+const HTTP2: &[u8] = b"h2";

@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use plimsoll_config::Listener;
 use plimsoll_core::{Address, OutcomeKind, Percent, Permit, Time};
 
 use crate::http1::fields::{Field, Kind};
@@ -40,6 +41,8 @@ pub struct TracedRequest {
     pub end: Duration,
     /// The listener's name.
     pub listener: String,
+    /// `http` or `https`.
+    pub scheme: &'static str,
     /// The client's address; `None` is a client on a Unix socket.
     pub client: Option<SocketAddr>,
     /// The method; empty where what came was no request.
@@ -177,7 +180,7 @@ impl Tracer {
     pub(crate) fn send(
         &self,
         entry: &mut Entry,
-        (listener, client): (&str, Option<SocketAddr>),
+        (listener, client): (&Listener, Option<SocketAddr>),
         since_epoch: impl Fn(Time) -> Duration,
         now: Time,
     ) {
@@ -202,7 +205,8 @@ impl Tracer {
             state: tracing.state,
             start: since_epoch(entry.facts.begun),
             end: since_epoch(now),
-            listener: listener.to_owned(),
+            listener: listener.name.clone(),
+            scheme: listener.scheme(),
             client,
             method: text(entry.method()),
             target: text(entry.target()),

@@ -134,7 +134,7 @@ impl Tries {
         let on = &self.served().rules.retry.on;
         match failure {
             Failure::Connect(ConnectError::TimedOut) => on.connect || on.timeout,
-            Failure::Connect(ConnectError::Failed) => on.connect,
+            Failure::Connect(ConnectError::Failed | ConnectError::Tls(_)) => on.connect,
             Failure::Status(status) => on.statuses.contains(*status),
             Failure::Exchange(trouble) => match trouble {
                 Trouble::ServerSlow => on.timeout,

@@ -123,6 +123,7 @@ impl Direction {
                     }
                 }
             }
+            ready!(Pin::new(&mut *to).poll_flush(cx))?;
             match self.state {
                 State::Open if ready!(from.from.poll_fill(from.wire, cx))? == 0 => self.state = State::Closing,
                 State::Open => {}

@@ -43,7 +43,7 @@ fn spans(request: &TracedRequest) -> Vec<Span> {
 fn server_span(request: &TracedRequest) -> Span {
     let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
     let mut attributes = vec![
-        text("url.scheme", "http"),
+        text("url.scheme", request.scheme),
         text("url.path", path),
         text("network.protocol.version", request.version),
         text("plimsoll.listener", &request.listener),

@@ -104,7 +104,7 @@ impl Exchange<'_> {
         if desk.request.minor_version >= 1 {
             desk.to_client.clear();
             let head = &self.from_server.filled()[..length];
-            let rules = ResponseRules { body: BodyLength::None, connection: "", marks: b"" };
+            let rules = ResponseRules { body: BodyLength::None, connection: "", hsts: "", marks: b"" };
             write::response(&mut desk.to_client, head, &desk.response, rules);
             let length = desk.to_client.len();
             self.receiving = Flow::new(BodyLength::None, BodyLength::None).to(self.parties.client, length);
@@ -150,7 +150,8 @@ impl Exchange<'_> {
             // A server that tells the id itself tells the same one.
             response.fields.retain(|field| !fields::same_variable(field.name.slice(head), name.as_bytes()));
         }
-        let rules = ResponseRules { body: *response_framing, connection, marks: &marks.to_client };
+        let rules =
+            ResponseRules { body: *response_framing, connection, hsts: &tries.service.hsts, marks: &marks.to_client };
         write::response(to_client, head, response, rules);
         (entry.facts.status, entry.facts.head_out) = (response.status, to_client.len() as u64);
         let body = if response.body == BodyLength::None { BodyLength::None } else { source.unwrap_or(response.body) };

@@ -6,6 +6,8 @@ use std::time::{Duration, SystemTime};
 use plimsoll_config::{Page, Unavailable};
 use plimsoll_core::Refused;
 
+use super::write::HSTS;
+
 /// One such answer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answer<'a> {
@@ -17,6 +19,10 @@ pub(crate) struct Answer<'a> {
     page: Option<&'a Page>,
     /// Why no server took the request, to be told in a field.
     refused: Option<Refused>,
+    /// `Strict-Transport-Security`; empty where it is not to be said.
+    hsts: &'a str,
+    /// Where to go instead.
+    location: Option<&'a str>,
     /// Field lines of ours.
     marks: &'a [u8],
     /// The connection ends with this answer.
@@ -28,7 +34,18 @@ pub(crate) struct Answer<'a> {
 impl<'a> Answer<'a> {
     /// A line of text.
     pub(crate) fn plain(status: u16, reason: &'static str) -> Self {
-        Self { status, reason, retry_after: None, page: None, refused: None, marks: b"", close: false, bodiless: false }
+        Self {
+            status,
+            reason,
+            retry_after: None,
+            page: None,
+            refused: None,
+            hsts: "",
+            location: None,
+            marks: b"",
+            close: false,
+            bodiless: false,
+        }
     }
 
     /// What a client gets when no server took its request.
@@ -44,6 +61,16 @@ impl<'a> Answer<'a> {
     /// The same with these field lines, each with its line end.
     pub(crate) fn marked(self, marks: &'a [u8]) -> Self {
         Self { marks, ..self }
+    }
+
+    /// The same, sent elsewhere.
+    pub(crate) fn at(self, location: &'a str) -> Self {
+        Self { location: Some(location), ..self }
+    }
+
+    /// The same with this `Strict-Transport-Security`, unless it is empty.
+    pub(crate) fn secured(self, hsts: &'a str) -> Self {
+        Self { hsts, ..self }
     }
 
     /// The same for a connection that ends with it, and for HEAD.
@@ -76,6 +103,12 @@ impl<'a> Answer<'a> {
         if let Some(refused) = self.refused {
             let _ = write!(out, "Plimsoll-Reason: {}\r\n", refused.name());
         }
+        if let Some(location) = self.location {
+            let _ = write!(out, "Location: {location}\r\n");
+        }
+        if !self.hsts.is_empty() {
+            let _ = write!(out, "{HSTS}: {}\r\n", self.hsts);
+        }
         if *status == 405 {
             let _ = write!(out, "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n");
         }
@@ -91,6 +124,8 @@ impl<'a> Answer<'a> {
 
 fn phrase(status: u16) -> &'static str {
     match status {
+        301 => "Moved Permanently",
+        308 => "Permanent Redirect",
         400 => "Bad Request",
         405 => "Method Not Allowed",
         408 => "Request Timeout",

@@ -9,6 +9,8 @@ pub(crate) const MAX_FIELDS: usize = 128;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Other,
+    /// What we tell of the certificate of a client.
+    ClientCert,
     Connection,
     ContentLength,
     Expect,
@@ -28,6 +30,10 @@ pub(crate) enum Kind {
     XForwardedProto,
     XRealIp,
 }
+
+/// The fields that tell a server of the certificate that a client showed: who it is for, and which one it is.
+pub(super) const CLIENT_CERT_SUBJECT: &str = "X-Client-Cert-Subject";
+pub(super) const CLIENT_CERT_FINGERPRINT: &str = "X-Client-Cert-Fingerprint";
 
 impl Kind {
     pub(crate) fn of(name: &[u8]) -> Self {
@@ -52,6 +58,8 @@ impl Kind {
             (16, b'x') if name[12] | 0x20 == b'p' => ("X-Forwarded-Port", Self::XForwardedPort),
             (16, b'x') => ("X-Forwarded-Host", Self::XForwardedHost),
             (17, b'x') => ("X-Forwarded-Proto", Self::XForwardedProto),
+            (21, b'x') => (CLIENT_CERT_SUBJECT, Self::ClientCert),
+            (25, b'x') => (CLIENT_CERT_FINGERPRINT, Self::ClientCert),
             (17, b't') => ("Transfer-Encoding", Self::TransferEncoding),
             (18, b'p') => ("Proxy-Authenticate", Self::Hop),
             (19, b'p') => ("Proxy-Authorization", Self::Hop),
@@ -71,7 +79,8 @@ impl Kind {
     fn tells_of_client(self) -> bool {
         matches!(
             self,
-            Self::Forwarded
+            Self::ClientCert
+                | Self::Forwarded
                 | Self::XForwardedFor
                 | Self::XForwardedHost
                 | Self::XForwardedPort
@@ -200,6 +209,8 @@ mod tests {
         assert_eq!(Kind::of(b"Content_Length"), Kind::Other);
         assert_eq!(Kind::of(b"X_forwarded-For"), Kind::XForwardedFor);
         assert_eq!(Kind::of(b"x_real_ip"), Kind::XRealIp);
+        assert_eq!(Kind::of(b"x_client-cert_SUBJECT"), Kind::ClientCert);
+        assert_eq!(Kind::of(b"X-Client-Cert-Fingerprint"), Kind::ClientCert);
         assert_eq!(Kind::of(b"te"), Kind::Hop);
     }
 

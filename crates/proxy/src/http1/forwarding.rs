@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use plimsoll_config::{FieldMode, Forward};
 
-use super::fields::{Field, Kind};
+use super::fields::{CLIENT_CERT_FINGERPRINT, CLIENT_CERT_SUBJECT, Field, Kind};
 use super::put;
 use super::request::RequestHead;
 use crate::peer::Peer;
@@ -41,21 +41,32 @@ pub(crate) struct ClientFacts {
     scheme: &'static str,
     /// `None` is a Unix socket.
     port: Option<u16>,
+    /// Servers are told of the certificates of clients, so no client may speak of them.
+    pub(super) certificates: bool,
     /// The lines that are the same for every request, written once for the connection.
     fixed: Vec<u8>,
 }
 
 impl ClientFacts {
-    /// The facts of a plain connection of `peer`.
-    pub(crate) fn new(peer: &Peer, forward: &Forward) -> Self {
+    /// The facts of a connection of `peer`. Where servers are told of `certificates`, that a client speaks of one itself is
+    /// kept from them, also by a listener that asks for none.
+    pub(crate) fn new(peer: &Peer, forward: &Forward, certificates: bool) -> Self {
         let port = peer.local.map(|local| local.port());
-        let mut facts = Self { address: peer.ip(), scheme: "http", port, fixed: Vec::new() };
+        let scheme = if peer.tls.is_some() { "https" } else { "http" };
+        let mut facts = Self { address: peer.ip(), scheme, port, certificates, fixed: Vec::new() };
         let mut fixed = Vec::with_capacity(96);
         for (kind, name) in KINDS {
             if mode(forward, kind) == FieldMode::Set && !names_host(kind) && facts.knows(kind) {
                 put(&mut fixed, &[name.as_bytes()]);
                 facts.value(&mut fixed, kind, b"");
                 put(&mut fixed, &[b"\r\n"]);
+            }
+        }
+        if let Some(client) = peer.tls.as_ref().and_then(|tls| tls.client.as_ref()) {
+            for (name, value) in
+                [(CLIENT_CERT_SUBJECT, &client.subject), (CLIENT_CERT_FINGERPRINT, &client.fingerprint)]
+            {
+                put(&mut fixed, &[name.as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
             }
         }
         facts.fixed = fixed;

@@ -6,6 +6,7 @@ pub(crate) mod chunked;
 pub(crate) mod fields;
 pub(crate) mod forwarding;
 pub(crate) mod framing;
+pub(crate) mod redirect;
 pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod scan;

@@ -140,7 +140,9 @@ impl RequestHead {
             (Some(host), _) if !valid_authority(host.slice(head)) => {
                 return Err(Reject::bad("Host is not a valid host and port"));
             }
-            (Some(host), Some(authority)) if !same_authority(host.slice(head), authority.slice(head)) => {
+            (Some(host), Some(authority))
+                if !same_authority(host.slice(head), authority.slice(head), self.target.https) =>
+            {
                 return Err(Reject::bad("Host and the authority of the target disagree"));
             }
             _ => {}

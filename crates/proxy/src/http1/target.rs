@@ -13,6 +13,8 @@ pub(crate) struct Target {
     pub(crate) path: Span,
     /// The authority of a target in absolute form.
     pub(crate) authority: Option<Span>,
+    /// It begins with `https`.
+    pub(crate) https: bool,
 }
 
 impl Target {
@@ -22,23 +24,24 @@ impl Target {
             return Err(Reject::bad("the target holds a character that must be percent-encoded"));
         }
         if target.starts_with(b"/") || (target == b"*" && method == b"OPTIONS") {
-            return Ok(Self { whole: Span::of(head, target), path: Span::of(head, target), authority: None });
+            return Ok(Self { whole: Span::of(head, target), path: Span::of(head, target), ..Self::default() });
         }
-        let rest = after_scheme(target).ok_or(Reject::bad("the target is neither a path nor an http URL"))?;
+        let (rest, https) = after_scheme(target).ok_or(Reject::bad("the target is neither a path nor an http URL"))?;
         let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
         if !valid_authority(authority) {
             return Err(Reject::bad("the authority of the target is not valid"));
         }
         let whole = Span::of(head, target);
-        Ok(Self { whole, path: Span::of(head, path), authority: Some(Span::of(head, authority)) })
+        Ok(Self { whole, path: Span::of(head, path), authority: Some(Span::of(head, authority)), https })
     }
 }
 
-fn after_scheme(target: &[u8]) -> Option<&[u8]> {
-    ["http://", "https://"].into_iter().find_map(|scheme| {
+/// What follows the scheme, and whether that is `https`.
+fn after_scheme(target: &[u8]) -> Option<(&[u8], bool)> {
+    [("http://", false), ("https://", true)].into_iter().find_map(|(scheme, https)| {
         let (start, rest) = target.split_at_checked(scheme.len())?;
-        start.eq_ignore_ascii_case(scheme.as_bytes()).then_some(rest)
+        start.eq_ignore_ascii_case(scheme.as_bytes()).then_some((rest, https))
     })
 }
 
@@ -68,6 +71,11 @@ fn split_port(authority: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
+/// The host of an authority, IPv6 addresses in brackets.
+pub(super) fn host_of(authority: &[u8]) -> &[u8] {
+    split_port(authority).0
+}
+
 /// The bytes of a registered name (RFC 3986, section 3.2.2), but for the comma: the grammar allows it, yet it lets
 /// a joined pair of fields look like one name.
 const NAME_BYTES: [bool; 256] = {
@@ -94,11 +102,12 @@ fn valid_port(port: &[u8]) -> bool {
     port.iter().try_fold(0, add).is_some()
 }
 
-/// Two authorities that name the same host and port of plain HTTP.
-pub(crate) fn same_authority(one: &[u8], other: &[u8]) -> bool {
+/// Two authorities that name the same host and port, of `https` or of plain HTTP where they name none.
+pub(crate) fn same_authority(one: &[u8], other: &[u8], https: bool) -> bool {
+    let usual: &[u8] = if https { b"443" } else { b"80" };
     let parts = |authority| {
         let (host, port) = split_port(authority);
-        (host, port.filter(|port| !port.is_empty()).unwrap_or(b"80"))
+        (host, port.filter(|port| !port.is_empty()).unwrap_or(usual))
     };
     let ((host, port), (other_host, other_port)) = (parts(one), parts(other));
     host.eq_ignore_ascii_case(other_host) && port == other_port
@@ -120,8 +129,9 @@ mod tests {
         {
             assert!(!valid_authority(wrong.as_bytes()), "{wrong}");
         }
-        assert!(same_authority(b"A.example:80", b"a.example"));
-        assert!(!same_authority(b"a.example:81", b"a.example"));
+        assert!(same_authority(b"A.example:80", b"a.example", false));
+        assert!(same_authority(b"a.example", b"a.example:443", true));
+        assert!(!same_authority(b"a.example:81", b"a.example", false));
     }
 
     #[test]

@@ -140,7 +140,7 @@ fn look_at_request(bytes: &[u8], cuts: &[Index], bare_lf: bool) -> Result<(), Te
         local: Some(([192, 0, 2, 9], 80).into()),
         ..Peer::default()
     };
-    let client = ClientFacts::new(&peer, &forward);
+    let client = ClientFacts::new(&peer, &forward, false);
     let mut written = Vec::new();
     let rules = RequestRules { forward: &forward, client: &client, server: "s:1", marks: b"" };
     write::request(&mut written, head, &request, &rules);
@@ -163,7 +163,7 @@ fn look_at_response(bytes: &[u8], cuts: &[Index]) -> Result<(), TestCaseError> {
         prop_assert_eq!(cut, length);
         let Some(length) = length else { continue };
         let mut written = Vec::new();
-        let rules = write::ResponseRules { body: response.body, connection: "", marks: b"" };
+        let rules = write::ResponseRules { body: response.body, connection: "", hsts: "", marks: b"" };
         write::response(&mut written, &bytes[..length], &response, rules);
         let mut again = ResponseHead::default();
         let parsed = read_response(&mut again, &written, &[written.len()], to_head);

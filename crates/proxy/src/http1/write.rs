@@ -28,6 +28,8 @@ pub(crate) struct ResponseRules<'a> {
     pub(crate) body: BodyLength,
     /// What `Connection` says; empty where it is not needed.
     pub(crate) connection: &'a str,
+    /// `Strict-Transport-Security`, where the server does not say it itself; empty where it is not to be said.
+    pub(crate) hsts: &'a str,
     /// Field lines of ours, the last of the head.
     pub(crate) marks: &'a [u8],
 }
@@ -57,6 +59,7 @@ pub(crate) fn request(out: &mut Vec<u8>, head: &[u8], request: &RequestHead, rul
             Kind::ContentLength | Kind::TransferEncoding => lines.framing(field, request.body),
             Kind::Upgrade if !request.upgrade => {}
             Kind::Connection | Kind::Hop => {}
+            Kind::ClientCert if rules.client.certificates => {}
             kind if mode(rules.forward, kind) == FieldMode::Keep => lines.copy(field),
             _ => {}
         }
@@ -71,7 +74,7 @@ pub(crate) fn request(out: &mut Vec<u8>, head: &[u8], request: &RequestHead, rul
 
 /// Writes the head that a client gets to `out`. `head` holds the bytes that `response` was parsed from.
 pub(crate) fn response(out: &mut Vec<u8>, head: &[u8], response: &ResponseHead, rules: ResponseRules<'_>) {
-    let ResponseRules { body, connection, marks } = rules;
+    let ResponseRules { body, connection, hsts, marks } = rules;
     let digit = |place: u16| b'0' + (response.status / place % 10) as u8;
     let status = [digit(100), digit(10), digit(1)];
     put(out, &[b"HTTP/1.1 ", &status, b" ", response.reason.slice(head), b"\r\n"]);
@@ -93,11 +96,17 @@ pub(crate) fn response(out: &mut Vec<u8>, head: &[u8], response: &ResponseHead, 
     if body == BodyLength::Chunked && !framed {
         put(out, &[CHUNKED]);
     }
+    let says_hsts = |field: &Field| field.name.slice(head).eq_ignore_ascii_case(HSTS.as_bytes());
+    if !hsts.is_empty() && !response.fields.iter().any(says_hsts) {
+        put(out, &[HSTS.as_bytes(), b": ", hsts.as_bytes(), b"\r\n"]);
+    }
     if !connection.is_empty() {
         put(out, &[b"Connection: ", connection.as_bytes(), b"\r\n"]);
     }
     put(out, &[marks, b"\r\n"]);
 }
+
+pub(super) const HSTS: &str = "Strict-Transport-Security";
 
 const CHUNKED: &[u8] = b"Transfer-Encoding: chunked\r\n";
 

@@ -3,9 +3,9 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
-use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -18,7 +18,9 @@ use tokio::sync::Notify;
 use super::stream::Stream;
 use super::watch::Pulse;
 use super::{FRAME, Line, SEND_BUFFER, end_of_life};
+use crate::server_conn::ConnectError;
 use crate::timers::Deadline;
+use crate::tls::ServerSide;
 use crate::wire::Wire;
 use crate::worker::Worker;
 
@@ -42,6 +44,8 @@ pub(crate) struct SharedConns {
 struct Conn {
     send: RefCell<SendRequest<Bytes>>,
     scheme: &'static str,
+    /// The rules of TLS that it was made under.
+    tls: Option<Arc<ServerSide>>,
     most: usize,
     /// Requests on it now.
     open: Cell<usize>,
@@ -97,10 +101,12 @@ impl Drop for Share {
 
 impl SharedConns {
     /// A stream on a connection to `server` that is open and has room for one.
-    pub(crate) fn take(&mut self, server: &Server, now: Time) -> Option<Stream> {
+    pub(crate) fn take(&mut self, (server, tls): (&Server, Option<&Arc<ServerSide>>), now: Time) -> Option<Stream> {
         let conns = self.by_server.get_mut(&server.serial())?;
         conns.retain(|conn| !conn.closed.get());
-        let conn = conns.iter().find(|conn| conn.has_room(now))?;
+        // Its rules of TLS may have changed since.
+        let same = |conn: &Conn| conn.tls.as_ref().map(Arc::as_ptr) == tls.map(Arc::as_ptr);
+        let conn = conns.iter().find(|conn| same(conn) && conn.has_room(now))?;
         Some(Stream::to_server(Share::new(conn)))
     }
 
@@ -155,9 +161,14 @@ impl Drop for Opening {
 }
 
 /// Makes `wire`, which is connected to `server`, a connection that requests share, and opens a stream on it.
-pub(crate) async fn share(worker: &Rc<Worker>, server: &Server, wire: Wire, pool: &Pool) -> io::Result<Stream> {
+pub(crate) async fn share(
+    worker: &Rc<Worker>,
+    server: &Server,
+    wire: Wire,
+    pool: &Pool,
+) -> Result<Stream, ConnectError> {
     let rules = &pool.http2;
-    let scheme = wire.scheme();
+    let (scheme, tls) = (wire.scheme(), wire.server_side().cloned());
     let line = Line::new(wire, Vec::new());
     let come = Rc::clone(&line.come);
     let mut builder = client::Builder::new();
@@ -169,12 +180,13 @@ pub(crate) async fn share(worker: &Rc<Worker>, server: &Server, wire: Wire, pool
         .max_frame_size(FRAME)
         .max_header_list_size(MAX_HEAD)
         .max_send_buffer_size(SEND_BUFFER);
-    let (send, mut connection) = builder.handshake::<_, Bytes>(line).await.map_err(io::Error::other)?;
+    let (send, mut connection) = builder.handshake::<_, Bytes>(line).await.map_err(|_| ConnectError::Failed)?;
     let now = worker.now();
     let pulse = rules.ping.and_then(|every| Some(Pulse::new(connection.ping_pong()?, every, now)));
     let conn = Rc::new(Conn {
         send: RefCell::new(send),
         scheme,
+        tls,
         most: rules.max_streams as usize,
         open: Cell::new(0),
         idle_since: Cell::new(now),

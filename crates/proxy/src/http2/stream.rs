@@ -100,6 +100,11 @@ impl Stream {
         self.trailers.take()
     }
 
+    /// As a connection does.
+    pub(crate) fn poll_read_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_more(cx).map_ok(drop)
+    }
+
     /// The server has told that it did not act on the request (RFC 9113, section 8.7).
     pub(crate) fn refused(&self) -> bool {
         matches!(self.side, Side::Server { refused: true, .. })
@@ -221,7 +226,7 @@ impl Stream {
     }
 
     /// Takes in what comes next, unless something is there already. `false` is the end.
-    pub(crate) fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         loop {
             if !self.ready.is_empty() {
                 return Poll::Ready(Ok(true));

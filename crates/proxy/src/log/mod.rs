@@ -274,7 +274,7 @@ impl Observe {
         if let Some(tracer) = &self.tracer
             && entry.tracing.as_ref().is_some_and(|tracing| tracing.sampled)
         {
-            tracer.send(entry, (&listener.name, client), |at: Time| worker.lines.borrow().stamps.since_epoch(at), now);
+            tracer.send(entry, (listener, client), |at: Time| worker.lines.borrow().stamps.since_epoch(at), now);
         }
     }
 }

@@ -53,6 +53,12 @@ async fn examine(target: &Target, deadline: &Deadline, desk: &Desk) -> Result<()
     let timeout = target.probe.timeout;
     let connected = before(deadline, connect(&target.server, &target.probe)).await;
     let mut stream = connected.ok_or(Failure::NoConnection(timeout))??;
+    if let Some(tls) = &target.tls {
+        let shaken = before(deadline, Box::pin(tls.connect(stream, &target.host))).await;
+        stream = shaken.ok_or(Failure::NoHandshake(timeout))?.map_err(Failure::Tls)?;
+        // As with every connection of a probe, the close is a reset.
+        stream.reset_on_close(true);
+    }
     let Some((question, mut answer)) = open(target) else { return Ok(()) };
     let verdict = before(deadline, converse(&mut stream, &question, &mut answer, desk)).await;
     verdict
@@ -123,6 +129,7 @@ impl Answer<'_> {
 /// Sends the question and reads until the verdict stands.
 async fn converse(wire: &mut Wire, question: &[u8], answer: &mut Answer<'_>, desk: &Desk) -> Result<(), Failure> {
     wire.write_all(question).await?;
+    wire.flush().await?;
     loop {
         let more = poll_fn(|cx| {
             ready!(wire.poll_read_ready(cx))?;

@@ -5,12 +5,17 @@ use std::io;
 use std::time::Duration;
 
 use super::http::HEAD_LIMIT;
+use crate::tls::TlsTrouble;
 
 /// Why a probe failed. Its text is what an operator reads.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// No connection within the timeout.
     NoConnection(Duration),
+    /// Connected, but hands were not shaken within the timeout.
+    NoHandshake(Duration),
+    /// Nor will they be.
+    Tls(TlsTrouble),
     /// Connected, but nothing came within the timeout.
     NoAnswer(Duration),
     /// Something came, but not all that was needed within the timeout.
@@ -44,6 +49,8 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoConnection(timeout) => write!(f, "no connection within {timeout:?}"),
+            Self::NoHandshake(timeout) => write!(f, "no TLS handshake within {timeout:?}"),
+            Self::Tls(trouble) => write!(f, "{trouble}"),
             Self::NoAnswer(timeout) => write!(f, "no answer within {timeout:?}"),
             Self::Unfinished(timeout) => write!(f, "the answer was not complete within {timeout:?}"),
             Self::Broken(error) => match error.kind() {

@@ -1,0 +1,4 @@
+//! TLS with real clients and servers.
+
+mod kit;
+mod servers;

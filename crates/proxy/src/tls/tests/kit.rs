@@ -1,0 +1,263 @@
+//! What the tests of TLS have in common: an authority, a proxy, clients and servers.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use plimsoll_config::{CertPair, Config, ListenerTls, Secret, ServerTls, TlsVersion, UnknownServerName};
+use plimsoll_core::{PoolSpec, Pools, ServerSpec};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+
+use crate::clock::Clock;
+use crate::proxy::Proxy;
+
+/// Outer limit of every wait; nothing here takes long.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A client or a server that speaks TLS over TCP.
+pub(super) type Client = StreamOwned<ClientConnection, TcpStream>;
+pub(super) type Server = StreamOwned<ServerConnection, TcpStream>;
+
+/// An authority, and the folder of the files that it makes.
+pub(super) struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    folder: PathBuf,
+}
+
+impl Drop for Authority {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Authority {
+    pub(super) fn new() -> Self {
+        static MADE: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("plimsoll-tls-{}-{}", process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir_all(&folder).unwrap();
+        let mut parameters = CertificateParams::new(Vec::new()).unwrap();
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(parameters, KeyPair::generate().unwrap()).unwrap();
+        Self { issuer, folder }
+    }
+
+    /// The PEM of a certificate for `names`, and that of its key.
+    pub(super) fn pem(&self, names: &[&str]) -> (String, String) {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        self.issue(CertificateParams::new(names).unwrap())
+    }
+
+    pub(super) fn issue(&self, parameters: CertificateParams) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        (parameters.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
+    }
+
+    /// The same as the configuration has them.
+    pub(super) fn pair(&self, names: &[&str]) -> CertPair {
+        let (cert, key) = self.pem(names);
+        self.pair_of(&cert, &key)
+    }
+
+    pub(super) fn pair_of(&self, cert: &str, key: &str) -> CertPair {
+        let [cert, key] =
+            [("site.pem", cert), ("site.key", key)].map(|(name, text)| self.secret(name, text.as_bytes()));
+        CertPair { cert, key, ocsp: None }
+    }
+
+    /// Its own certificate.
+    pub(super) fn ca(&self) -> Secret {
+        self.secret("ca.pem", self.issuer.pem().as_bytes())
+    }
+
+    /// What a file of this name with this content would be.
+    pub(super) fn secret(&self, name: &str, content: &[u8]) -> Secret {
+        let path = self.folder.join(name);
+        fs::write(&path, content).unwrap();
+        let text = format!(
+            "[listen.a]\nbind = '127.0.0.1:0'\npool = 'b'\n[pool.b]\nservers = ['127.0.0.1:1']\n\
+             [admin]\nbind = '127.0.0.1:0'\ntls = {{ cert = '{path}', key = '{path}' }}\n",
+            path = path.display()
+        );
+        let config = plimsoll_config::parse("test", &text).unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
+        config.admin.unwrap().tls.unwrap().cert
+    }
+
+    fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).unwrap();
+        roots
+    }
+
+    /// A client that believes this authority alone.
+    pub(super) fn client_config(&self) -> ClientConfig {
+        ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(self.roots())
+            .with_no_client_auth()
+    }
+
+    /// What a server that is `names` works with.
+    pub(super) fn server_config(&self, names: &[&str]) -> ServerConfig {
+        let (cert, key) = self.pem(names);
+        ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![der(&cert)], key_der(&key))
+            .unwrap()
+    }
+}
+
+pub(super) fn der(pem: &str) -> CertificateDer<'static> {
+    CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()
+}
+
+pub(super) fn key_der(pem: &str) -> PrivateKeyDer<'static> {
+    PrivateKeyDer::from_pem_slice(pem.as_bytes()).unwrap()
+}
+
+/// TLS with clients as it is when only the certificates are given.
+pub(super) fn listener_tls(pairs: Vec<CertPair>) -> ListenerTls {
+    ListenerTls {
+        pairs,
+        min_version: TlsVersion::V1_2,
+        session_tickets: true,
+        unknown_name: UnknownServerName::Default,
+        client_cert: None,
+        timeout: Duration::from_secs(10),
+    }
+}
+
+/// TLS with servers that prove to be `name` by `ca`.
+pub(super) fn server_tls(name: &str, ca: Secret) -> ServerTls {
+    ServerTls { server_name: Some(name.to_owned()), ca: Some(ca), cert: None, danger_accept_any_certificate: false }
+}
+
+/// The configuration of one listener before `server`, changed by `change`.
+pub(super) fn config(server: SocketAddr, change: impl FnOnce(&mut Config)) -> Config {
+    let text = format!("[listen.web]\nbind = '127.0.0.1:0'\npool = 'app'\n[pool.app]\nservers = ['{server}']\n");
+    let mut config = plimsoll_config::parse("test", &text).unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
+    change(&mut config);
+    config
+}
+
+/// A proxy that runs `config`, with one server in its pool.
+pub(super) struct Running {
+    pub(super) proxy: Proxy,
+    pub(super) pools: Pools,
+}
+
+impl Running {
+    pub(super) fn new(config: &Config, server: SocketAddr) -> Self {
+        let (clock, pools) = (Clock::start(), Pools::new());
+        let spec = PoolSpec { servers: vec![ServerSpec::new(server.to_string(), server)], ..PoolSpec::default() };
+        pools.apply([("app".to_owned(), spec)], clock.now());
+        let proxy = Proxy::start(config, 1, &pools, clock).unwrap_or_else(|error| panic!("{error}"));
+        Self { proxy, pools }
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.proxy.addresses()[0].1.ip().unwrap()
+    }
+
+    pub(super) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+
+    /// A client that asks for `name`; hands are shaken with the first byte.
+    pub(super) fn client(&self, config: &Arc<ClientConfig>, name: &str) -> Client {
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        StreamOwned::new(ClientConnection::new(Arc::clone(config), name).unwrap(), self.connect())
+    }
+
+    /// Ends it, and waits for that.
+    pub(super) fn stop(self) -> usize {
+        self.proxy.stop();
+        self.proxy.wait()
+    }
+}
+
+/// A server that runs `script` for each connection, on a thread of its own.
+pub(super) fn serve(script: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let script = Arc::new(script);
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            let script = Arc::clone(&script);
+            thread::spawn(move || script(stream));
+        }
+    });
+    address
+}
+
+/// The same by TLS.
+pub(super) fn serve_tls(config: ServerConfig, script: impl Fn(Server) + Send + Sync + 'static) -> SocketAddr {
+    let config = Arc::new(config);
+    serve(move |stream| script(StreamOwned::new(ServerConnection::new(Arc::clone(&config)).unwrap(), stream)))
+}
+
+/// Answers every request with its own head, until the client closes.
+pub(super) fn echo(mut stream: impl Read + Write) {
+    while let Some(head) = head(&mut stream) {
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{head}", head.len());
+        if stream.write_all(answer.as_bytes()).and_then(|()| stream.flush()).is_err() {
+            return;
+        }
+    }
+}
+
+/// Reads a head, byte by byte so that nothing behind it is taken; `None` when there is none.
+pub(super) fn head(stream: &mut impl Read) -> Option<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        match stream.read(&mut byte) {
+            Ok(1) => head.push(byte[0]),
+            _ => return None,
+        }
+    }
+    Some(String::from_utf8(head).unwrap())
+}
+
+/// Makes a request and reads its answer, which tells its length.
+pub(super) fn ask(stream: &mut (impl Read + Write), fields: &str) -> (String, String) {
+    stream.write_all(format!("GET /x HTTP/1.1\r\nHost: a.example\r\n{fields}\r\n").as_bytes()).unwrap();
+    stream.flush().unwrap();
+    answer(stream).expect("an answer")
+}
+
+/// The head and body of an answer that tells its length.
+pub(super) fn answer(stream: &mut impl Read) -> Option<(String, String)> {
+    let head = head(stream)?;
+    let length =
+        head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).map_or(0, |length| length.parse().unwrap());
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).unwrap();
+    Some((head, String::from_utf8(body).unwrap()))
+}
+
+/// Waits until it is so.
+pub(super) fn wait_until(mut so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !so() {
+        assert!(Instant::now() < deadline, "it never came to be so");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
