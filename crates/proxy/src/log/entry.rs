@@ -13,6 +13,9 @@ use crate::trace::Tracing;
 /// are longer only when somebody tries something.
 const LONGEST: usize = 2048;
 
+/// The protocol of connections that are balanced as a whole.
+const TCP: &str = "TCP";
+
 /// One request.
 #[derive(Debug, Default)]
 pub(crate) struct Entry {
@@ -25,7 +28,7 @@ pub(crate) struct Entry {
     host: Option<Span>,
     user_agent: Option<Span>,
     referer: Option<Span>,
-    minor_version: Option<u8>,
+    protocol: Option<&'static str>,
     /// The request's id; empty where there is none.
     pub(crate) id: Vec<u8>,
     /// The pool that was asked last.
@@ -68,7 +71,7 @@ impl Entry {
         self.pool.clear();
         self.server.clear();
         (self.method, self.target, self.host, self.user_agent, self.referer) = (None, None, None, None, None);
-        self.minor_version = None;
+        self.protocol = None;
         self.tracing = None;
         self.facts = Facts { begun: now, waiting_since: now, picked_at: now, ..Facts::default() };
     }
@@ -77,7 +80,7 @@ impl Entry {
     pub(crate) fn take(&mut self, head: &[u8], request: &RequestHead) {
         self.method = Some(self.keep(request.method.slice(head)));
         self.target = Some(self.keep(request.target.whole.slice(head)));
-        self.minor_version = Some(request.minor_version);
+        self.protocol = Some(if request.minor_version == 0 { "HTTP/1.0" } else { "HTTP/1.1" });
         self.host = request.host.map(|host| self.keep(host.slice(head)));
         for field in &request.fields {
             match field.kind {
@@ -89,6 +92,18 @@ impl Entry {
             }
         }
         self.facts.head_in = head.len() as u64;
+    }
+
+    /// It is a connection that is balanced as a whole.
+    pub(crate) fn take_connection(&mut self) {
+        self.protocol = Some(TCP);
+    }
+
+    /// Takes the name that a client's TLS handshake asks for.
+    pub(crate) fn take_server_name(&mut self, name: &str) {
+        if self.wanted {
+            self.host = Some(self.keep(name.as_bytes()));
+        }
     }
 
     /// Takes what came in place of a request: its first line, as far as it came.
@@ -162,7 +177,8 @@ impl Entry {
 
     /// A server, or we, have failed the request.
     pub(crate) fn failed(&self) -> bool {
-        self.facts.status >= 500 || self.facts.outcome.is_some_and(OutcomeKind::is_error)
+        let refused = self.facts.status >= 500 || (self.is_connection() && self.facts.reason.is_some());
+        refused || self.facts.outcome.is_some_and(OutcomeKind::is_error)
     }
 
     fn part(&self, span: Option<Span>) -> Option<&[u8]> {
@@ -191,7 +207,12 @@ impl Entry {
     }
 
     pub(crate) fn protocol(&self) -> Option<&'static str> {
-        self.minor_version.map(|minor| if minor == 0 { "HTTP/1.0" } else { "HTTP/1.1" })
+        self.protocol
+    }
+
+    /// It is a connection that is balanced as a whole, so there is no status.
+    pub(crate) fn is_connection(&self) -> bool {
+        self.protocol == Some(TCP)
     }
 }
 
