@@ -2,6 +2,8 @@
 //!
 //! What ends badly is reset, so that neither side takes a part for the whole; so is a client that nobody serves.
 
+mod server_name;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +18,7 @@ use crate::tries::{Failure, Tries};
 use crate::tunnel::{End, Ends, Passed, Tunnel};
 use crate::wait::{Silence, Unserved, Waiter};
 use crate::wire::Wire;
+use server_name::{Choice, Greeting, Unnamed};
 
 /// Serves `connection` to its end, by what is in force now.
 pub(crate) async fn serve(mut connection: Connection) {
@@ -23,7 +26,7 @@ pub(crate) async fn serve(mut connection: Connection) {
     let mut entry = Entry::default();
     service.observe.begin_connection(&mut entry, &connection.worker);
     let input = Buffer::for_client(&connection.worker.buffers);
-    Session { connection: &mut connection, input, entry: &mut entry }.run(&service).await;
+    Session { connection: &mut connection, input, entry: &mut entry, server_name: None }.run(&service).await;
     let Connection { worker, peer, .. } = &connection;
     service.observe.tell((&mut entry, worker), &service.listener, peer.address);
     drop((connection.count, connection.room));
@@ -35,18 +38,53 @@ struct Session<'a> {
     /// From the client, as far as no server has it yet.
     input: Buffer,
     entry: &'a mut Entry,
+    /// Asked for in the client's TLS handshake, which the server is to answer.
+    server_name: Option<String>,
 }
 
 impl Session<'_> {
     async fn run(&mut self, service: &Arc<Service>) {
-        let Aim::Pool(first) = &service.aim else { return self.refuse() };
-        let mut tries = Tries::new(Arc::clone(service), Arc::clone(first));
+        let first = match &service.aim {
+            Aim::Pool(served) => Arc::clone(served),
+            Aim::Sni { names, other } => match Box::pin(self.find(service, (names, other.as_ref()))).await {
+                Some(served) => served,
+                None => return,
+            },
+            Aim::Redirect(_) => return self.refuse(),
+        };
+        let mut tries = Tries::new(Arc::clone(service), first);
         if !self.pick(&mut tries).await {
             return self.refuse();
         }
         match Box::pin(self.connect(&mut tries)).await {
             Some((server, permit)) => self.pass(server, permit, &tries).await,
             None => self.refuse(),
+        }
+    }
+
+    /// The pool for the name that the client asks for. Where there is none the client has been told.
+    async fn find(&mut self, service: &Service, (names, other): Choice<'_>) -> Option<Arc<Served>> {
+        let patience = service.listener.timeouts.head;
+        let found = match server_name::read(self.connection, &mut self.input, patience).await {
+            Ok(Greeting::Tls(name)) => {
+                self.server_name = name;
+                self.server_name.iter().for_each(|name| self.entry.take_server_name(name));
+                let found = server_name::choose(names, self.server_name.as_deref()).or(other);
+                found.ok_or(Unnamed::Unknown)
+            }
+            Ok(Greeting::Foreign) => other.ok_or(Unnamed::Foreign),
+            Err(unnamed) => Err(unnamed),
+        };
+        match found {
+            Ok(served) => Some(Arc::clone(served)),
+            Err(unnamed) => {
+                match unnamed.reason() {
+                    Some(reason) => _ = self.entry.answered(reason),
+                    None => self.entry.left(),
+                }
+                unnamed.tell(&mut self.connection.wire).await;
+                None
+            }
         }
     }
 

@@ -3,3 +3,4 @@
 mod balance;
 mod endings;
 mod kit;
+mod server_names;
