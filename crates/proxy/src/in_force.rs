@@ -147,15 +147,16 @@ impl InForce {
         let of_now = self.services.iter().map(|service| {
             let name = &service.listener.name;
             let at = self.listening.iter().filter(|at| at.listener == *name).map(|at| at.local.clone());
-            (name, pools(service), service.room.occupancy(), at.collect())
+            (name, pools(service), &service.room, at.collect())
         });
-        let gone =
-            self.leaving.iter().map(|gone| (&gone.listener, gone.pools.clone(), gone.room.occupancy(), Vec::new()));
-        let stats = |(name, pools, occupancy, addresses): (&String, Vec<String>, Occupancy, _)| {
-            let Occupancy { limit, inside, entered } = occupancy;
-            ListenerStats { name: name.clone(), pools, addresses, open: inside, limit, accepted: entered }
+        let gone = self.leaving.iter().filter(|gone| gone.room.occupancy().inside > 0);
+        let gone = gone.map(|gone| (&gone.listener, gone.pools.clone(), &gone.room, Vec::new()));
+        let stats = |(name, pools, room, addresses): (&String, Vec<String>, &Arc<Room>, _)| {
+            let Occupancy { limit, inside, entered } = room.occupancy();
+            let (name, proxy_headers) = (name.clone(), room.refused());
+            ListenerStats { name, pools, addresses, open: inside, limit, accepted: entered, proxy_headers }
         };
-        of_now.chain(gone.filter(|(_, _, occupancy, _)| occupancy.inside > 0)).map(stats).collect()
+        of_now.chain(gone).map(stats).collect()
     }
 
     pub(crate) fn patience(&self) -> Duration {

@@ -60,5 +60,5 @@ pub use clock::Clock;
 pub use log::{LogError, LogStats, Logs};
 pub use proxy::{Prepared, Proxy};
 pub use start_error::StartError;
-pub use stats::{ListenerStats, ProxyStats, WorkerState, WorkerStats};
+pub use stats::{ListenerStats, ProxyHeaderStats, ProxyStats, WorkerState, WorkerStats};
 pub use trace::{TracedRequest, TracedTry};

@@ -23,7 +23,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use plimsoll_config::Probe;
+use plimsoll_config::{Probe, ProxyVersion};
 use plimsoll_core::{HealthState, ProbeResult, Server, Time};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
@@ -52,6 +52,8 @@ pub(crate) struct Target {
     pub(crate) host: String,
     /// How it is probed.
     pub(crate) probe: Arc<Probe>,
+    /// The form of the PROXY header that comes first, if one does.
+    pub(crate) greeting: Option<ProxyVersion>,
 }
 
 /// A running prober. It ends when it is dropped; [`Prober::stop`] waits for that.
@@ -106,7 +108,8 @@ impl Target {
 
     /// Whether a probe of one is as good as a probe of the other.
     fn is_same(&self, other: &Self) -> bool {
-        self.server.serial() == other.server.serial() && self.host == other.host && self.probe == other.probe
+        let told = |target: &Self| (target.server.serial(), target.greeting);
+        told(self) == told(other) && self.host == other.host && self.probe == other.probe
     }
 }
 

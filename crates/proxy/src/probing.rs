@@ -60,10 +60,11 @@ impl Probing {
 /// Every server of `pool` that is to be probed by `rules`.
 fn targets(rules: &PoolRules, pool: &Pool) -> Option<Vec<Target>> {
     let probe = Arc::new(rules.probe.clone()?);
+    let greeting = rules.send_proxy.filter(|_| probe.send_proxy);
     let hosts: HashMap<_, _> = rules.servers.iter().map(|server| (&*server.name, server.authority())).collect();
     let target = |server: Arc<Server>| {
         let host = hosts.get(server.id().name())?.clone();
-        Some(Target { server, host, probe: Arc::clone(&probe) })
+        Some(Target { server, host, probe: Arc::clone(&probe), greeting })
     };
     Some(pool.servers().into_iter().filter_map(target).collect())
 }

@@ -35,6 +35,10 @@ struct Work<'a> {
 impl Work<'_> {
     /// A connection to the server of the next try that is open already.
     fn idle_connection(&self) -> Option<ServerConn> {
+        if self.tries.served().rules.send_proxy.is_some() {
+            // What is open from before it was so has told of no client.
+            return None;
+        }
         let certain = !self.desk.request.method_kind.idempotent();
         let permit = self.tries.next.as_ref()?;
         self.worker.idle.borrow_mut().take(permit.server(), self.worker.recently(), certain)
@@ -201,7 +205,8 @@ impl Busy<'_> {
     /// The client, as one that waits for a server.
     fn waiter(&mut self) -> Waiter<'_> {
         let Connection { wire, peer, deadline, worker, .. } = &mut *self.connection;
-        Waiter { client: wire, peer, input: &mut self.input, deadline, worker, silence: Silence::Leaving }
+        let (input, silence) = (&mut self.input, Silence::Leaving);
+        Waiter { client: wire, peer, server_name: None, input, deadline, worker, silence }
     }
 
     async fn connect_failed(&mut self, failure: Option<ConnectError>, work: &mut Work<'_>) -> Option<Next> {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use plimsoll_config::KeepAlive;
 use plimsoll_core::{Address, Server, Time};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, UnixStream};
 
 use crate::wire::Wire;
@@ -26,17 +27,30 @@ pub(crate) enum ConnectError {
     Failed,
 }
 
-/// Opens a connection to `server`, trying its addresses in order, all within `timeout`.
-pub(crate) async fn connect(server: &Server, timeout: Duration) -> Result<ServerConn, ConnectError> {
+/// Opens a connection to `server` and sends the PROXY header `greeting` if there is one, trying its addresses in order, all
+/// within `timeout`.
+pub(crate) async fn connect(
+    server: &Server,
+    timeout: Duration,
+    greeting: Option<&[u8]>,
+) -> Result<ServerConn, ConnectError> {
     let attempt = async {
         for address in server.addresses() {
-            if let Ok(wire) = connect_to(address).await {
+            if let Ok(wire) = open(address, greeting).await {
                 return Ok(ServerConn { wire, reused: false });
             }
         }
         Err(ConnectError::Failed)
     };
     tokio::time::timeout(timeout, attempt).await.unwrap_or(Err(ConnectError::TimedOut))
+}
+
+async fn open(address: &Address, greeting: Option<&[u8]>) -> io::Result<Wire> {
+    let mut wire = connect_to(address).await?;
+    if let Some(greeting) = greeting {
+        wire.write_all(greeting).await?;
+    }
+    Ok(wire)
 }
 
 async fn connect_to(address: &Address) -> io::Result<Wire> {
@@ -196,7 +210,7 @@ mod tests {
             let (listener, pool) = pool();
             let server = pool.pick(&Ask { now: at(0), ..Ask::default() }).unwrap().server().clone();
             let mut idle = IdleConns::default();
-            let conn = connect(&server, Duration::from_secs(30)).await.unwrap();
+            let conn = connect(&server, Duration::from_secs(30), None).await.unwrap();
             idle.put(&server, conn, at(0), &rule());
             let elsewhere = TcpListener::bind("127.0.0.1:0").unwrap();
             list(&pool, &elsewhere);
@@ -218,7 +232,7 @@ mod tests {
             let server = pool.pick(&Ask { now: at(0), ..Ask::default() }).unwrap().server().clone();
             let mut idle = IdleConns::default();
             for _ in 0..5 {
-                let conn = connect(&server, Duration::from_secs(30)).await.unwrap();
+                let conn = connect(&server, Duration::from_secs(30), None).await.unwrap();
                 idle.put(&server, conn, at(0), &rule());
             }
             assert_eq!(idle.count(), 2);
@@ -233,7 +247,7 @@ mod tests {
         run(async {
             let (listener, pool) = pool();
             let server = pool.pick(&Ask { now: at(0), ..Ask::default() }).unwrap().server().clone();
-            let conn = connect(&server, Duration::from_secs(30)).await.unwrap();
+            let conn = connect(&server, Duration::from_secs(30), None).await.unwrap();
             assert!(conn.wire.is_quiet());
             listener.accept().unwrap().0.write_all(b"unasked").unwrap();
             poll_fn(|cx| conn.wire.poll_read_ready(cx)).await.unwrap();

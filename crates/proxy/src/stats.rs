@@ -75,4 +75,17 @@ pub struct ListenerStats {
     pub limit: usize,
     /// Client connections it ever served. Goes on when the listener is renamed, or comes back while some are open.
     pub accepted: u64,
+    /// Client connections among them that were refused because of the PROXY header they should begin with.
+    pub proxy_headers: ProxyHeaderStats,
+}
+
+/// Client connections that were refused because of the PROXY header they should begin with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProxyHeaderStats {
+    /// From an address that none is expected from.
+    pub strangers: u64,
+    /// Began with something else, or with a header that is not right.
+    pub no_header: u64,
+    /// Did not send the whole header in time.
+    pub unfinished: u64,
 }

@@ -12,6 +12,7 @@ use crate::buffer::Buffer;
 use crate::exchange::client_left;
 use crate::patience::LOOK;
 use crate::peer::Peer;
+use crate::proxy_header::{self, Greeted};
 use crate::server_conn::{self, ConnectError, ServerConn};
 use crate::timers::Deadline;
 use crate::tries::Tries;
@@ -37,6 +38,8 @@ pub(crate) enum Silence {
 pub(crate) struct Waiter<'a> {
     pub(crate) client: &'a mut Wire,
     pub(crate) peer: &'a Peer,
+    /// The name that the client asks for in a TLS handshake that is not ours.
+    pub(crate) server_name: Option<&'a str>,
     /// What the client sends meanwhile, as far as it fits.
     pub(crate) input: &'a mut Buffer,
     pub(crate) deadline: &'a Deadline,
@@ -109,7 +112,10 @@ impl Waiter<'_> {
     /// Opens a connection to the server of the next try; `None` in the error when the client has left meanwhile.
     pub(crate) async fn connect(&mut self, tries: &Tries) -> Result<ServerConn, Option<ConnectError>> {
         let server = Arc::clone(tries.next.as_ref().ok_or(None)?.server());
-        let connecting = server_conn::connect(&server, tries.served().rules.timeouts.connect);
+        let rules = &tries.served().rules;
+        let greeted = Greeted { peer: self.peer, server_name: self.server_name };
+        let greeting = rules.send_proxy.map(|version| proxy_header::greeting(version, greeted));
+        let connecting = server_conn::connect(&server, rules.timeouts.connect, greeting.as_deref());
         tokio::pin!(connecting);
         self.deadline.set(self.worker.recently() + LOOK);
         poll_fn(|cx: &mut Context<'_>| {

@@ -46,6 +46,7 @@ fn targets(servers: &[Arc<Server>], probe: &Probe) -> Vec<Target> {
         server: Arc::clone(server),
         host: server.addresses()[0].to_string(),
         probe: Arc::clone(&probe),
+        greeting: None,
     };
     servers.iter().map(target).collect()
 }
