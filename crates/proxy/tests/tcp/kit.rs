@@ -61,6 +61,13 @@ impl Live {
         Self { proxy, pools, clock }
     }
 
+    /// Puts another configuration in force, as the program does.
+    pub(crate) fn follow(&self, config: &Config) {
+        let prepared = self.proxy.prepare(config).unwrap();
+        self.pools.apply(parts::specs(config), self.clock.now());
+        self.proxy.commit(prepared, &self.pools).unwrap();
+    }
+
     /// A client of the first listener.
     pub(crate) fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address()).unwrap();

@@ -3,4 +3,6 @@
 mod balance;
 mod endings;
 mod kit;
+mod proxy_in;
+mod proxy_out;
 mod server_names;
