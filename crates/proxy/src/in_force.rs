@@ -78,8 +78,9 @@ impl InForce {
             } else if let Some(bound) = bound.next() {
                 let place = PlaceId(places);
                 places += 1;
-                listening.push(Listening { place, listener: name, configured: bound.configured, local: bound.local });
-                sockets.push((place, bound.sockets));
+                let Bound { configured, local, sockets: bound, file } = bound;
+                listening.push(Listening { place, listener: name, configured, local, file });
+                sockets.push((place, bound));
             }
         }
         let mut rooms = self.rooms(config, &wanted);
@@ -157,6 +158,13 @@ impl InForce {
             ListenerStats { name, pools, addresses, open: inside, limit, accepted: entered, proxy_headers }
         };
         of_now.chain(gone).map(stats).collect()
+    }
+
+    /// From now on nobody finds the way in by a file.
+    pub(crate) fn remove_files(&mut self) {
+        for listening in &mut self.listening {
+            listening.file = None;
+        }
     }
 
     pub(crate) fn patience(&self) -> Duration {

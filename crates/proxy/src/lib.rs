@@ -52,6 +52,7 @@ mod trace;
 mod tries;
 mod trouble;
 mod tunnel;
+mod unix_socket;
 mod wait;
 mod wire;
 mod worker;

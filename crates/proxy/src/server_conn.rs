@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use plimsoll_config::KeepAlive;
@@ -11,6 +12,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, UnixStream};
 
 use crate::wire::Wire;
+
+/// How long it takes until a Unix socket whose queue was full is asked again.
+const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(5);
 
 /// A connection to a server.
 #[derive(Debug)]
@@ -56,12 +60,22 @@ async fn open(address: &Address, greeting: Option<&[u8]>) -> io::Result<Wire> {
 async fn connect_to(address: &Address) -> io::Result<Wire> {
     let address = match address {
         Address::Ip(address) => *address,
-        Address::Unix(path) => return Ok(Wire::Unix(UnixStream::connect(path).await?)),
+        Address::Unix(path) => return Ok(Wire::Unix(connect_to_file(path).await?)),
     };
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // A request that does not fill a segment must not wait for the acknowledgement of the one before.
     socket.set_nodelay(true)?;
     Ok(Wire::Tcp(socket.connect(address).await?))
+}
+
+/// Connects to a Unix socket. Where a port would keep us waiting because its queue is full, such a socket says so at once.
+async fn connect_to_file(path: &Path) -> io::Result<UnixStream> {
+    loop {
+        match UnixStream::connect(path).await {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => tokio::time::sleep(QUEUE_FULL_PAUSE).await,
+            result => return result,
+        }
+    }
 }
 
 struct Idle {

@@ -6,3 +6,4 @@ mod kit;
 mod proxy_in;
 mod proxy_out;
 mod server_names;
+mod unix;
