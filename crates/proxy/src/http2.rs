@@ -22,7 +22,7 @@ mod watch;
 mod websocket;
 
 pub(crate) use clients::serve;
-pub(crate) use servers::{SharedConns, share, wait_or_open};
+pub(crate) use servers::{SharedConns, begin, wait_or_open};
 pub(crate) use stream::Stream;
 
 /// What a client that speaks HTTP/2 by prior knowledge sends first (RFC 9113, section 3.4).

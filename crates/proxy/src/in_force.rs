@@ -80,8 +80,9 @@ impl InForce {
             } else if let Some(bound) = bound.next() {
                 let place = PlaceId(places);
                 places += 1;
-                listening.push(Listening { place, listener: name, configured: bound.configured, local: bound.local });
-                sockets.push((place, bound.sockets));
+                let Bound { configured, local, sockets: bound, file } = bound;
+                listening.push(Listening { place, listener: name, configured, local, file });
+                sockets.push((place, bound));
             }
         }
         let mut rooms = self.rooms(config, &wanted);
@@ -174,17 +175,23 @@ impl InForce {
             let Service { listener: Listener { name, .. }, handshakes, tls, .. } = &**service;
             let handshakes = tls.as_ref().map(|_| handshakes.read());
             let at = self.listening.iter().filter(|at| at.listener == *name).map(|at| at.local.clone());
-            (name, pools(service), (service.room.occupancy(), handshakes), at.collect())
+            (name, pools(service), (&service.room, handshakes), at.collect())
         });
-        let gone = self
-            .leaving
-            .iter()
-            .map(|gone| (&gone.listener, gone.pools.clone(), (gone.room.occupancy(), None), Vec::new()));
-        let stats = |(name, pools, (occupancy, handshakes), addresses): (&String, Vec<String>, Counts, _)| {
-            let Occupancy { limit, inside, entered } = occupancy;
-            ListenerStats { name: name.clone(), pools, addresses, open: inside, limit, accepted: entered, handshakes }
+        let gone = self.leaving.iter().filter(|gone| gone.room.occupancy().inside > 0);
+        let gone = gone.map(|gone| (&gone.listener, gone.pools.clone(), (&gone.room, None), Vec::new()));
+        let stats = |(name, pools, (room, handshakes), addresses): (&String, Vec<String>, Counts<'_>, _)| {
+            let Occupancy { limit, inside, entered } = room.occupancy();
+            let (name, proxy_headers) = (name.clone(), room.refused());
+            ListenerStats { name, pools, addresses, open: inside, limit, accepted: entered, handshakes, proxy_headers }
         };
-        of_now.chain(gone.filter(|(_, _, (occupancy, _), _)| occupancy.inside > 0)).map(stats).collect()
+        of_now.chain(gone).map(stats).collect()
+    }
+
+    /// From now on nobody finds the way in by a file.
+    pub(crate) fn remove_files(&mut self) {
+        for listening in &mut self.listening {
+            listening.file = None;
+        }
     }
 
     pub(crate) fn patience(&self) -> Duration {
@@ -193,7 +200,7 @@ impl InForce {
 }
 
 /// What is counted of a listener.
-type Counts = (Occupancy, Option<HandshakeStats>);
+type Counts<'a> = (&'a Arc<Room>, Option<HandshakeStats>);
 
 /// The names of the pools of a service.
 fn pools(service: &Service) -> Vec<String> {

@@ -52,6 +52,8 @@ mod trace;
 mod tries;
 mod trouble;
 mod tunnel;
+mod unix_socket;
+mod wait;
 mod wire;
 mod worker;
 
@@ -59,6 +61,6 @@ pub use clock::Clock;
 pub use log::{LogError, LogStats, Logs};
 pub use proxy::{Prepared, Proxy};
 pub use start_error::StartError;
-pub use stats::{ListenerStats, ProxyStats, WorkerState, WorkerStats};
+pub use stats::{ListenerStats, ProxyHeaderStats, ProxyStats, WorkerState, WorkerStats};
 pub use tls::{HandshakeFailure, HandshakeStats, UnfitFile};
 pub use trace::{TracedRequest, TracedTry};

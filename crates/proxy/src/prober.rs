@@ -23,7 +23,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use plimsoll_config::Probe;
+use plimsoll_config::{Probe, ProxyVersion};
 use plimsoll_core::{HealthState, ProbeResult, Server, Time};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
@@ -55,6 +55,8 @@ pub(crate) struct Target {
     pub(crate) probe: Arc<Probe>,
     /// How hands are shaken with it; `None` is without TLS.
     pub(crate) tls: Option<Arc<ServerSide>>,
+    /// The form of the PROXY header that comes first, if one does.
+    pub(crate) greeting: Option<ProxyVersion>,
 }
 
 /// A running prober. It ends when it is dropped; [`Prober::stop`] waits for that.
@@ -109,10 +111,8 @@ impl Target {
 
     /// Whether a probe of one is as good as a probe of the other.
     fn is_same(&self, other: &Self) -> bool {
-        self.server.serial() == other.server.serial()
-            && self.host == other.host
-            && self.probe == other.probe
-            && self.tls.as_ref().map(Arc::as_ptr) == other.tls.as_ref().map(Arc::as_ptr)
+        let told = |target: &Self| (target.server.serial(), target.greeting, target.tls.as_ref().map(Arc::as_ptr));
+        told(self) == told(other) && self.host == other.host && self.probe == other.probe
     }
 }
 

@@ -62,10 +62,11 @@ impl Probing {
 fn targets(rules: &PoolRules, pool: &Pool, tls: &TlsPlan) -> Option<Vec<Target>> {
     let probe = Arc::new(rules.probe.clone()?);
     let tls = tls.of_pool(&rules.name).filter(|_| probe.tls);
+    let greeting = rules.send_proxy.filter(|_| probe.send_proxy);
     let hosts: HashMap<_, _> = rules.servers.iter().map(|server| (&*server.name, server.authority())).collect();
     let target = |server: Arc<Server>| {
         let host = hosts.get(server.id().name())?.clone();
-        Some(Target { server, host, probe: Arc::clone(&probe), tls: tls.clone() })
+        Some(Target { server, host, probe: Arc::clone(&probe), tls: tls.clone(), greeting })
     };
     Some(pool.servers().into_iter().filter_map(target).collect())
 }

@@ -163,8 +163,10 @@ impl Proxy {
 
     /// Begins a graceful stop: nothing new is accepted, what is under way is finished.
     pub fn stop(&self) {
-        let patience = lock(&self.in_force).patience();
-        self.stop.send_replace(Some(patience));
+        let mut in_force = lock(&self.in_force);
+        self.stop.send_replace(Some(in_force.patience()));
+        // Who has connected already is still served.
+        in_force.remove_files();
     }
 
     /// Waits until all workers have ended after [`Proxy::stop`]. Returns how many client connections were still

@@ -1,8 +1,111 @@
-//! The PROXY header, which tells of the client that a proxy before us serves.
+//! The PROXY header (haproxy.org's proxy-protocol.txt, versions 1 and 2), with which a proxy tells the next one whom it
+//! serves: read from clients that may send it (`parse`), and written to servers that want it (`write`).
+//!
+//! What a header tells is believed as far as addresses go. That the client spoke TLS with the proxy before us is not: it
+//! says nothing about the way from there to here, and what servers are told of TLS is about connections to us.
 
+mod crc;
+mod parse;
+mod write;
+
+use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
+
+use crate::peer::Peer;
 use crate::serve::Connection;
+use crate::wire::Wire;
+use parse::{Named, Wrong};
+
+pub(crate) use write::{Greeted, greeting, own_greeting};
+
+/// A header is looked at in pieces of this size. Nearly all fit one.
+const PIECE: usize = 256;
+
+/// Why a connection is not taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// It comes from where no header is to come from.
+    Stranger,
+    /// It begins with something else, or with a header that is not right.
+    NoHeader,
+    /// The header did not come in time, or the connection ended within it.
+    Unfinished,
+}
 
 /// Reads the header that `connection` begins with. `None` when there is no right one, or it is from who may not send one.
-pub(crate) async fn read(connection: Connection) -> Option<Connection> {
-    Some(connection)
+///
+/// Not a byte behind the header is read.
+pub(crate) async fn read(mut connection: Connection) -> Option<Connection> {
+    match admit(&mut connection).await {
+        Ok(()) => Some(connection),
+        Err(refusal) => {
+            connection.place.service().room.refuse(refusal);
+            // Whoever sends one by mistake, or should and does not, is to notice at once.
+            connection.wire.reset_on_close(true);
+            None
+        }
+    }
+}
+
+async fn admit(connection: &mut Connection) -> Result<(), Refusal> {
+    let Connection { wire, peer, place, deadline, worker, .. } = connection;
+    {
+        let service = place.service();
+        let Some(rule) = &service.listener.proxy_protocol else { return Ok(()) };
+        if !rule.from.iter().any(|network| network.contains(peer.ip())) {
+            return Err(Refusal::Stranger);
+        }
+        deadline.set(worker.now() + rule.timeout);
+    }
+    let mut header = Header::default();
+    let named = poll_fn(|cx| match header.poll(wire, cx) {
+        Poll::Ready(named) => Poll::Ready(named),
+        Poll::Pending => deadline.poll(cx).map(|()| Err(Refusal::Unfinished)),
+    });
+    named.await?.apply(peer);
+    Ok(())
+}
+
+impl Named {
+    /// From now on `peer` is who is named.
+    fn apply(self, peer: &mut Peer) {
+        (peer.address, peer.local) = match self {
+            Self::Nobody => return,
+            Self::Ip { source, destination } => (Some(source), Some(destination)),
+            Self::Unix => (None, None),
+        };
+    }
+}
+
+/// A header as far as it has come.
+#[derive(Default)]
+struct Header {
+    /// All of it is taken out of the socket.
+    read: Vec<u8>,
+}
+
+impl Header {
+    fn poll(&mut self, wire: &Wire, cx: &mut Context<'_>) -> Poll<Result<Named, Refusal>> {
+        loop {
+            let before = self.read.len();
+            let mut piece = [0; PIECE];
+            let come = match ready!(wire.poll_peek(&mut piece, cx)) {
+                Ok(count @ 1..) => count,
+                Ok(0) | Err(_) => return Poll::Ready(Err(Refusal::Unfinished)),
+            };
+            self.read.extend_from_slice(&piece[..come]);
+            let found = match parse::parse(&self.read) {
+                Ok(found) => found,
+                Err(Wrong) => return Poll::Ready(Err(Refusal::NoHeader)),
+            };
+            // What was not whole before ends behind that.
+            let ours = found.as_ref().map_or(come, |(_, length)| length - before);
+            if !wire.take(&mut piece[..ours]).is_ok_and(|count| count == ours) {
+                return Poll::Ready(Err(Refusal::Unfinished));
+            }
+            if let Some((named, _)) = found {
+                return Poll::Ready(Ok(named));
+            }
+        }
+    }
 }

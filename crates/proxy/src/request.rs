@@ -1,15 +1,14 @@
 //! One request whose head has been read: a server is picked for it, or waited for, and tried; another when that fails
 //! and may be repeated; and what the client gets when nobody serves it.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 
 use plimsoll_config::{Redirect, ServerProtocol};
-use plimsoll_core::{Outcome, OutcomeKind, Permit, Refused, Ticket, Time};
+use plimsoll_core::{Outcome, OutcomeKind, Permit, Refused};
 
-use crate::exchange::{End, Exchange, Parties, Upgraded, client_left};
+use crate::exchange::{End, Exchange, Parties, Upgraded};
 use crate::http1::Reject;
 use crate::http1::body::Body;
 use crate::http1::framing::BodyLength;
@@ -17,20 +16,14 @@ use crate::http1::redirect;
 use crate::http1::request::RequestHead;
 use crate::http1::write::{self, RequestRules};
 use crate::log::Marks;
-use crate::patience::LOOK;
 use crate::serve::{Busy, Connection, Next};
-use crate::server_conn::{self, ConnectError, ServerConn};
+use crate::server_conn::{ConnectError, ServerConn};
 use crate::service::{Aim, Served};
 use crate::tries::{Failure, Tries};
 use crate::trouble::{GivenUp, Trouble};
 use crate::tunnel::{self, Tunnel};
+use crate::wait::{Silence, Unserved, Waiter};
 use crate::worker::{Desk, Worker};
-
-/// Why a request got no permit.
-enum Unserved {
-    Refused(Refused),
-    ClientLeft,
-}
 
 /// What the tries of a request work with.
 struct Work<'a> {
@@ -44,6 +37,10 @@ struct Work<'a> {
 impl Work<'_> {
     /// A connection to the server of the next try that is open already.
     fn idle_connection(&self) -> Option<ServerConn> {
+        if self.tries.served().rules.send_proxy.is_some() {
+            // What is open from before it was so has told of no client.
+            return None;
+        }
         let certain = !self.desk.request.method_kind.idempotent();
         let permit = self.tries.next.as_ref()?;
         let now = self.worker.recently();
@@ -79,7 +76,7 @@ impl Busy<'_> {
         let permit = match tries.pick(&worker, now) {
             Ok(permit) => permit,
             // Waiting is rare, so the memory for it is not held by those who need not.
-            Err(refused) => match Box::pin(self.wait(refused, &mut tries)).await {
+            Err(refused) => match Box::pin(self.waiter().wait(refused, &mut tries)).await {
                 Ok(permit) => permit,
                 Err(Unserved::ClientLeft) => {
                     desk.entry.asks(tries.served().pool.name());
@@ -165,7 +162,7 @@ impl Busy<'_> {
         loop {
             let server = match idle.take() {
                 Some(server) => server,
-                None => match Box::pin(self.connect(work.tries)).await {
+                None => match Box::pin(self.waiter().connect(work.tries)).await {
                     Ok(server) => server,
                     Err(failure) => return Box::pin(self.connect_failed(failure, work)).await,
                 },
@@ -219,7 +216,7 @@ impl Busy<'_> {
             }
             _ => false,
         };
-        if again && self.pick_again(work.tries).await {
+        if again && self.waiter().pick_again(work.tries).await {
             return None;
         }
         Some(match trouble.answer() {
@@ -245,121 +242,27 @@ impl Busy<'_> {
         replay.write(to_server, framing, work.body.ended());
     }
 
-    /// Picks for another try; false when nobody can take it, or the client has left.
-    async fn pick_again(&mut self, tries: &mut Tries) -> bool {
-        if tries.next.is_none() {
-            let worker = Rc::clone(&self.connection.worker);
-            tries.next = match tries.pick(&worker, worker.now()) {
-                Ok(permit) => Some(permit),
-                Err(refused) => self.wait(refused, tries).await.ok(),
-            };
-        }
-        tries.next.is_some()
-    }
-
-    /// After a pick was refused: waits in the pool's queue if it has one, and turns to its fallback.
-    async fn wait(&mut self, mut refused: Refused, tries: &mut Tries) -> Result<Permit, Unserved> {
-        let worker = Rc::clone(&self.connection.worker);
-        loop {
-            if refused == Refused::AllFull {
-                match tries.served().pool.wait(&tries.ask(&worker, worker.recently())) {
-                    Ok(ticket) => match self.queue(ticket, tries.over()).await {
-                        Err(Unserved::Refused(late)) => refused = late,
-                        served => return served,
-                    },
-                    Err(full) => refused = full,
-                }
-            }
-            let now = worker.now();
-            if tries.over().is_some_and(|over| now >= over) || !tries.fall_back() {
-                return Err(Unserved::Refused(refused));
-            }
-            match tries.pick(&worker, now) {
-                Ok(permit) => return Ok(permit),
-                Err(another) => refused = another,
-            }
-        }
-    }
-
-    /// Waits for a ticket's turn. A client that leaves gives its place up, though it may be noticed late when what it sent
-    /// before fills the buffer. One that waits for another try does so until its tries are `over`.
-    async fn queue(&mut self, mut ticket: Ticket, over: Option<Time>) -> Result<Permit, Unserved> {
-        let Connection { wire, deadline, worker, .. } = &mut *self.connection;
-        let input = &mut self.input;
-        let until = over.map_or(ticket.deadline(), |over| over.min(ticket.deadline()));
-        deadline.set(until.min(worker.recently() + LOOK));
-        poll_fn(|cx| {
-            loop {
-                let now = worker.now();
-                if let Poll::Ready(answer) = ticket.poll(now, cx) {
-                    return Poll::Ready(answer.map_err(Unserved::Refused));
-                }
-                if now >= until {
-                    return Poll::Ready(Err(Unserved::Refused(Refused::WaitedTooLong)));
-                }
-                if client_left(wire, input, cx) {
-                    return Poll::Ready(Err(Unserved::ClientLeft));
-                }
-                ready!(deadline.poll(cx));
-                if wire.has_closed() {
-                    return Poll::Ready(Err(Unserved::ClientLeft));
-                }
-                deadline.set(until.min(now + LOOK));
-            }
-        })
-        .await
-    }
-
-    /// Opens a connection to the server of the next try; `None` in the error when the client has left meanwhile.
-    async fn connect(&mut self, tries: &Tries) -> Result<ServerConn, Option<ConnectError>> {
-        let server = Arc::clone(tries.next.as_ref().ok_or(None)?.server());
-        let worker = Rc::clone(&self.connection.worker);
-        let connecting = server_conn::open(&worker, tries.served(), &server);
-        tokio::pin!(connecting);
-        let Connection { wire, deadline, worker, .. } = &mut *self.connection;
-        let input = &mut self.input;
-        deadline.set(worker.recently() + LOOK);
-        poll_fn(|cx: &mut Context<'_>| {
-            if let Poll::Ready(result) = connecting.as_mut().poll(cx) {
-                // What is waited for now begins now, however long this took.
-                worker.now();
-                return Poll::Ready(result.map_err(Some));
-            }
-            if client_left(wire, input, cx) {
-                return Poll::Ready(Err(None));
-            }
-            while deadline.poll(cx).is_ready() {
-                if wire.has_closed() {
-                    return Poll::Ready(Err(None));
-                }
-                deadline.set(worker.now() + LOOK);
-            }
-            Poll::Pending
-        })
-        .await
+    /// The client, as one that waits for a server.
+    fn waiter(&mut self) -> Waiter<'_> {
+        let Connection { wire, peer, deadline, worker, .. } = &mut *self.connection;
+        let (input, silence) = (&mut self.input, Silence::Leaving);
+        Waiter { client: wire, peer, server_name: None, input, deadline, worker, silence }
     }
 
     async fn connect_failed(&mut self, failure: Option<ConnectError>, work: &mut Work<'_>) -> Option<Next> {
         let now = work.worker.now();
-        let Some(permit) = work.tries.next.take() else { return Some(Next::Close) };
-        let total = now.saturating_since(permit.picked_at());
-        let (failure, status, reason) = match &failure {
-            None => {
-                permit.finish(Outcome::of(OutcomeKind::Aborted, total));
-                work.desk.entry.ended(OutcomeKind::Aborted, None, now);
-                return Some(Next::Close);
-            }
-            Some(late @ ConnectError::TimedOut) => (late, 504, "connecting to the server took too long"),
-            Some(failed @ ConnectError::Failed) => (failed, 502, "the server could not be connected to"),
-            Some(failed @ ConnectError::Tls(trouble)) => (failed, 502, trouble.reason),
+        let Some(server) = work.tries.not_connected(failure.as_ref(), &mut work.desk.entry, now) else {
+            return Some(Next::Close);
         };
-        let excused = work.tries.served().excuses(OutcomeKind::ConnectFailed, 0);
-        let server = Arc::clone(permit.server());
-        permit.finish(Outcome { excused, ..Outcome::of(OutcomeKind::ConnectFailed, total) });
-        work.desk.entry.ended(OutcomeKind::ConnectFailed, None, now);
+        let Some(failure) = failure else { return Some(Next::Close) };
+        let (status, reason) = match &failure {
+            ConnectError::TimedOut => (504, "connecting to the server took too long"),
+            ConnectError::Failed => (502, "the server could not be connected to"),
+            ConnectError::Tls(trouble) => (502, trouble.reason),
+        };
         let request = (work.desk.request.method_kind, &work.desk.replay);
-        let again = work.tries.another(&server, &Failure::Connect(failure), request, now);
-        if again && self.pick_again(work.tries).await {
+        let again = work.tries.another(&server, &Failure::Connect(&failure), request, now);
+        if again && self.waiter().pick_again(work.tries).await {
             return None;
         }
         let unread = work.desk.request.body != BodyLength::None;
@@ -380,19 +283,20 @@ impl Busy<'_> {
     }
 
     async fn tunnel(&mut self, upgraded: Upgraded, work: &mut Work<'_>) {
-        let Upgraded { permit, mut server, mut from_server, first_byte, sent, received } = upgraded;
+        let Upgraded { mut permit, mut server, mut from_server, first_byte, sent, received } = upgraded;
         let Connection { wire, deadline, worker, .. } = &mut *self.connection;
         let ends = tunnel::Ends { wire, from: &mut self.input };
         let server_ends = tunnel::Ends { wire: &mut server.wire, from: &mut from_server };
         let _counted = worker.tunnel();
-        let moved = Tunnel::new(ends, server_ends).run(deadline, worker, (work.tries.served(), &permit)).await;
+        let passed = Tunnel::new(ends, server_ends).run(deadline, worker, (work.tries.served(), &mut permit)).await;
         let now = worker.now();
         let total = now.saturating_since(permit.picked_at());
-        permit
-            .finish(Outcome::success(first_byte, total).with_bytes(sent + moved.to_server, received + moved.to_client));
+        permit.finish(
+            Outcome::success(first_byte, total).with_bytes(sent + passed.to_server, received + passed.to_client),
+        );
         let entry = &mut work.desk.entry;
         entry.ended(OutcomeKind::Success, Some((first_byte, entry.facts.status)), now);
-        entry.facts.body_in += moved.to_server;
-        entry.facts.bytes_out += moved.to_client;
+        entry.facts.body_in += passed.to_server;
+        entry.facts.bytes_out += passed.to_client;
     }
 }

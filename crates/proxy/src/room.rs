@@ -5,15 +5,28 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use crate::lock::lock;
+use crate::proxy_header::Refusal;
+use crate::stats::ProxyHeaderStats;
 
 /// A limit and those who are under it.
 #[derive(Debug)]
 pub(crate) struct Room {
     state: Mutex<State>,
+    refused: Refused,
+}
+
+/// How many who were inside were shown out because of their PROXY header, by reason.
+#[derive(Debug, Default)]
+struct Refused {
+    strangers: AtomicU64,
+    no_header: AtomicU64,
+    unfinished: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -43,7 +56,7 @@ impl Room {
     /// An empty room for `limit`.
     pub(crate) fn new(limit: usize) -> Arc<Self> {
         let state = State { limit, inside: 0, entered: 0, waiting: VecDeque::new(), next: 0 };
-        Arc::new(Self { state: Mutex::new(state) })
+        Arc::new(Self { state: Mutex::new(state), refused: Refused::default() })
     }
 
     /// Waits for a place. Whoever stops waiting gives its turn to the next.
@@ -61,6 +74,23 @@ impl Room {
         let admitted: Vec<Waker> = (before..state.free()).map_while(|position| state.waker(position)).collect();
         drop(state);
         admitted.into_iter().for_each(Waker::wake);
+    }
+
+    /// Counts one who is shown out.
+    pub(crate) fn refuse(&self, refusal: Refusal) {
+        let count = match refusal {
+            Refusal::Stranger => &self.refused.strangers,
+            Refusal::NoHeader => &self.refused.no_header,
+            Refusal::Unfinished => &self.refused.unfinished,
+        };
+        count.fetch_add(1, Relaxed);
+    }
+
+    /// How many were shown out.
+    pub(crate) fn refused(&self) -> ProxyHeaderStats {
+        let Refused { strangers, no_header, unfinished } = &self.refused;
+        let read = |count: &AtomicU64| count.load(Relaxed);
+        ProxyHeaderStats { strangers: read(strangers), no_header: read(no_header), unfinished: read(unfinished) }
     }
 
     pub(crate) fn occupancy(&self) -> Occupancy {

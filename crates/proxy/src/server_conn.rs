@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use plimsoll_config::{KeepAlive, ServerProtocol};
 use plimsoll_core::{Address, Server, Time};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, UnixStream};
 
 use crate::http2;
@@ -16,6 +18,9 @@ use crate::service::Served;
 use crate::tls::{ServerSide, TlsTrouble};
 use crate::wire::Wire;
 use crate::worker::Worker;
+
+/// How long it takes until a Unix socket whose queue was full is asked again.
+const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(5);
 
 /// A connection to a server.
 #[derive(Debug)]
@@ -41,33 +46,48 @@ impl ServerConn {
     }
 }
 
-/// Opens a connection to `server` for the protocol of its pool, or, where requests share connections, waits for one that
-/// somebody else opens.
-pub(crate) async fn open(worker: &Rc<Worker>, served: &Served, server: &Server) -> Result<ServerConn, ConnectError> {
+/// Opens a connection to `server` for requests, which begins with the PROXY header `greeting` if there is one. Where requests
+/// share connections, one that somebody else opens is waited for.
+pub(crate) async fn open(
+    worker: &Rc<Worker>,
+    served: &Served,
+    server: &Server,
+    greeting: Option<&[u8]>,
+) -> Result<ServerConn, ConnectError> {
     let pool = &served.rules;
     if pool.protocol == ServerProtocol::Http1 {
-        return connect(served, server).await;
+        return connect(served, server, greeting).await;
     }
     let attempt = async {
+        // One that has told of a client is of no use to others.
+        let shared = greeting.is_none();
         loop {
             let now = worker.recently();
-            if let Some(stream) = worker.shared.borrow_mut().take((server, served.tls.as_ref()), now) {
+            let known = worker.shared.borrow_mut().take((server, served.tls.as_ref()), now).filter(|_| shared);
+            if let Some(stream) = known {
                 return Ok(ServerConn::stream(stream));
             }
-            let Some(_opening) = http2::wait_or_open(worker, server).await else { continue };
-            let wire = connect(served, server).await?.wire;
-            let stream = http2::share(worker, server, wire, pool).await?;
+            let opening = if shared { http2::wait_or_open(worker, server).await } else { None };
+            if shared && opening.is_none() {
+                continue;
+            }
+            let wire = connect(served, server, greeting).await?.wire;
+            let stream = http2::begin(worker, (server, shared), wire, pool).await?;
             return Ok(ServerConn { reused: false, ..ServerConn::stream(stream) });
         }
     };
     tokio::time::timeout(pool.timeouts.connect, attempt).await.unwrap_or(Err(ConnectError::TimedOut))
 }
 
-/// Opens a connection to `server` of the pool, trying its addresses in order, and shakes hands where the pool has TLS, all
-/// within the pool's timeout.
-pub(crate) async fn connect(served: &Served, server: &Server) -> Result<ServerConn, ConnectError> {
+/// Opens a connection to `server` of the pool, trying its addresses in order, sends the PROXY header `greeting` if there is
+/// one, and shakes hands where the pool has TLS, all within the pool's timeout.
+pub(crate) async fn connect(
+    served: &Served,
+    server: &Server,
+    greeting: Option<&[u8]>,
+) -> Result<ServerConn, ConnectError> {
     let attempt = async {
-        let wire = reach(server).await?;
+        let wire = reach(server, greeting).await?;
         let Some(tls) = &served.tls else { return Ok(wire) };
         // Boxed, so that who connects without it does not hold the memory for it.
         Box::pin(tls.connect(wire, served.authority(server))).await.map_err(ConnectError::Tls)
@@ -77,24 +97,42 @@ pub(crate) async fn connect(served: &Served, server: &Server) -> Result<ServerCo
     Ok(ServerConn { wire, reused: false })
 }
 
-async fn reach(server: &Server) -> Result<Wire, ConnectError> {
+async fn reach(server: &Server, greeting: Option<&[u8]>) -> Result<Wire, ConnectError> {
     for address in server.addresses() {
-        if let Ok(wire) = connect_to(address).await {
+        if let Ok(wire) = greet(address, greeting).await {
             return Ok(wire);
         }
     }
     Err(ConnectError::Failed)
 }
 
+async fn greet(address: &Address, greeting: Option<&[u8]>) -> io::Result<Wire> {
+    let mut wire = connect_to(address).await?;
+    if let Some(greeting) = greeting {
+        wire.write_all(greeting).await?;
+    }
+    Ok(wire)
+}
+
 async fn connect_to(address: &Address) -> io::Result<Wire> {
     let address = match address {
         Address::Ip(address) => *address,
-        Address::Unix(path) => return Ok(Wire::Unix(UnixStream::connect(path).await?)),
+        Address::Unix(path) => return Ok(Wire::Unix(connect_to_file(path).await?)),
     };
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // A request that does not fill a segment must not wait for the acknowledgement of the one before.
     socket.set_nodelay(true)?;
     Ok(Wire::Tcp(socket.connect(address).await?))
+}
+
+/// Connects to a Unix socket. Where a port would keep us waiting because its queue is full, such a socket says so at once.
+async fn connect_to_file(path: &Path) -> io::Result<UnixStream> {
+    loop {
+        match UnixStream::connect(path).await {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => tokio::time::sleep(QUEUE_FULL_PAUSE).await,
+            result => return result,
+        }
+    }
 }
 
 struct Idle {
@@ -241,7 +279,7 @@ mod tests {
     }
 
     async fn conn(server: &Server) -> ServerConn {
-        ServerConn { wire: reach(server).await.unwrap(), reused: false }
+        ServerConn { wire: reach(server, None).await.unwrap(), reused: false }
     }
 
     fn run(test: impl Future<Output = ()>) {

@@ -138,6 +138,10 @@ impl Served {
         let hosts = rules.servers.iter().map(host).collect();
         let mut rules = rules.clone();
         rules.servers = Vec::new();
+        if rules.send_proxy.is_some() {
+            // A connection that has told of one client is of no use to another.
+            rules.keep_alive.connections = 0;
+        }
         Self { pool, rules, fallback, tls, hosts }
     }
 

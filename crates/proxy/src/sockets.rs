@@ -1,15 +1,15 @@
 //! Listening sockets: one for each worker, told by the address as configured, and kept through every change that still
 //! wants it.
 
-use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::os::unix::net::UnixListener;
+use std::sync::Arc;
 
 use plimsoll_config::{Bind, Config, Listener};
 use socket2::{Domain, Protocol, Socket as NewSocket, Type};
+
+use crate::unix_socket::{self, SocketFile};
 
 /// Connections the kernel holds ready for a worker that is busy.
 pub(crate) const BACKLOG: i32 = 4096;
@@ -26,6 +26,8 @@ pub(crate) struct Listening {
     pub(crate) configured: Bind,
     /// The same with the port that the system chose, if it was left to it.
     pub(crate) local: Bind,
+    /// That of a Unix socket, which goes once nobody listens there any more.
+    pub(crate) file: Option<Arc<SocketFile>>,
 }
 
 /// The sockets of one address, one for each worker, that listen but are not accepted from yet.
@@ -34,6 +36,8 @@ pub(crate) struct Bound {
     pub(crate) configured: Bind,
     pub(crate) local: Bind,
     pub(crate) sockets: Vec<Socket>,
+    /// That of a Unix socket.
+    pub(crate) file: Option<Arc<SocketFile>>,
 }
 
 /// A socket that listens.
@@ -87,14 +91,17 @@ pub(crate) fn gives_way<'a>(address: &Bind, mut going: impl Iterator<Item = &'a 
 /// Binds `count` sockets to `address`, among which the kernel shares out connections. Port 0 becomes the same free port
 /// for all. With `beside` the address overlaps with one of our own.
 pub(crate) fn bind(configured: &Bind, count: usize, beside: bool) -> io::Result<Bound> {
-    let (local, sockets) = match configured {
+    let (local, sockets, file) = match configured {
         Bind::Ip(address) => {
             let (local, sockets) = bind_ip(*address, count, beside)?;
-            (Bind::Ip(local), sockets.into_iter().map(Socket::Tcp).collect())
+            (Bind::Ip(local), sockets.into_iter().map(Socket::Tcp).collect(), None)
         }
-        Bind::Unix(path) => (configured.clone(), bind_unix(path, count)?.into_iter().map(Socket::Unix).collect()),
+        Bind::Unix(path) => {
+            let (sockets, file) = unix_socket::bind(path, count)?;
+            (configured.clone(), sockets.into_iter().map(Socket::Unix).collect(), Some(Arc::new(file)))
+        }
     };
-    Ok(Bound { configured: configured.clone(), local, sockets })
+    Ok(Bound { configured: configured.clone(), local, sockets, file })
 }
 
 fn bind_ip(configured: SocketAddr, count: usize, beside: bool) -> io::Result<(SocketAddr, Vec<TcpListener>)> {
@@ -107,24 +114,6 @@ fn bind_ip(configured: SocketAddr, count: usize, beside: bool) -> io::Result<(So
     }
     let sockets = (0..count).map(|_| socket(local, true).and_then(listen)).collect::<io::Result<_>>()?;
     Ok((local, sockets))
-}
-
-/// One socket that all share: the kernel hands each connection to whoever accepts first. Everyone on this machine may
-/// connect, as with a port; the folder of the socket says who can reach it.
-fn bind_unix(path: &Path, count: usize) -> io::Result<Vec<UnixListener>> {
-    if fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
-        if UnixStream::connect(path).is_ok() {
-            return Err(io::ErrorKind::AddrInUse.into());
-        }
-        // Left behind by a program that is gone.
-        fs::remove_file(path)?;
-    }
-    let listener = UnixListener::bind(path)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;
-    listener.set_nonblocking(true)?;
-    let mut all = (1..count).map(|_| listener.try_clone()).collect::<io::Result<Vec<_>>>()?;
-    all.push(listener);
-    Ok(all)
 }
 
 fn socket(address: SocketAddr, shared: bool) -> io::Result<NewSocket> {
@@ -183,6 +172,7 @@ mod tests {
                 listener: listener.to_owned(),
                 configured: at(configured),
                 local: Bind::Ip(SocketAddr::new(at(configured).ip().unwrap().ip(), port)),
+                file: None,
             })
             .collect();
         let kept = |listeners: &str| -> Vec<_> {

@@ -46,6 +46,19 @@ impl fmt::Display for StartError {
             Self::Bind { listener, address, source } => {
                 write!(f, "listener `{listener}` cannot listen on {address}: ")?;
                 match source.kind() {
+                    kind if matches!(address, Bind::Unix(_)) => match kind {
+                        io::ErrorKind::AddrInUse => {
+                            f.write_str("somebody listens there already; stop them, or choose another path")
+                        }
+                        io::ErrorKind::AlreadyExists => {
+                            f.write_str("something that is no socket is there; remove it, or choose another path")
+                        }
+                        io::ErrorKind::NotFound => f.write_str("its folder is not there; make it first"),
+                        io::ErrorKind::PermissionDenied => f.write_str(
+                            "permission denied; the user that runs this must be able to write to its folder",
+                        ),
+                        _ => write!(f, "{source}"),
+                    },
                     io::ErrorKind::AddrInUse => {
                         f.write_str("the port is in use; stop what listens there, or choose another port")
                     }

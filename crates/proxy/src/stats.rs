@@ -79,4 +79,17 @@ pub struct ListenerStats {
     pub accepted: u64,
     /// How TLS handshakes with its clients went; `None` is a listener without, or one that is gone.
     pub handshakes: Option<HandshakeStats>,
+    /// Client connections among them that were refused because of the PROXY header they should begin with.
+    pub proxy_headers: ProxyHeaderStats,
+}
+
+/// Client connections that were refused because of the PROXY header they should begin with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProxyHeaderStats {
+    /// From an address that none is expected from.
+    pub strangers: u64,
+    /// Began with something else, or with a header that is not right.
+    pub no_header: u64,
+    /// Did not send the whole header in time.
+    pub unfinished: u64,
 }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use plimsoll_config::Conditions;
-use plimsoll_core::{Ask, Permit, Refused, Server, Time};
+use plimsoll_core::{Ask, Outcome, OutcomeKind, Permit, Refused, Server, Time};
 
 use crate::http1::request::MethodKind;
+use crate::log::entry::Entry;
 use crate::replay::Replay;
 use crate::server_conn::ConnectError;
 use crate::service::{Served, Service};
@@ -82,6 +83,24 @@ impl Tries {
         has_one
     }
 
+    /// Ends the next try, for which there is no connection: with the reason, or without one because the client has left.
+    /// Tells whose try it was.
+    pub(crate) fn not_connected(
+        &mut self,
+        failure: Option<&ConnectError>,
+        entry: &mut Entry,
+        now: Time,
+    ) -> Option<Arc<Server>> {
+        let permit = self.next.take()?;
+        let kind = if failure.is_some() { OutcomeKind::ConnectFailed } else { OutcomeKind::Aborted };
+        let excused = kind.is_error() && self.served().excuses(kind, 0);
+        let server = Arc::clone(permit.server());
+        let total = now.saturating_since(permit.picked_at());
+        permit.finish(Outcome { excused, ..Outcome::of(kind, total) });
+        entry.ended(kind, None, now);
+        Some(server)
+    }
+
     /// Notes that a try on `server` failed, and tells whether another may be made, which is then taken out of the pool's
     /// budget.
     pub(crate) fn another(
@@ -91,14 +110,18 @@ impl Tries {
         (method, replay): (MethodKind, &Replay),
         now: Time,
     ) -> bool {
+        let unseen = matches!(failure, Failure::Connect(_) | Failure::Exchange(Trouble::ServerRefused));
+        let repeats = unseen || self.may_repeat(method);
+        self.another_if(server, failure, repeats && replay.complete(), now)
+    }
+
+    /// The same where `repeats` says that nothing of the request is lost or done by the try.
+    pub(crate) fn another_if(&mut self, server: &Arc<Server>, failure: &Failure<'_>, repeats: bool, now: Time) -> bool {
         self.made += 1;
-        let rule = &self.served().rules.retry;
-        let repeats = matches!(failure, Failure::Connect(_) | Failure::Exchange(Trouble::ServerRefused));
-        let allowed = self.made < rule.tries
+        let allowed = self.made < self.served().rules.retry.tries
             && self.over().is_none_or(|over| now < over)
             && self.answers(failure)
-            && (repeats || self.may_repeat(method))
-            && replay.complete()
+            && repeats
             && self.served().pool.may_retry(now);
         if allowed {
             self.tried.push(Arc::clone(server));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use rustix::net::SendFlags;
+use rustix::net::{RecvFlags, SendFlags};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -133,6 +133,29 @@ impl Wire {
             below => below.has_closed(),
             false
         )
+    }
+
+    /// Looks at what has come without taking it; 0 is the end. Who has been shown something must take some of it before
+    /// asking again, or will be shown the same at once.
+    pub(crate) fn poll_peek(&self, into: &mut [u8], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        on_socket!(
+            self,
+            socket => loop {
+                ready!(socket.poll_read_ready(cx))?;
+                let peek = || Ok(rustix::net::recv(socket, &mut *into, RecvFlags::PEEK)?.0);
+                match socket.try_io(Interest::READABLE, peek) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    result => return Poll::Ready(result),
+                }
+            },
+            _below => Poll::Ready(Err(no_socket())),
+            Poll::Ready(Err(no_socket()))
+        )
+    }
+
+    /// Takes what has been looked at, as much as `into` holds. Returns how much that was.
+    pub(crate) fn take(&self, into: &mut [u8]) -> io::Result<usize> {
+        on_socket!(self, socket => socket.try_read(into), _below => Err(no_socket()), Err(no_socket()))
     }
 
     /// From now on a close resets the connection, so that the other side never takes the part it has for the whole; or no

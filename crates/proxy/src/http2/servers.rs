@@ -160,10 +160,11 @@ impl Drop for Opening {
     }
 }
 
-/// Makes `wire`, which is connected to `server`, a connection that requests share, and opens a stream on it.
-pub(crate) async fn share(
+/// Begins HTTP/2 on `wire`, which is connected to `server`, and opens a stream on it; with `shared` other requests will find
+/// the connection.
+pub(crate) async fn begin(
     worker: &Rc<Worker>,
-    server: &Server,
+    (server, shared): (&Server, bool),
     wire: Wire,
     pool: &Pool,
 ) -> Result<Stream, ConnectError> {
@@ -198,7 +199,9 @@ pub(crate) async fn share(
     let stream = Stream::to_server(Share::new(&conn));
     let drive = Drive { connection, pulse, come, deadline: worker.timers.deadline(), conn: Rc::downgrade(&conn) };
     tokio::task::spawn_local(drive.run(Rc::clone(worker)));
-    worker.shared.borrow_mut().by_server.entry(server.serial()).or_default().push(conn);
+    if shared {
+        worker.shared.borrow_mut().by_server.entry(server.serial()).or_default().push(conn);
+    }
     Ok(stream)
 }
 

@@ -13,6 +13,9 @@ use crate::trace::Tracing;
 /// are longer only when somebody tries something.
 const LONGEST: usize = 2048;
 
+/// The protocol of connections that are balanced as a whole.
+const TCP: &str = "TCP";
+
 /// One request.
 #[derive(Debug, Default)]
 pub(crate) struct Entry {
@@ -92,6 +95,18 @@ impl Entry {
         self.facts.head_in = head.len() as u64;
     }
 
+    /// It is a connection that is balanced as a whole.
+    pub(crate) fn take_connection(&mut self) {
+        self.protocol = Some(TCP);
+    }
+
+    /// Takes the name that a client's TLS handshake asks for.
+    pub(crate) fn take_server_name(&mut self, name: &str) {
+        if self.wanted {
+            self.host = Some(self.keep(name.as_bytes()));
+        }
+    }
+
     /// Takes what came in place of a request: its first line, as far as it came.
     pub(crate) fn take_unparsed(&mut self, input: &[u8]) {
         let line = input.split(|byte| *byte == b'\n').next().unwrap_or_default();
@@ -163,7 +178,8 @@ impl Entry {
 
     /// A server, or we, have failed the request.
     pub(crate) fn failed(&self) -> bool {
-        self.facts.status >= 500 || self.facts.outcome.is_some_and(OutcomeKind::is_error)
+        let refused = self.facts.status >= 500 || (self.is_connection() && self.facts.reason.is_some());
+        refused || self.facts.outcome.is_some_and(OutcomeKind::is_error)
     }
 
     fn part(&self, span: Option<Span>) -> Option<&[u8]> {
@@ -193,6 +209,11 @@ impl Entry {
 
     pub(crate) fn protocol(&self) -> Option<&'static str> {
         self.protocol
+    }
+
+    /// It is a connection that is balanced as a whole, so there is no status.
+    pub(crate) fn is_connection(&self) -> bool {
+        self.protocol == Some(TCP)
     }
 }
 

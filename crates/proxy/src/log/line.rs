@@ -162,6 +162,7 @@ fn value<'a>(variable: LogVariable, told: &Told<'a>) -> Value<'a> {
         LogVariable::Host => foreign(entry.host()),
         LogVariable::UserAgent => foreign(entry.user_agent()),
         LogVariable::Referer => foreign(entry.referer()),
+        LogVariable::Status if entry.is_connection() => Value::Absent,
         LogVariable::Status => Value::Number(facts.status.into()),
         LogVariable::BytesIn => Value::Number(facts.head_in + facts.body_in),
         LogVariable::BytesOut => Value::Number(facts.bytes_out),

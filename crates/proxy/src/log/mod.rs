@@ -249,6 +249,13 @@ impl Observe {
         }
     }
 
+    /// A connection begins that is balanced as a whole.
+    pub(crate) fn begin_connection(&self, entry: &mut Entry, worker: &Worker) {
+        entry.clear(worker.now());
+        entry.wanted = self.log.is_some();
+        entry.take_connection();
+    }
+
     /// The name of the field that tells the client the request's id, if it is told.
     pub(crate) fn id_field(&self) -> Option<&str> {
         self.ids.as_ref().filter(|rule| rule.to_client).map(|rule| rule.header.as_str())

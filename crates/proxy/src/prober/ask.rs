@@ -20,6 +20,7 @@ use super::Target;
 use super::exchange::ExchangeAnswer;
 use super::failure::Failure;
 use super::http::{self, HttpAnswer};
+use crate::proxy_header;
 use crate::timers::Deadline;
 use crate::wire::Wire;
 
@@ -53,6 +54,10 @@ async fn examine(target: &Target, deadline: &Deadline, desk: &Desk) -> Result<()
     let timeout = target.probe.timeout;
     let connected = before(deadline, connect(&target.server, &target.probe)).await;
     let mut stream = connected.ok_or(Failure::NoConnection(timeout))??;
+    if let Some(version) = target.greeting {
+        // A few bytes fit into the empty send buffer of a new connection.
+        stream.write_all(&proxy_header::own_greeting(version)).await?;
+    }
     if let Some(tls) = &target.tls {
         let shaken = before(deadline, Box::pin(tls.connect(stream, &target.host))).await;
         stream = shaken.ok_or(Failure::NoHandshake(timeout))?.map_err(Failure::Tls)?;

@@ -47,6 +47,7 @@ fn targets(servers: &[Arc<Server>], probe: &Probe) -> Vec<Target> {
         host: server.addresses()[0].to_string(),
         probe: Arc::clone(&probe),
         tls: None,
+        greeting: None,
     };
     servers.iter().map(target).collect()
 }

@@ -5,13 +5,18 @@ use std::sync::Arc;
 use std::thread;
 
 use plimsoll_config::{Config, Host, Server};
-use plimsoll_core::{PoolSpec, ServerSpec};
+use plimsoll_core::{Address, PoolSpec, ServerSpec};
 
 /// The pools of a configuration.
 pub(crate) fn specs(config: &Config) -> Vec<(String, PoolSpec)> {
     let server = |server: &Server| {
-        let Host::Ip(ip) = server.host.clone() else { panic!("{} is not an address", server.host) };
-        let spec = ServerSpec::new(&server.name, SocketAddr::new(ip, server.port));
+        let address: Address = match server.host.clone() {
+            Host::Ip(ip) => SocketAddr::new(ip, server.port).into(),
+            Host::Unix(path) => path.into(),
+            Host::Name(name) => panic!("{name} is not an address"),
+        };
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        let spec = ServerSpec { addresses: vec![address], ..ServerSpec::new(&server.name, nowhere) };
         server.max_connections.into_iter().fold(spec, ServerSpec::with_max_connections)
     };
     let pool = |pool: &plimsoll_config::Pool| {
