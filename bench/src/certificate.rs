@@ -70,14 +70,16 @@ impl Certificate {
     }
 }
 
-fn self_signed() -> Result<CertifiedKey<KeyPair>, rcgen::Error> {
+/// A new certificate with its key.
+pub(crate) fn self_signed() -> Result<CertifiedKey<KeyPair>, rcgen::Error> {
     let signing_key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
     let cert = rcgen::CertificateParams::new(vec![NAME.to_owned()])?.self_signed(&signing_key)?;
     Ok(CertifiedKey { cert, signing_key })
 }
 
 impl Trust {
-    fn in_one(certificate: &CertificateDer<'static>) -> anyhow::Result<Self> {
+    /// In a proxy that shows this certificate.
+    pub(crate) fn in_one(certificate: &CertificateDer<'static>) -> anyhow::Result<Self> {
         let mut roots = RootCertStore::empty();
         roots.add(certificate.clone()).context("the certificate just made is not one")?;
         let asking = |protocol: &[u8]| {

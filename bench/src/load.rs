@@ -142,7 +142,7 @@ const FIELDS: [(&str, &str); 3] = [
 /// A request head of the size a plain client's has.
 pub(crate) fn request(target: &SocketAddr, body: u64, keep_alive: bool) -> Vec<u8> {
     let connection = if keep_alive { "" } else { "Connection: close\r\n" };
-    let fields: String = FIELDS.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let fields = FIELDS.map(|(name, value)| format!("{name}: {value}\r\n")).concat();
     format!("GET /{body} HTTP/1.1\r\nHost: {target}\r\n{fields}{connection}\r\n").into_bytes()
 }
 

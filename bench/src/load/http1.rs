@@ -20,7 +20,7 @@ pub(crate) struct Clients {
     target: Target,
     workload: Workload,
     request: Vec<u8>,
-    clients: Vec<Client>,
+    all: Vec<Client>,
     buffer: Vec<u8>,
     tally: Tally,
     /// Set when the clients shall stop after the answer they wait for.
@@ -42,7 +42,7 @@ impl Clients {
             target: target.clone(),
             workload,
             request: request(&target.address, workload.body, workload.keep_alive),
-            clients: Vec::with_capacity(workload.connections),
+            all: Vec::with_capacity(workload.connections),
             // Large enough that a response of a megabyte is a few reads.
             buffer: vec![0; 256 * 1024],
             tally: Tally::new()?,
@@ -50,7 +50,7 @@ impl Clients {
         };
         for index in 0..workload.connections {
             let client = clients.connect(index)?;
-            clients.clients.push(client);
+            clients.all.push(client);
         }
         Ok(clients)
     }
@@ -69,14 +69,14 @@ impl Clients {
     pub(super) fn finish(mut self) -> anyhow::Result<Tally> {
         self.last_round = true;
         let start = Instant::now();
-        while self.clients.iter().any(|client| client.waiting)
+        while self.all.iter().any(|client| client.waiting)
             && start.elapsed() < PATIENCE
             && self.tally.errors <= MAX_ERRORS
         {
             interrupt::check()?;
             self.turn()?;
         }
-        let stuck = self.clients.iter().filter(|client| client.waiting).count();
+        let stuck = self.all.iter().filter(|client| client.waiting).count();
         for _ in 0..stuck {
             self.tally.error("no answer within 5 s");
         }
@@ -100,7 +100,7 @@ impl Clients {
 
     /// Reads once from a client whose connection has something.
     fn hear(&mut self, index: usize) -> anyhow::Result<()> {
-        let client = &mut self.clients[index];
+        let client = &mut self.all[index];
         let heard = match client.wire.read(&mut self.buffer) {
             Ok(0) => return self.closed(index),
             Ok(length) => client.reader.take(&self.buffer[..length]),
@@ -126,7 +126,7 @@ impl Clients {
     }
 
     fn closed(&mut self, index: usize) -> anyhow::Result<()> {
-        if !self.workload.keep_alive && self.clients[index].reader.is_complete() {
+        if !self.workload.keep_alive && self.all[index].reader.is_complete() {
             self.answered(index);
         } else {
             self.tally.error("the connection was closed before the answer was whole");
@@ -135,13 +135,13 @@ impl Clients {
     }
 
     fn answered(&mut self, index: usize) {
-        let client = &mut self.clients[index];
+        let client = &mut self.all[index];
         client.waiting = false;
         self.tally.answered(client.asked_at.elapsed());
     }
 
     fn ask(&mut self, index: usize) -> anyhow::Result<()> {
-        let client = &mut self.clients[index];
+        let client = &mut self.all[index];
         client.reader.restart();
         client.asked_at = Instant::now();
         client.waiting = true;
@@ -155,11 +155,11 @@ impl Clients {
     /// A new connection in the place of one that is over, unless the clients shall stop.
     fn replace(&mut self, index: usize) -> anyhow::Result<()> {
         if self.last_round || self.tally.errors > MAX_ERRORS {
-            let client = &mut self.clients[index];
+            let client = &mut self.all[index];
             client.waiting = false;
             epoll::delete(&self.epoll, client.wire.stream())?;
         } else {
-            self.clients[index] = self.connect(index)?;
+            self.all[index] = self.connect(index)?;
         }
         Ok(())
     }

@@ -10,6 +10,9 @@ use super::http2::{self, Session};
 use super::single::{self, Asked};
 use super::{Protocol, Target};
 
+/// Long enough to hear of every end that has come.
+const HEARING: Duration = Duration::from_millis(100);
+
 /// All of them.
 pub(crate) struct IdleConnections {
     target: Target,
@@ -49,8 +52,6 @@ impl IdleConnections {
         for (index, connection) in self.http1.iter_mut().enumerate() {
             connection.check_open().with_context(|| format!("idle connection {index} did not stay open"))?;
         }
-        // Long enough to hear of every end that has come.
-        const HEARING: Duration = Duration::from_millis(100);
         self.runtime.block_on(async { tokio::time::sleep(HEARING).await });
         if let Some(index) = self.http2.iter().position(Session::has_ended) {
             bail!("idle connection {index} did not stay open");

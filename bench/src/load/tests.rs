@@ -1,5 +1,8 @@
 //! The load generator against the origin itself, over loopback.
 
+mod secured;
+mod server;
+
 use std::io::BufRead;
 use std::io::BufReader;
 use std::io::Write;

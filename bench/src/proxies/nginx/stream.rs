@@ -23,10 +23,10 @@ pub(super) fn find(program: &Path) -> anyhow::Result<Stream> {
     let told = String::from_utf8_lossy(&output.stderr);
     let stream =
         told_by(&told).context("this nginx is built without its stream module: set NGINX_BIN to one with it")?;
-    if let Stream::Module(file) = &stream {
-        if !file.is_file() {
-            bail!("nginx's stream module is missing: apt-get install libnginx-mod-stream");
-        }
+    if let Stream::Module(file) = &stream
+        && !file.is_file()
+    {
+        bail!("nginx's stream module is missing: apt-get install libnginx-mod-stream");
     }
     Ok(stream)
 }
