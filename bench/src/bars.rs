@@ -31,8 +31,15 @@ const BARS: &[Bar] = &[
     bar("64k", Against::BetterPeer, 0.75),
     bar("1m", Against::Peer(Name::Haproxy), 0.95),
     bar("connect", Against::Peer(Name::Nginx), 0.85),
+    bar("tls", Against::Peer(Name::Nginx), 0.75),
+    bar("tls-connect", Against::Peer(Name::Nginx), 0.60),
+    bar("http2", Against::Peer(Name::Nginx), 0.75),
+    bar("http2", Against::Peer(Name::Haproxy), 0.55),
+    bar("tcp", Against::Peer(Name::Haproxy), 1.0),
     bar("servers", Against::FewestServers, 1.1),
     bar("idle-memory", Against::Itself, 1.5),
+    bar("idle-tls", Against::Itself, 12.0),
+    bar("idle-http2", Against::Itself, 16.0),
 ];
 
 const fn bar(scenario: &'static str, against: Against, at_most: f64) -> Bar {

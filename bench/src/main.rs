@@ -5,6 +5,7 @@
 
 mod accounting;
 mod bars;
+mod certificate;
 mod interrupt;
 mod load;
 mod machine;
@@ -27,6 +28,7 @@ use std::process::ExitCode;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 
+use certificate::Certificate;
 use machine::{Cores, Description};
 use process::Scratch;
 use proxies::{Installed, Name};
@@ -155,12 +157,14 @@ fn run(arguments: &RunArguments) -> anyhow::Result<bool> {
 
 fn plan(arguments: &RunArguments) -> anyhow::Result<Plan> {
     let (rounds, seconds) = if arguments.quick { (2, 1.0) } else { (usize::from(arguments.rounds), arguments.seconds) };
+    let scratch = Scratch::make()?;
     Ok(Plan {
         proxies: Installed::all(&arguments.proxies)?,
         cores: Cores::choose(arguments.cores.as_deref())?,
         rounds,
         seconds,
-        scratch: Scratch::make()?,
+        certificate: Certificate::make(&scratch.room("certificate")?)?,
+        scratch,
     })
 }
 

@@ -19,6 +19,8 @@ use rustix::process::Signal;
 use serde::Serialize;
 
 use crate::accounting::Pid;
+use crate::certificate::{Certificate, Trust};
+use crate::load::Target;
 use crate::process::{self, Launch, Process};
 use crate::{interrupt, load};
 
@@ -41,6 +43,10 @@ trait Proxy: Sync {
     fn remedy(&self) -> &'static str;
     /// The argument that makes it tell its version.
     fn version_argument(&self) -> &'static str;
+    /// What that program cannot do of what the rules ask for, with its remedy.
+    fn lacks(&self, _program: &Path, _rules: Rules<'_>) -> Option<String> {
+        None
+    }
     /// The text of its configuration file.
     fn configuration(&self, setup: &Setup<'_>) -> anyhow::Result<String>;
     /// How it is started in the foreground with that file.
@@ -61,6 +67,8 @@ const OUTPUT: &str = "log";
 
 /// What a configuration depends on.
 pub(crate) struct Setup<'a> {
+    /// The proxy itself.
+    program: &'a Path,
     /// Where the proxy listens, on 127.0.0.1.
     port: u16,
     pool: Pool<'a>,
@@ -83,6 +91,10 @@ pub(crate) enum Rules<'a> {
     Plain,
     /// Its defaults, and for Plimsoll probes and retries as well, so that what they cost is in its numbers.
     Watched,
+    /// As `Watched`, and clients come over TLS 1.3, with HTTP/2 or HTTP/1.1 as they wish. No session is resumed.
+    Secured { certificate: &'a Certificate },
+    /// Bytes are passed on whatever they say, and a connection is what is balanced. Plimsoll has probes.
+    Tcp,
     /// Timeouts, retries, probes and warm-up as in this text of an example for Plimsoll, and the same in the peers' own
     /// terms.
     Guarded { example: &'a str },
@@ -144,6 +156,11 @@ impl Installed {
         Ok(found)
     }
 
+    /// What this build cannot do of what the rules ask for, with its remedy.
+    pub(crate) fn lacks(&self, rules: Rules<'_>) -> Option<String> {
+        self.name.proxy().lacks(&self.program, rules)
+    }
+
     /// Looks for it; an error says what to do to have it.
     pub(crate) fn find(name: Name) -> anyhow::Result<Self> {
         let proxy = name.proxy();
@@ -184,7 +201,8 @@ fn locate(proxy: &dyn Proxy) -> Option<PathBuf> {
 /// A proxy that answers.
 pub(crate) struct Running {
     process: Process,
-    address: SocketAddr,
+    target: Target,
+    program: PathBuf,
     proxy: &'static dyn Proxy,
     room: PathBuf,
 }
@@ -198,7 +216,7 @@ impl Running {
     pub(crate) fn start(installed: &Installed, pool: Pool<'_>, core: usize, room: &Path) -> anyhow::Result<Self> {
         let (name, proxy) = (installed.name, installed.name.proxy());
         let port = free_port()?;
-        let configuration = write_configuration(proxy, &Setup { port, pool, room })?;
+        let configuration = write_configuration(proxy, &Setup { program: &installed.program, port, pool, room })?;
         let process = Process::start(&Launch {
             name: name.title(),
             program: &installed.program,
@@ -209,14 +227,20 @@ impl Running {
             write_stdin: false,
         })?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let mut running = Self { process, address, proxy, room: room.to_path_buf() };
+        let target = Target { address, trust: pool.rules.trust().cloned() };
+        let mut running = Self { process, target, program: installed.program.clone(), proxy, room: room.to_path_buf() };
         running.wait_until_ready()?;
         Ok(running)
     }
 
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.target.address
+    }
+
+    /// The same, with what clients need to go there.
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
     }
 
     /// The process whose tree is to be measured.
@@ -231,7 +255,7 @@ impl Running {
 
     /// Replaces its configuration, which it takes up when it is told to.
     pub(crate) fn reconfigure(&self, pool: Pool<'_>) -> anyhow::Result<()> {
-        let setup = Setup { port: self.address.port(), pool, room: &self.room };
+        let setup = Setup { program: &self.program, port: self.address().port(), pool, room: &self.room };
         write_configuration(self.proxy, &setup).map(drop)
     }
 
@@ -250,7 +274,7 @@ impl Running {
         loop {
             interrupt::check()?;
             self.check()?;
-            match load::ask_once(self.address, 128) {
+            match load::ask_once(&self.target, 128) {
                 Ok(()) => return Ok(()),
                 Err(error) if start.elapsed() > START => {
                     let words = self.process.last_words();
@@ -286,6 +310,14 @@ fn server_lines(servers: &[u16], line: impl Fn(usize, u16) -> String) -> String 
 }
 
 impl Rules<'_> {
+    /// By what clients know the proxy, if they come over TLS.
+    fn trust(&self) -> Option<&Trust> {
+        match self {
+            Self::Secured { certificate } => Some(certificate.trust()),
+            _ => None,
+        }
+    }
+
     /// The weight of the server at that place.
     fn weight(&self, server: usize) -> u16 {
         match self {

@@ -5,10 +5,11 @@ mod requests;
 
 use serde::Serialize;
 
-use crate::load::Workload;
+use crate::certificate::Certificate;
+use crate::load::{Protocol, Workload};
 use crate::machine::Cores;
 use crate::process::Scratch;
-use crate::proxies::{Installed, Name};
+use crate::proxies::{Installed, Name, Rules};
 pub(crate) use requests::{Place, WARM_UP, visit};
 
 /// One line of the plan.
@@ -27,13 +28,29 @@ pub(crate) struct Scenario {
 enum Measure {
     /// CPU time a request.
     Requests(Workload),
-    /// Memory that each of this many idle connections adds.
-    IdleMemory { connections: usize },
+    /// The same where the proxy passes on bytes and knows of no requests.
+    Bytes(Workload),
+    /// Memory that each idle connection adds.
+    IdleMemory(Idle),
+}
+
+/// Connections that do nothing.
+#[derive(Clone, Copy, Debug)]
+struct Idle {
+    protocol: Protocol,
+    connections: usize,
 }
 
 /// Enough in flight to keep a proxy busy without a queue that only measures itself; fewer for large bodies, which
 /// fill the sockets by themselves.
-pub(crate) const SMALL: Workload = Workload { connections: 64, body: 128, keep_alive: true };
+pub(crate) const SMALL: Workload = Workload { protocol: Protocol::Http, connections: 64, body: 128, keep_alive: true };
+
+/// As large as fills the sockets by itself.
+const LARGE: Workload = Workload { connections: 16, body: 1024 * 1024, ..SMALL };
+
+const fn idle(protocol: Protocol) -> Measure {
+    Measure::IdleMemory(Idle { protocol, connections: 4000 })
+}
 
 /// All scenarios in the order they run.
 pub(crate) const ALL: &[Scenario] = &[
@@ -44,18 +61,32 @@ pub(crate) const ALL: &[Scenario] = &[
         servers: &[3],
         measure: Measure::Requests(Workload { connections: 32, body: 64 * 1024, ..SMALL }),
     },
-    Scenario {
-        name: "1m",
-        title: "1 MiB response",
-        servers: &[3],
-        measure: Measure::Requests(Workload { connections: 16, body: 1024 * 1024, ..SMALL }),
-    },
+    Scenario { name: "1m", title: "1 MiB response", servers: &[3], measure: Measure::Requests(LARGE) },
     Scenario {
         name: "connect",
         title: "new client connection with one request",
         servers: &[3],
         measure: Measure::Requests(Workload { keep_alive: false, ..SMALL }),
     },
+    Scenario {
+        name: "tls",
+        title: "small keep-alive request over TLS",
+        servers: &[3],
+        measure: Measure::Requests(Workload { protocol: Protocol::Https, ..SMALL }),
+    },
+    Scenario {
+        name: "tls-connect",
+        title: "new TLS connection with one request",
+        servers: &[3],
+        measure: Measure::Requests(Workload { protocol: Protocol::Https, keep_alive: false, ..SMALL }),
+    },
+    Scenario {
+        name: "http2",
+        title: "small request over HTTP/2",
+        servers: &[3],
+        measure: Measure::Requests(Workload { protocol: Protocol::Http2 { streams: 32 }, connections: 8, ..SMALL }),
+    },
+    Scenario { name: "tcp", title: "1 MiB response in TCP mode", servers: &[3], measure: Measure::Bytes(LARGE) },
     Scenario {
         name: "servers",
         title: "small keep-alive request, 3 and 1000 servers",
@@ -66,7 +97,14 @@ pub(crate) const ALL: &[Scenario] = &[
         name: "idle-memory",
         title: "idle keep-alive client connection",
         servers: &[3],
-        measure: Measure::IdleMemory { connections: 4000 },
+        measure: idle(Protocol::Http),
+    },
+    Scenario { name: "idle-tls", title: "idle TLS client connection", servers: &[3], measure: idle(Protocol::Https) },
+    Scenario {
+        name: "idle-http2",
+        title: "idle HTTP/2 client connection over TLS",
+        servers: &[3],
+        measure: idle(Protocol::Http2 { streams: 1 }),
     },
 ];
 
@@ -74,6 +112,7 @@ pub(crate) const ALL: &[Scenario] = &[
 pub(crate) struct Plan {
     pub(crate) proxies: Vec<Installed>,
     pub(crate) cores: Cores,
+    pub(crate) certificate: Certificate,
     pub(crate) rounds: usize,
     /// The length of a window in seconds.
     pub(crate) seconds: f64,
@@ -148,19 +187,42 @@ impl Scenario {
     /// Runs it with every proxy of the plan. A proxy that fails fails its row; an error is one of the run itself.
     pub(crate) fn run(&self, plan: &Plan) -> anyhow::Result<Outcome> {
         let (unit, rows) = match &self.measure {
-            Measure::Requests(workload) => (Unit::CpuMicroseconds, requests::run(self, *workload, plan)?),
-            Measure::IdleMemory { connections } => (Unit::Kibibytes, idle_memory::run(self, *connections, plan)?),
+            Measure::Requests(workload) | Measure::Bytes(workload) => {
+                (Unit::CpuMicroseconds, requests::run(self, *workload, plan)?)
+            }
+            Measure::IdleMemory(idle) => (Unit::Kibibytes, idle_memory::run(self, *idle, plan)?),
         };
         Ok(Outcome { scenario: self.name, title: self.title, unit, rows })
     }
 
-    /// A row for each proxy and variant, variants of one proxy side by side.
+    /// What the proxies are told.
+    fn rules<'a>(&self, plan: &'a Plan) -> Rules<'a> {
+        let protocol = match &self.measure {
+            Measure::Bytes(_) => return Rules::Tcp,
+            Measure::Requests(workload) => workload.protocol,
+            Measure::IdleMemory(idle) => idle.protocol,
+        };
+        match protocol {
+            Protocol::Http => Rules::Watched,
+            Protocol::Https | Protocol::Http2 { .. } => Rules::Secured { certificate: &plan.certificate },
+        }
+    }
+
+    /// A row for each proxy and variant, variants of one proxy side by side. A proxy that cannot do what is asked is
+    /// named and left out.
     fn empty_rows(&self, plan: &Plan) -> Vec<Row> {
         let row = |proxy, servers| Row { proxy, servers, samples: Vec::new(), failure: None };
         let of_proxy = |installed: &Installed| {
             let name = installed.name;
             self.servers.iter().map(move |servers| row(name, *servers))
         };
-        plan.proxies.iter().flat_map(of_proxy).collect()
+        let can = |installed: &&Installed| {
+            let lack = installed.lacks(self.rules(plan));
+            if let Some(lack) = &lack {
+                eprintln!("{}: left out: {lack}", self.name);
+            }
+            lack.is_none()
+        };
+        plan.proxies.iter().filter(can).flat_map(of_proxy).collect()
     }
 }

@@ -26,40 +26,29 @@ impl Proxy for Haproxy {
         "-v"
     }
 
-    /// Idle connections to servers are neither limited in number nor thinned out within a run. Fields are set as
-    /// Plimsoll sets them by default.
     fn configuration(&self, setup: &Setup<'_>) -> anyhow::Result<String> {
-        let port = setup.port;
         let rules = setup.pool.rules;
         let servers = server_lines(setup.pool.servers, |index, port| {
             // By its port, so that a server that stays keeps its name when others come and go.
             format!("  server s{port} 127.0.0.1:{port} weight {}", rules.weight(index))
         });
-        let (global, log) = (global_lines(rules), log_lines(rules));
-        let desk = desk_lines(rules);
-        let rules = backend_lines(rules);
+        let (global, defaults, bind) = (global_lines(rules), defaults(rules), bind_words(rules));
+        let frontend = if matches!(rules, Rules::Tcp) { String::new() } else { frontend_lines(rules) };
+        let (port, desk, backend) = (setup.port, desk_lines(rules), backend_lines(rules));
         Ok(format!(
             "global
   nbthread 1
   maxconn 8000
 {global}defaults
-  mode http
   timeout connect 5s
   timeout client 300s
   timeout server 300s
-  timeout http-request 30s
-  timeout http-keep-alive 300s
-  http-reuse always
-  option forwardfor
-  default-server pool-max-conn -1 pool-purge-delay 300s
-frontend web
-  bind 127.0.0.1:{port} backlog 4096
-  http-request set-header X-Forwarded-Proto http
-  http-request set-header X-Forwarded-Host %[req.hdr(host)]
-{log}  default_backend app
+{defaults}frontend web
+  bind 127.0.0.1:{port} backlog 4096{bind}
+{frontend}  default_backend app
 {desk}backend app
   balance leastconn
-{rules}{servers}
+{backend}{servers}
 "
         ))
     }
@@ -76,6 +65,45 @@ frontend web
     fn reload_signal(&self) -> Signal {
         Signal::USR2
     }
+}
+
+/// Idle connections to servers are neither limited in number nor thinned out within a run.
+const HTTP: &str = "  mode http
+  timeout http-request 30s
+  timeout http-keep-alive 300s
+  http-reuse always
+  option forwardfor
+  default-server pool-max-conn -1 pool-purge-delay 300s
+";
+
+/// Bytes go from socket to socket within the kernel where HAProxy thinks it worth while, either way.
+const TCP: &str = "  mode tcp
+  option splice-auto
+";
+
+fn defaults(rules: Rules<'_>) -> &'static str {
+    if matches!(rules, Rules::Tcp) { TCP } else { HTTP }
+}
+
+fn bind_words(rules: Rules<'_>) -> String {
+    match rules {
+        Rules::Secured { certificate } => {
+            let both = certificate.files().both.display();
+            format!(" ssl crt {both} alpn h2,http/1.1 ssl-min-ver TLSv1.3 no-tls-tickets")
+        }
+        _ => String::new(),
+    }
+}
+
+/// Fields are set as Plimsoll sets them by default.
+fn frontend_lines(rules: Rules<'_>) -> String {
+    let scheme = if matches!(rules, Rules::Secured { .. }) { "https" } else { "http" };
+    format!(
+        "  http-request set-header X-Forwarded-Proto {scheme}
+  http-request set-header X-Forwarded-Host %[req.hdr(host)]
+{}",
+        log_lines(rules)
+    )
 }
 
 /// The timeouts, retries and probes of the example. A retry goes to another server at once (`redispatch 1`). Plimsoll
@@ -98,13 +126,11 @@ const QUEUED: &str = "  timeout queue 1s
 
 fn backend_lines(rules: Rules<'_>) -> String {
     match rules {
-        Rules::Plain | Rules::Watched | Rules::Scraped { .. } | Rules::Logged { .. } | Rules::Changed { .. } => {
-            String::new()
-        }
         Rules::Guarded { .. } => GUARDED.to_owned(),
         Rules::Queued { at_a_server, .. } => {
             format!("{GUARDED}{QUEUED}  default-server maxconn {at_a_server}\n")
         }
+        _ => String::new(),
     }
 }
 
@@ -113,6 +139,10 @@ fn global_lines(rules: Rules<'_>) -> &'static str {
     match rules {
         Rules::Logged { .. } => "  log stdout format raw local0\n",
         Rules::Changed { .. } => "  master-worker\n",
+        // Two for each client of a run, and more; by default as many as would need too many open files.
+        Rules::Tcp => "  maxpipes 256\n",
+        // No session is kept to be resumed.
+        Rules::Secured { .. } => "  tune.ssl.cachesize 0\n",
         _ => "",
     }
 }

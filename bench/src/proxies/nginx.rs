@@ -1,12 +1,15 @@
 //! nginx, as its own documentation advises for a proxy with keep-alive on both sides, with `least_conn` over shared
 //! counts (`zone`).
 
+mod stream;
+
 use std::ffi::OsString;
 use std::path::Path;
 
 use rustix::process::Signal;
 
 use super::{ACCESS_LOG, Proxy, Rules, Setup, server_lines};
+use crate::certificate::Files;
 
 pub(super) struct Nginx;
 
@@ -27,27 +30,26 @@ impl Proxy for Nginx {
         "-v"
     }
 
-    /// The limits on requests and idle time of a connection are out of reach, so that no window has reconnects; the
-    /// idle connections it may keep to servers are enough for each server and each client at once. Fields are set as
-    /// Plimsoll sets them by default.
+    /// It may be built without what passes bytes on, or with that as a module that may not be there.
+    fn lacks(&self, program: &Path, rules: Rules<'_>) -> Option<String> {
+        if !matches!(rules, Rules::Tcp) {
+            return None;
+        }
+        stream::find(program).err().map(|error| format!("{error:#}"))
+    }
+
     fn configuration(&self, setup: &Setup<'_>) -> anyhow::Result<String> {
         let room = setup.room.display();
-        let port = setup.port;
-        let rules = setup.pool.rules;
-        let server = |index, port| format!("    server 127.0.0.1:{port}{};", server_words(rules, index));
-        let servers = server_lines(setup.pool.servers, server);
-        let guarded = matches!(rules, Rules::Guarded { .. } | Rules::Queued { .. });
-        let retries = if guarded { RETRIES } else { "" };
-        let log = log_lines(setup);
-        let desk = desk_lines(rules);
-        let switches = matches!(rules, Rules::Changed { .. });
-        let (map, connection) = if switches { WEBSOCKETS } else { ("", "proxy_set_header Connection \"\";") };
-        let idle = setup.pool.servers.len() * 2 + 256;
         // A master that is root gives its worker to a user that may not reach the scratch directory.
         let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
+        let (module, block) = if matches!(setup.pool.rules, Rules::Tcp) {
+            (stream::find(setup.program)?.load_line(), stream::block(setup))
+        } else {
+            (String::new(), http_block(setup))
+        };
         Ok(format!(
             "{user}
-daemon off;
+{module}daemon off;
 worker_processes 1;
 worker_rlimit_nofile 20000;
 pid {room}/pid;
@@ -55,7 +57,36 @@ error_log stderr error;
 events {{
   worker_connections 8192;
 }}
-http {{
+{block}"
+        ))
+    }
+
+    fn arguments(&self, configuration: &Path) -> Vec<OsString> {
+        // Until it has read its file it would log to the system's log.
+        ["-e", "stderr", "-c"].map(OsString::from).into_iter().chain([configuration.into()]).collect()
+    }
+
+    fn reload_signal(&self) -> Signal {
+        Signal::HUP
+    }
+}
+
+/// The limits on requests and idle time of a connection are out of reach, so that no window has reconnects; the
+/// idle connections it may keep to servers are enough for each server and each client at once. Fields are set as
+/// Plimsoll sets them by default.
+fn http_block(setup: &Setup<'_>) -> String {
+    let room = setup.room.display();
+    let rules = setup.pool.rules;
+    let server = |index, port| format!("    server 127.0.0.1:{port}{};", server_words(rules, index));
+    let servers = server_lines(setup.pool.servers, server);
+    let guarded = matches!(rules, Rules::Guarded { .. } | Rules::Queued { .. });
+    let retries = if guarded { RETRIES } else { "" };
+    let (log, listen, desk) = (log_lines(setup), listen_lines(setup), desk_lines(rules));
+    let switches = matches!(rules, Rules::Changed { .. });
+    let (map, connection) = if switches { WEBSOCKETS } else { ("", "proxy_set_header Connection \"\";") };
+    let idle = setup.pool.servers.len() * 2 + 256;
+    format!(
+        "http {{
 {log}{map}  client_body_temp_path {room}/client;
   proxy_temp_path {room}/proxy;
   fastcgi_temp_path {room}/fastcgi;
@@ -72,8 +103,7 @@ http {{
     keepalive_timeout 300s;
   }}
   server {{
-    listen 127.0.0.1:{port} backlog=4096;
-    location / {{
+{listen}    location / {{
       proxy_pass http://app;
       proxy_http_version 1.1;
       {connection}
@@ -85,17 +115,26 @@ http {{
   }}
 {desk}}}
 "
-        ))
-    }
+    )
+}
 
-    fn arguments(&self, configuration: &Path) -> Vec<OsString> {
-        // Until it has read its file it would log to the system's log.
-        ["-e", "stderr", "-c"].map(OsString::from).into_iter().chain([configuration.into()]).collect()
-    }
-
-    fn reload_signal(&self) -> Signal {
-        Signal::HUP
-    }
+fn listen_lines(setup: &Setup<'_>) -> String {
+    let port = setup.port;
+    let Rules::Secured { certificate } = setup.pool.rules else {
+        return format!("    listen 127.0.0.1:{port} backlog=4096;\n");
+    };
+    let Files { certificate, key, .. } = certificate.files();
+    format!(
+        "    listen 127.0.0.1:{port} ssl http2 backlog=4096;
+    ssl_certificate {};
+    ssl_certificate_key {};
+    ssl_protocols TLSv1.3;
+    ssl_session_tickets off;
+    ssl_session_cache off;
+",
+        certificate.display(),
+        key.display()
+    )
 }
 
 /// The timeouts and retries of the example: a try fails when nothing comes for 150 ms, as nginx has no timeout for the
@@ -113,7 +152,12 @@ const RETRIES: &str = "      proxy_connect_timeout 1s;
 /// failures, as HAProxy has it, and a second serve it best.
 fn server_words(rules: Rules<'_>, index: usize) -> String {
     match rules {
-        Rules::Plain | Rules::Watched | Rules::Scraped { .. } | Rules::Logged { .. } => String::new(),
+        Rules::Plain
+        | Rules::Watched
+        | Rules::Secured { .. }
+        | Rules::Tcp
+        | Rules::Scraped { .. }
+        | Rules::Logged { .. } => String::new(),
         Rules::Changed { .. } => format!(" weight={}", rules.weight(index)),
         Rules::Guarded { .. } => " max_fails=10 fail_timeout=1s".to_owned(),
         Rules::Queued { at_a_server, .. } => format!(" max_fails=10 fail_timeout=1s max_conns={at_a_server}"),

@@ -8,6 +8,7 @@ use std::path::Path;
 use rustix::process::Signal;
 
 use super::{ACCESS_LOG, Proxy, Rules, Setup, server_lines};
+use crate::certificate::Files;
 
 pub(super) struct Plimsoll;
 
@@ -31,13 +32,14 @@ impl Proxy for Plimsoll {
     fn configuration(&self, setup: &Setup<'_>) -> anyhow::Result<String> {
         let (port, servers) = (setup.port, setup.pool.servers);
         match setup.pool.rules {
-            Rules::Plain => Ok(plain(port, servers)),
-            Rules::Watched => Ok(plain(port, servers) + WATCHED),
-            Rules::Scraped { desk } => Ok(plain(port, servers) + WATCHED + &admin(desk)),
+            Rules::Plain => Ok(plain(setup)),
+            Rules::Watched | Rules::Secured { .. } => Ok(plain(setup) + WATCHED),
+            Rules::Tcp => Ok(plain(setup) + "probe = { tcp = true }\n"),
+            Rules::Scraped { desk } => Ok(plain(setup) + WATCHED + &admin(desk)),
             Rules::Logged { desk } => {
                 let log = setup.room.join(ACCESS_LOG);
                 let log = format!("\n[access_log]\nto = \"{}\"\nformat = \"json\"\n", log.display());
-                Ok(plain(port, servers) + WATCHED + &log + &admin(desk))
+                Ok(plain(setup) + WATCHED + &log + &admin(desk))
             }
             Rules::Changed { desk, .. } => Ok(weighted(setup) + "warm_up = \"off\"\n" + &admin(desk)),
             Rules::Guarded { example } => example::placed(example, port, servers),
@@ -67,24 +69,25 @@ fn admin(desk: u16) -> String {
     format!("\n[admin]\nbind = \"127.0.0.1:{desk}\"\n")
 }
 
-fn plain(port: u16, servers: &[u16]) -> String {
-    with_servers(port, &server_lines(servers, |_, port| format!("  \"127.0.0.1:{port}\",")))
+fn plain(setup: &Setup<'_>) -> String {
+    with_servers(setup, &server_lines(setup.pool.servers, |_, port| format!("  \"127.0.0.1:{port}\",")))
 }
 
 fn weighted(setup: &Setup<'_>) -> String {
     let rules = setup.pool.rules;
     let line = |index, port| format!("  {{ address = \"127.0.0.1:{port}\", weight = {} }},", rules.weight(index));
-    with_servers(setup.port, &server_lines(setup.pool.servers, line))
+    with_servers(setup, &server_lines(setup.pool.servers, line))
 }
 
-fn with_servers(port: u16, servers: &str) -> String {
+fn with_servers(setup: &Setup<'_>, servers: &str) -> String {
+    let (port, listener) = (setup.port, listener_lines(setup.pool.rules));
     format!(
         "workers = 1
 
 [listen.web]
 bind = \"127.0.0.1:{port}\"
 pool = \"app\"
-
+{listener}
 [pool.app]
 policy = \"least-connections\"
 servers = [
@@ -92,4 +95,21 @@ servers = [
 ]
 "
     )
+}
+
+fn listener_lines(rules: Rules<'_>) -> String {
+    match rules {
+        Rules::Secured { certificate } => {
+            let Files { certificate, key, .. } = certificate.files();
+            format!(
+                "tls = {{ cert = \"{}\", key = \"{}\" }}
+tls_options = {{ session_tickets = false, min_version = \"1.3\" }}
+",
+                certificate.display(),
+                key.display()
+            )
+        }
+        Rules::Tcp => "protocol = \"tcp\"\n".to_owned(),
+        _ => String::new(),
+    }
 }

@@ -1,18 +1,17 @@
 //! Memory of an idle client connection: a fresh proxy, a few connections to wake its allocators, then thousands with
 //! one request each that stay open; what the proxy's memory has grown by, a connection.
 
-use std::io::ErrorKind;
-use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
-use super::{Plan, Row, Sample, Scenario};
+use super::{Idle, Plan, Row, Sample, Scenario};
 use crate::accounting::{self, Pid};
+use crate::interrupt;
+use crate::load::IdleConnections;
 use crate::origin_process::OriginProcess;
-use crate::proxies::{Installed, Pool, Rules, Running};
-use crate::{interrupt, load};
+use crate::proxies::{Installed, Pool, Running};
 
 /// Connections opened before the first reading, and kept open. They come one after the other, like all that follow,
 /// so that no freed buffers of a busy time are there to be used again.
@@ -24,23 +23,25 @@ const MAX_ROUNDS: usize = 3;
 /// Bytes of each answer's body.
 const BODY: u64 = 128;
 
-pub(super) fn run(scenario: &Scenario, connections: usize, plan: &Plan) -> anyhow::Result<Vec<Row>> {
+pub(super) fn run(scenario: &Scenario, idle: Idle, plan: &Plan) -> anyhow::Result<Vec<Row>> {
     let servers = scenario.servers.iter().copied().max().unwrap_or(1);
     let origin = OriginProcess::start(servers, plan.cores, &plan.scratch)?;
     let mut rows = scenario.empty_rows(plan);
     let rounds = plan.rounds.min(MAX_ROUNDS);
     for round in 1..=rounds {
-        for (row, installed) in rows.iter_mut().zip(&plan.proxies) {
-            if row.failure.is_some() {
+        for row in &mut rows {
+            let installed = plan.proxies.iter().find(|installed| installed.name == row.proxy);
+            let Some(installed) = installed.filter(|_| row.failure.is_none()) else {
                 continue;
-            }
-            let growth = measure(installed, origin.ports(), connections, plan);
+            };
+            let pool = Pool { servers: origin.ports(), rules: scenario.rules(plan) };
+            let growth = measure(installed, pool, idle, plan);
             interrupt::check()?;
             let (name, title) = (scenario.name, installed.name.title());
             match growth {
                 Ok(value) => {
                     eprintln!("{name}: round {round}/{rounds}, {title}: {value:.2} KiB a connection");
-                    row.samples.push(Sample { value, ok: (connections + FIRST) as u64, errors: 0, traffic: None });
+                    row.samples.push(Sample { value, ok: (idle.connections + FIRST) as u64, errors: 0, traffic: None });
                 }
                 Err(error) => {
                     eprintln!("{name}: round {round}/{rounds}, {title}: failed: {error:#}");
@@ -53,27 +54,24 @@ pub(super) fn run(scenario: &Scenario, connections: usize, plan: &Plan) -> anyho
 }
 
 /// KiB that each connection adds.
-fn measure(installed: &Installed, servers: &[u16], connections: usize, plan: &Plan) -> anyhow::Result<f64> {
+fn measure(installed: &Installed, pool: Pool<'_>, idle: Idle, plan: &Plan) -> anyhow::Result<f64> {
     let room = plan.scratch.room(&format!("{}-idle", installed.name.title()))?;
-    let pool = Pool { servers, rules: Rules::Watched };
     let mut running = Running::start(installed, pool, plan.cores.proxy, &room)?;
-    let mut open = Vec::with_capacity(FIRST + connections);
-    let mut ask = |count: usize| -> anyhow::Result<()> {
+    let mut kept = IdleConnections::new(running.target().clone(), idle.protocol)?;
+    let mut open = |count: usize| -> anyhow::Result<()> {
         for _ in 0..count {
             interrupt::check()?;
-            let stream =
-                load::ask_and_keep(running.address(), BODY).with_context(|| format!("connection {}", open.len()))?;
-            open.push(stream);
+            kept.open(BODY).with_context(|| format!("connection {}", kept.count()))?;
         }
         Ok(())
     };
-    ask(FIRST)?;
+    open(FIRST)?;
     let before = settled_memory(running.pid())?;
-    ask(connections)?;
+    open(idle.connections)?;
     let after = settled_memory(running.pid())?;
     running.check()?;
-    check_open(&open)?;
-    Ok((after as f64 - before as f64) / 1024.0 / connections as f64)
+    kept.check_open()?;
+    Ok((after as f64 - before as f64) / 1024.0 / idle.connections as f64)
 }
 
 /// The memory once it no longer changes: buffers may be given back a moment after the answer is out.
@@ -90,16 +88,4 @@ fn settled_memory(pid: Pid) -> anyhow::Result<u64> {
         }
         last = now;
     }
-}
-
-/// An error if the proxy has closed any of them, which would make the rest look cheap.
-fn check_open(streams: &[TcpStream]) -> anyhow::Result<()> {
-    for (index, stream) in streams.iter().enumerate() {
-        stream.set_nonblocking(true)?;
-        match stream.peek(&mut [0]) {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            outcome => bail!("idle connection {index} did not stay open: {outcome:?}"),
-        }
-    }
-    Ok(())
 }

@@ -29,7 +29,7 @@ pub(super) fn run(scenario: &Scenario, workload: Workload, plan: &Plan) -> anyho
     let origin = OriginProcess::start(largest, plan.cores, &plan.scratch)?;
     let mut stands = Vec::new();
     for row in scenario.empty_rows(plan) {
-        stands.push(Stand::put_up(row, &origin, plan)?);
+        stands.push(Stand::put_up(row, &origin, scenario.rules(plan), plan)?);
     }
     for stand in &mut stands {
         stand.visit(workload, WARM_UP, None)?;
@@ -45,11 +45,11 @@ pub(super) fn run(scenario: &Scenario, workload: Workload, plan: &Plan) -> anyho
 }
 
 impl<'a> Stand<'a> {
-    fn put_up(mut row: Row, origin: &'a OriginProcess, plan: &Plan) -> anyhow::Result<Self> {
+    fn put_up(mut row: Row, origin: &'a OriginProcess, rules: Rules<'_>, plan: &Plan) -> anyhow::Result<Self> {
         let room = plan.scratch.room(&format!("{}-{}", row.proxy.title(), row.servers))?;
         let installed = plan.proxies.iter().find(|installed| installed.name == row.proxy);
         let installed = installed.context("a row without its proxy")?;
-        let pool = Pool { servers: &origin.ports()[..row.servers], rules: Rules::Watched };
+        let pool = Pool { servers: &origin.ports()[..row.servers], rules };
         let running = Running::start(installed, pool, plan.cores.proxy, &room);
         interrupt::check()?;
         let running = running.map_err(|error| row.failure = Some(format!("{error:#}"))).ok();
@@ -113,7 +113,7 @@ pub(crate) fn visit(
     lead_in: Duration,
     window: Option<Duration>,
 ) -> anyhow::Result<Visit> {
-    let mut load = Load::start(place.running.address(), workload)?;
+    let mut load = Load::start(place.running.target(), workload)?;
     let led_in = load.drive(lead_in)?;
     let (mut failure, mut answered) = (led_in.first_error, led_in.ok);
     let mut sample = None;

@@ -210,7 +210,7 @@ mod tests {
         std::thread::scope(|scope| {
             let talking = scope.spawn(|| sockets.talk(&over));
             // Ordinary requests are answered meanwhile.
-            load::ask_once(targets[1], 128).expect("an answer");
+            load::ask_once(&targets[1].into(), 128).expect("an answer");
             over.store(true, Ordering::Relaxed);
             talking.join().expect("the thread").expect("it talks");
         });
