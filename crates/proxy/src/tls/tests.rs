@@ -1,4 +1,9 @@
 //! TLS with real clients and servers.
 
+mod bodies;
+mod certificates;
+mod clients;
+mod handshakes;
 mod kit;
+mod reload;
 mod servers;

@@ -63,7 +63,7 @@ impl ServerSide {
         let unusual = |error: rustls::Error| UnfitFile::elsewhere("TLS", error.to_string());
         let builder = builder.with_safe_default_protocol_versions().map_err(unusual)?;
         let verifier: Arc<dyn ServerCertVerifier> = if settings.danger_accept_any_certificate {
-            Arc::new(AnyCertificate(provider.signature_verification_algorithms))
+            Arc::new(AnyCertificate::new())
         } else {
             let roots = match &settings.ca {
                 Some(ca) => Arc::new(pem::authorities(ca)?),
@@ -123,7 +123,13 @@ fn of_system(known: &mut Option<Arc<RootCertStore>>) -> Result<Arc<RootCertStore
 
 /// Believes whatever a server shows, as long as it has the key to it.
 #[derive(Debug)]
-struct AnyCertificate(WebPkiSupportedAlgorithms);
+pub(super) struct AnyCertificate(WebPkiSupportedAlgorithms);
+
+impl AnyCertificate {
+    pub(super) fn new() -> Self {
+        Self(aws_lc_rs::default_provider().signature_verification_algorithms)
+    }
+}
 
 impl ServerCertVerifier for AnyCertificate {
     fn verify_server_cert(

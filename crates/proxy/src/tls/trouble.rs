@@ -67,7 +67,8 @@ impl TlsTrouble {
             }
             E::Expired | E::ExpiredContext { .. } => "the server's certificate has expired",
             E::NotValidYet | E::NotValidYetContext { .. } => "the server's certificate is not valid yet",
-            E::UnknownIssuer => "the server's certificate is from an authority that is not believed",
+            // A bad signature is that of an authority that calls itself like one that is believed.
+            E::UnknownIssuer | E::BadSignature => "the server's certificate is from an authority that is not believed",
             E::InvalidPurpose | E::InvalidPurposeContext { .. } => "the server's certificate is not meant for servers",
             _ => "the server's certificate cannot be accepted",
         };
@@ -78,7 +79,7 @@ impl TlsTrouble {
             E::NotValidForName | E::NotValidForNameContext { .. } => {
                 format!("the server's certificate is not valid for {name}")
             }
-            E::UnknownIssuer => format!("{reason}; name it: tls = {{ ca = \"ca.pem\" }}"),
+            E::UnknownIssuer | E::BadSignature => format!("{reason}; name it: tls = {{ ca = \"ca.pem\" }}"),
             _ if reason.ends_with("accepted") => format!("{reason}: {error}"),
             _ => reason.to_owned(),
         };

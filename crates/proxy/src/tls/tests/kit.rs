@@ -1,7 +1,7 @@
 //! What the tests of TLS have in common: an authority, a proxy, clients and servers.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process;
@@ -16,10 +16,17 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{
+    ClientConfig, ClientConnection, ConfigBuilder, RootCertStore, ServerConfig, ServerConnection, StreamOwned,
+    SupportedProtocolVersion,
+};
 
 use crate::clock::Clock;
 use crate::proxy::Proxy;
+use crate::stats::ListenerStats;
+use crate::tls::HandshakeFailure;
+use crate::tls::to_servers::AnyCertificate;
 
 /// Outer limit of every wait; nothing here takes long.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
@@ -63,6 +70,12 @@ impl Authority {
         (parameters.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
     }
 
+    /// The PEM of a certificate for `names` and this key.
+    pub(super) fn issue_for(&self, names: &[&str], key: &KeyPair) -> String {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        CertificateParams::new(names).unwrap().signed_by(key, &self.issuer).unwrap().pem()
+    }
+
     /// The same as the configuration has them.
     pub(super) fn pair(&self, names: &[&str]) -> CertPair {
         let (cert, key) = self.pem(names);
@@ -101,23 +114,88 @@ impl Authority {
 
     /// A client that believes this authority alone.
     pub(super) fn client_config(&self) -> ClientConfig {
-        ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(self.roots())
-            .with_no_client_auth()
+        self.client_config_of(ALL_VERSIONS)
+    }
+
+    /// The same that speaks these versions.
+    pub(super) fn client_config_of(&self, versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
+        let builder = client_builder(versions).with_root_certificates(self.roots());
+        builder.with_no_client_auth()
+    }
+
+    /// The same that shows a certificate.
+    pub(super) fn client_config_showing(
+        &self,
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> ClientConfig {
+        let builder = client_builder(ALL_VERSIONS).with_root_certificates(self.roots());
+        builder.with_client_auth_cert(chain, key).unwrap()
     }
 
     /// What a server that is `names` works with.
     pub(super) fn server_config(&self, names: &[&str]) -> ServerConfig {
         let (cert, key) = self.pem(names);
-        ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![der(&cert)], key_der(&key))
-            .unwrap()
+        self.server_config_of(&cert, &key)
     }
+
+    #[expect(clippy::unused_self, reason = "it is the authority's certificate")]
+    pub(super) fn server_config_of(&self, cert: &str, key: &str) -> ServerConfig {
+        let builder = server_builder().with_no_client_auth();
+        builder.with_single_cert(vec![der(cert)], key_der(key)).unwrap()
+    }
+
+    /// The same for a server that wants a certificate of `clients`.
+    pub(super) fn server_config_asking(&self, names: &[&str], clients: &Self) -> ServerConfig {
+        let (cert, key) = self.pem(names);
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(clients.roots()), provider).build().unwrap();
+        let builder = server_builder().with_client_cert_verifier(verifier);
+        builder.with_single_cert(vec![der(&cert)], key_der(&key)).unwrap()
+    }
+
+    /// The fingerprint that openssl prints of `cert`, without colons.
+    pub(super) fn fingerprint(&self, cert: &str) -> String {
+        let path = self.folder.join("printed.pem");
+        fs::write(&path, cert).unwrap();
+        let arguments = ["x509", "-noout", "-fingerprint", "-sha256", "-in"];
+        let told = process::Command::new("openssl").args(arguments).arg(path).output().unwrap();
+        let told = String::from_utf8(told.stdout).unwrap();
+        told.trim().split('=').nth(1).unwrap().replace(':', "").to_ascii_lowercase()
+    }
+}
+
+const ALL_VERSIONS: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
+
+fn client_builder(
+    versions: &[&'static SupportedProtocolVersion],
+) -> ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
+    ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_protocol_versions(versions)
+        .unwrap()
+}
+
+fn server_builder() -> ConfigBuilder<ServerConfig, rustls::WantsVerifier> {
+    ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_protocol_versions(ALL_VERSIONS)
+        .unwrap()
+}
+
+/// A client that believes anybody.
+pub(super) fn blind() -> ClientConfig {
+    let builder = client_builder(ALL_VERSIONS).dangerous();
+    builder.with_custom_certificate_verifier(Arc::new(AnyCertificate::new())).with_no_client_auth()
+}
+
+/// Shakes hands.
+pub(super) fn shake(client: &mut Client) -> io::Result<()> {
+    client.conn.complete_io(&mut client.sock).map(|_| ())
+}
+
+/// What TLS has to say of an error.
+pub(super) fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
 }
 
 pub(super) fn der(pem: &str) -> CertificateDer<'static> {
@@ -161,19 +239,50 @@ pub(super) struct Running {
 
 impl Running {
     pub(super) fn new(config: &Config, server: SocketAddr) -> Self {
+        Self::start(
+            config,
+            PoolSpec { servers: vec![ServerSpec::new(server.to_string(), server)], ..PoolSpec::default() },
+        )
+    }
+
+    /// The same, judging servers as the configuration says.
+    pub(super) fn with_rules(config: &Config, server: SocketAddr) -> Self {
+        let servers = vec![ServerSpec::new(server.to_string(), server)];
+        Self::start(config, PoolSpec { servers, rules: config.pools[0].rules.clone(), ..PoolSpec::default() })
+    }
+
+    fn start(config: &Config, spec: PoolSpec) -> Self {
         let (clock, pools) = (Clock::start(), Pools::new());
-        let spec = PoolSpec { servers: vec![ServerSpec::new(server.to_string(), server)], ..PoolSpec::default() };
         pools.apply([("app".to_owned(), spec)], clock.now());
         let proxy = Proxy::start(config, 1, &pools, clock).unwrap_or_else(|error| panic!("{error}"));
         Self { proxy, pools }
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
-        self.proxy.addresses()[0].1.ip().unwrap()
+    /// Puts `config` in force.
+    pub(super) fn follow(&self, config: &Config) {
+        let prepared = self.proxy.prepare(config).unwrap_or_else(|error| panic!("{error}"));
+        self.proxy.commit(prepared, &self.pools).unwrap();
+    }
+
+    /// The first listener.
+    pub(super) fn listener(&self) -> ListenerStats {
+        self.proxy.stats().listeners.swap_remove(0)
+    }
+
+    /// How many handshakes with its clients failed so.
+    pub(super) fn failed(&self, failure: HandshakeFailure) -> u64 {
+        self.listener().handshakes.unwrap().failed[failure as usize]
     }
 
     pub(super) fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address()).unwrap();
+        self.connect_to("web")
+    }
+
+    /// Connects to the listener of this name.
+    pub(super) fn connect_to(&self, name: &str) -> TcpStream {
+        let addresses = self.proxy.addresses();
+        let (_, bind) = addresses.iter().find(|(listener, _)| listener == name).unwrap();
+        let stream = TcpStream::connect(bind.ip().unwrap()).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream

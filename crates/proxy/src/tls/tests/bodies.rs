@@ -1,0 +1,181 @@
+//! Bodies over TLS: large ones, and those that end where the connection does.
+
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use super::kit::{Authority, Running, Server, answer, config, head, listener_tls, serve_tls, server_tls, wait_until};
+
+/// A proxy with TLS on both sides before a server that runs `script`.
+fn between(authority: &Authority, script: impl Fn(Server) + Send + Sync + 'static) -> Running {
+    let server = serve_tls(authority.server_config(&["app.internal"]), script);
+    let config = config(server, |config| {
+        config.listeners[0].tls = Some(listener_tls(vec![authority.pair(&["a.example"])]));
+        config.pools[0].tls = Some(server_tls("app.internal", authority.ca()));
+    });
+    Running::new(&config, server)
+}
+
+/// Bytes that tell where they belong.
+fn pattern(length: usize) -> Vec<u8> {
+    (0..length).map(|at| (at % 251) as u8).collect()
+}
+
+#[test]
+fn megabytes_go_both_ways_unharmed() {
+    let authority = Authority::new();
+    let length = 5 * 1024 * 1024 + 321;
+    let running = between(&authority, move |mut stream| {
+        while head(&mut stream).is_some() {
+            let mut body = vec![0; length];
+            stream.read_exact(&mut body).unwrap();
+            write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n").unwrap();
+            stream.write_all(&body).unwrap();
+            stream.flush().unwrap();
+        }
+    });
+    let mut client = running.client(&Arc::new(authority.client_config()), "a.example");
+    let sent = pattern(length);
+    for _ in 0..2 {
+        write!(client, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n").unwrap();
+        client.write_all(&sent).unwrap();
+        client.flush().unwrap();
+        let head = head(&mut client).unwrap();
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        let mut body = vec![0; length];
+        client.read_exact(&mut body).unwrap();
+        assert!(body == sent);
+    }
+}
+
+#[test]
+fn a_client_that_does_not_read_stops_the_server_and_gets_all_in_the_end() {
+    const PIECES: u64 = 512;
+    let authority = Authority::new();
+    let sent = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&sent);
+    let running = between(&authority, move |mut stream| {
+        if head(&mut stream).is_none() {
+            return;
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n").unwrap();
+        let piece = vec![7; 64 * 1024];
+        for _ in 0..PIECES {
+            if write!(stream, "{:x}\r\n", piece.len()).is_err() || stream.write_all(&piece).is_err() {
+                return;
+            }
+            stream.write_all(b"\r\n").unwrap();
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
+        stream.write_all(b"0\r\n\r\n").unwrap();
+        stream.flush().unwrap();
+    });
+    let mut client = running.client(&Arc::new(authority.client_config()), "a.example");
+    client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+    client.flush().unwrap();
+    // The server comes to a halt: nothing more for a while, and far from all.
+    let mut before = 0;
+    wait_until(|| {
+        thread::sleep(Duration::from_millis(100));
+        let now = sent.load(Ordering::Relaxed);
+        std::mem::replace(&mut before, now) == now && now > 0
+    });
+    assert!(before < PIECES, "the server was never stopped");
+    let mut all = Vec::new();
+    client.read_to_end(&mut all).unwrap();
+    assert!(all.ends_with(b"\r\n0\r\n\r\n"));
+    assert_eq!(all.iter().filter(|byte| **byte == 7).count() as u64, PIECES * 64 * 1024);
+}
+
+/// Sends a body that ends where the connection does, and then either says so or just leaves.
+fn until_close(mut stream: Server, says_so: bool) {
+    if head(&mut stream).is_none() {
+        return;
+    }
+    stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nhalf or whole").unwrap();
+    if says_so {
+        stream.conn.send_close_notify();
+    }
+    stream.flush().unwrap();
+}
+
+#[test]
+fn a_body_that_ends_with_the_connection_is_whole_only_if_the_server_says_so() {
+    for says_so in [true, false] {
+        let authority = Authority::new();
+        let running = between(&authority, move |stream| until_close(stream, says_so));
+        let client_config = Arc::new(authority.client_config());
+        let ask = |version: &str| {
+            let mut client = running.client(&client_config, "a.example");
+            write!(client, "GET / HTTP/{version}\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+            client.flush().unwrap();
+            let mut all = Vec::new();
+            let end = client.read_to_end(&mut all);
+            (String::from_utf8(all).unwrap(), end)
+        };
+        let (chunked, end) = ask("1.1");
+        assert!(chunked.contains("half or whole"), "{chunked}");
+        assert_eq!((chunked.ends_with("\r\n0\r\n\r\n"), end.is_ok()), (says_so, true), "{chunked}");
+        // This one can tell by the end of the connection only.
+        let (plain, end) = ask("1.0");
+        assert_eq!(end.is_ok(), says_so, "{plain} {end:?}");
+    }
+}
+
+#[test]
+fn a_complete_answer_is_fine_however_the_server_leaves() {
+    let authority = Authority::new();
+    let running = between(&authority, |mut stream| {
+        if head(&mut stream).is_some() {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
+            stream.flush().unwrap();
+        }
+    });
+    let mut client = running.client(&Arc::new(authority.client_config()), "a.example");
+    for _ in 0..3 {
+        client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        let (head, body) = answer(&mut client).unwrap();
+        assert!(head.starts_with("HTTP/1.1 200 ") && body == "ok", "{head}");
+    }
+}
+
+#[test]
+fn what_follows_a_change_of_protocols_goes_both_ways() {
+    let authority = Authority::new();
+    let running = between(&authority, |mut stream| {
+        if head(&mut stream).is_none() {
+            return;
+        }
+        stream
+            .write_all(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nhello")
+            .unwrap();
+        stream.flush().unwrap();
+        let mut piece = [0; 1024];
+        while let Ok(count @ 1..) = stream.read(&mut piece) {
+            stream.write_all(&piece[..count]).unwrap();
+            stream.flush().unwrap();
+        }
+        stream.conn.send_close_notify();
+        let _ = stream.flush();
+    });
+    let mut client = running.client(&Arc::new(authority.client_config()), "a.example");
+    client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n").unwrap();
+    client.flush().unwrap();
+    assert!(head(&mut client).unwrap().starts_with("HTTP/1.1 101 "));
+    let mut greeting = [0; 5];
+    client.read_exact(&mut greeting).unwrap();
+    assert_eq!(&greeting, b"hello");
+    for round in 0..3 {
+        let said = [round; 700];
+        client.write_all(&said).unwrap();
+        client.flush().unwrap();
+        let mut heard = [9; 700];
+        client.read_exact(&mut heard).unwrap();
+        assert_eq!(heard, said);
+    }
+    client.conn.send_close_notify();
+    client.flush().unwrap();
+    assert_eq!(client.read(&mut [0; 16]).map_err(|error: io::Error| error.to_string()), Ok(0));
+}
