@@ -14,6 +14,7 @@ use plimsoll_core::{Refused, Time};
 use tokio::io::AsyncWriteExt;
 
 use crate::buffer::Buffer;
+use crate::grpc::{OVERDUE, Status};
 use crate::http1::Reject;
 use crate::http1::answer::Answer;
 use crate::http1::forwarding::ClientFacts;
@@ -316,7 +317,11 @@ impl<'a> Busy<'a> {
         let Some(desk) = desk else { return self.answer_unparsed(reject).await };
         let Self { connection, input, service, .. } = self;
         let Connection { wire, worker, place, .. } = &mut **connection;
-        let Desk { request, entry, marks, .. } = desk;
+        let Desk { request, call, entry, marks, .. } = desk;
+        let now = worker.now();
+        let overdue = call.is_some_and(|call| call.is_over(now));
+        // Whatever it is that kept us, a client whose deadline has come is told of that.
+        let (reject, refused) = if overdue { (OVERDUE, None) } else { (reject, refused) };
         let persistent = request.persistent && request.minor_version >= 1;
         let close = unread || !persistent || (place.closing() && !input.holds_earlier());
         let bodiless = request.method_kind == MethodKind::Head;
@@ -325,7 +330,14 @@ impl<'a> Busy<'a> {
             None => Answer::plain(reject.status, reject.reason),
         };
         let reason = refused.as_ref().map_or(reject.reason, |(refused, _)| refused.name());
-        let answer = answer.framed(close, bodiless).marked(&marks.to_client);
+        let status = call.map(|call| match (overdue, call.status) {
+            (true, _) => Status::DEADLINE_EXCEEDED,
+            (false, Some(status)) => status,
+            (false, None) if refused.is_some() => Status::UNAVAILABLE,
+            (false, None) => Status::of_ours(reject.status),
+        });
+        entry.facts.grpc_status = status.map(Status::number);
+        let answer = answer.framed(close, bodiless).marked(&marks.to_client).of_call(status);
         let next = give(wire, &answer, entry.answered(reason), service.listener.timeouts.body).await;
         worker.counts.to_clients.add(entry.facts.bytes_out);
         next

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use plimsoll_config::Conditions;
 use plimsoll_core::{Ask, Permit, Refused, Server, Time};
 
+use crate::grpc::{Answered, Call, Status};
 use crate::http1::request::MethodKind;
 use crate::replay::Replay;
 use crate::server_conn::ConnectError;
@@ -22,6 +23,10 @@ pub(crate) struct Tries {
     /// When the first began; a wait for its server came before that.
     begun: Option<Time>,
     made: u32,
+    /// The request is a call of gRPC.
+    is_call: bool,
+    /// When it ends for its client.
+    deadline: Option<Time>,
     /// Filled only once a try has failed, so a request that goes well allocates nothing.
     tried: Vec<Arc<Server>>,
     /// Given for the next try.
@@ -34,13 +39,44 @@ pub(crate) enum Failure<'a> {
     Connect(&'a ConnectError),
     /// It may have.
     Exchange(&'a Trouble),
-    /// The server answered with this status, and the client knows nothing of it yet.
-    Status(u16),
+    /// The server answered so, and the client knows nothing of it yet.
+    Answer(Answered),
+}
+
+impl Failure<'_> {
+    /// What the client of a call would be told of it; `None` where that is no server's doing.
+    fn status_of_call(&self) -> Option<Status> {
+        match self {
+            Self::Connect(_) => Some(Status::UNAVAILABLE),
+            Self::Exchange(trouble) => trouble.is_of_server().then(|| trouble.status_of_call()),
+            Self::Answer(answered) => answered.call,
+        }
+    }
 }
 
 impl Tries {
     pub(crate) fn new(service: Arc<Service>, first: Arc<Served>) -> Self {
-        Self { service, first, fallbacks: 0, begun: None, made: 0, tried: Vec::new(), next: None }
+        Self {
+            service,
+            first,
+            fallbacks: 0,
+            begun: None,
+            made: 0,
+            is_call: false,
+            deadline: None,
+            tried: Vec::new(),
+            next: None,
+        }
+    }
+
+    /// The same for a request that is this call, if it is one.
+    pub(crate) fn of_call(self, call: Option<&Call>) -> Self {
+        Self { is_call: call.is_some(), deadline: call.and_then(Call::deadline), ..self }
+    }
+
+    /// When the request ends for its client, if it told.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        self.deadline
     }
 
     /// The pool that is asked now.
@@ -53,16 +89,19 @@ impl Tries {
         self.begun = Some(at);
     }
 
-    /// The end of the time in which a try may begin, once there was one.
+    /// The end of the time in which a try may begin: that of the client's patience, and once there was one, of the rule's.
     pub(crate) fn over(&self) -> Option<Time> {
-        self.begun.map(|begun| begun + self.served().rules.retry.within)
+        let over = self.begun.map(|begun| begun + self.served().rules.retry.within);
+        over.into_iter().chain(self.deadline).min()
     }
 
     /// Whether a body must be kept for another try. None is sent before the connection stands.
     pub(crate) fn keeps_bodies(&self, method: MethodKind) -> bool {
         let rule = &self.served().rules.retry;
-        let Conditions { connect: _, reset, timeout, statuses, grpc: _ } = &rule.on;
-        rule.tries > 1 && (*reset || *timeout || !statuses.is_empty()) && self.may_repeat(method)
+        let Conditions { connect: _, reset, timeout, statuses, grpc } = &rule.on;
+        let of_call = self.is_call && !grpc.is_empty();
+        let of_any = (*reset || *timeout || !statuses.is_empty()) && self.may_repeat(method);
+        rule.tries > 1 && (of_call || of_any)
     }
 
     /// Picks a server for the first try, or another.
@@ -93,11 +132,12 @@ impl Tries {
     ) -> bool {
         self.made += 1;
         let rule = &self.served().rules.retry;
-        let repeats = matches!(failure, Failure::Connect(_) | Failure::Exchange(Trouble::ServerRefused));
+        let unseen = matches!(failure, Failure::Connect(_) | Failure::Exchange(Trouble::ServerRefused));
+        // Calls are all of one method, which tells nothing of them: naming a status is the permission.
+        let of_call = self.answers_call(failure);
         let allowed = self.made < rule.tries
             && self.over().is_none_or(|over| now < over)
-            && self.answers(failure)
-            && (repeats || self.may_repeat(method))
+            && (of_call || (self.answers(failure) && (unseen || self.may_repeat(method))))
             && replay.complete()
             && self.served().pool.may_retry(now);
         if allowed {
@@ -107,17 +147,18 @@ impl Tries {
     }
 
     /// The same for an answer that the client has not seen. It is only thrown away once another server is picked.
-    pub(crate) fn another_for_status(
+    pub(crate) fn another_for_answer(
         &mut self,
-        (server, status): (&Arc<Server>, u16),
+        (server, answered): (&Arc<Server>, Answered),
         request: (MethodKind, &Replay),
         worker: &Worker,
     ) -> bool {
-        if !self.served().rules.retry.on.statuses.contains(status) {
+        let failure = Failure::Answer(answered);
+        if !self.answers(&failure) && !self.answers_call(&failure) {
             return false;
         }
         let now = worker.now();
-        if !self.another(server, &Failure::Status(status), request, now) {
+        if !self.another(server, &failure, request, now) {
             return false;
         }
         self.next = self.pick(worker, now).ok();
@@ -129,19 +170,33 @@ impl Tries {
         method.idempotent() || self.served().rules.retry.non_idempotent
     }
 
-    /// Whether the rule names this failure.
+    /// Whether the rule names the status of gRPC that a client would be told of this failure.
+    fn answers_call(&self, failure: &Failure<'_>) -> bool {
+        let status = failure.status_of_call().filter(|_| self.is_call);
+        status.is_some_and(|status| status.is_in(self.served().rules.retry.on.grpc))
+    }
+
+    /// Whether the rule names this failure, but for the status of a call.
     fn answers(&self, failure: &Failure<'_>) -> bool {
         let on = &self.served().rules.retry.on;
         match failure {
             Failure::Connect(ConnectError::TimedOut) => on.connect || on.timeout,
             Failure::Connect(ConnectError::Failed) => on.connect,
-            Failure::Status(status) => on.statuses.contains(*status),
+            Failure::Answer(answered) => on.statuses.contains(answered.http),
             Failure::Exchange(trouble) => match trouble {
                 Trouble::ServerSlow => on.timeout,
                 // Like a connection that was never made.
                 Trouble::ServerRefused => on.connect || on.reset,
-                Trouble::ServerStale | Trouble::ServerLost | Trouble::ServerDown | Trouble::ServerWrong(_) => on.reset,
-                Trouble::ClientLeft | Trouble::ClientSlow | Trouble::ClientWrong(_) | Trouble::AnotherTry => false,
+                Trouble::ServerStale
+                | Trouble::ServerLost
+                | Trouble::ServerReset(_)
+                | Trouble::ServerDown
+                | Trouble::ServerWrong(_) => on.reset,
+                Trouble::ClientLeft
+                | Trouble::ClientSlow
+                | Trouble::ClientWrong(_)
+                | Trouble::Overdue
+                | Trouble::AnotherTry => false,
             },
         }
     }

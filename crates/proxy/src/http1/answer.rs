@@ -6,6 +6,8 @@ use std::time::{Duration, SystemTime};
 use plimsoll_config::{Page, Unavailable};
 use plimsoll_core::Refused;
 
+use crate::grpc::Status;
+
 /// One such answer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answer<'a> {
@@ -17,6 +19,8 @@ pub(crate) struct Answer<'a> {
     page: Option<&'a Page>,
     /// Why no server took the request, to be told in a field.
     refused: Option<Refused>,
+    /// The request was a call of gRPC, and ends so.
+    call: Option<Status>,
     /// Field lines of ours.
     marks: &'a [u8],
     /// The connection ends with this answer.
@@ -28,7 +32,17 @@ pub(crate) struct Answer<'a> {
 impl<'a> Answer<'a> {
     /// A line of text.
     pub(crate) fn plain(status: u16, reason: &'static str) -> Self {
-        Self { status, reason, retry_after: None, page: None, refused: None, marks: b"", close: false, bodiless: false }
+        Self {
+            status,
+            reason,
+            retry_after: None,
+            page: None,
+            refused: None,
+            call: None,
+            marks: b"",
+            close: false,
+            bodiless: false,
+        }
     }
 
     /// What a client gets when no server took its request.
@@ -39,6 +53,11 @@ impl<'a> Answer<'a> {
             refused: rules.reason_header.then_some(refused),
             ..Self::plain(rules.status, reason)
         }
+    }
+
+    /// The same as gRPC tells it, if the request was a call that ends with this status.
+    pub(crate) fn of_call(self, call: Option<Status>) -> Self {
+        Self { call, ..self }
     }
 
     /// The same with these field lines, each with its line end.
@@ -53,6 +72,10 @@ impl<'a> Answer<'a> {
 
     /// Writes the whole answer to `out`, and tells how long its head is.
     pub(crate) fn write(&self, out: &mut Vec<u8>) -> usize {
+        if let Some(call) = self.call {
+            self.write_of_call(out, call);
+            return out.len();
+        }
         let Self { status, reason, .. } = self;
         let phrase = phrase(*status);
         let date = httpdate::fmt_http_date(SystemTime::now());
@@ -68,14 +91,7 @@ impl<'a> Answer<'a> {
             "HTTP/1.1 {status} {phrase}\r\nDate: {date}\r\nContent-Type: {content_type}\r\n\
              Cache-Control: no-store\r\nContent-Length: {length}\r\n"
         );
-        if let Some(after) = self.retry_after {
-            // Whole seconds, and never sooner than was meant.
-            let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-            let _ = write!(out, "Retry-After: {seconds}\r\n");
-        }
-        if let Some(refused) = self.refused {
-            let _ = write!(out, "Plimsoll-Reason: {}\r\n", refused.name());
-        }
+        self.write_refusal(out);
         if *status == 405 {
             let _ = write!(out, "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n");
         }
@@ -86,6 +102,29 @@ impl<'a> Answer<'a> {
             out.extend_from_slice(body);
         }
         head
+    }
+
+    /// A head with all that there is to say: of an error gRPC tells in trailers, and in an answer that is nothing else its
+    /// head is the trailers.
+    fn write_of_call(&self, out: &mut Vec<u8>, call: Status) {
+        let date = httpdate::fmt_http_date(SystemTime::now());
+        let _ = write!(out, "HTTP/1.1 200 OK\r\nDate: {date}\r\nContent-Type: application/grpc\r\n");
+        call.write(out, self.reason);
+        self.write_refusal(out);
+        out.extend_from_slice(self.marks);
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// When to come back, and why no server took the request.
+    fn write_refusal(&self, out: &mut Vec<u8>) {
+        if let Some(after) = self.retry_after {
+            // Whole seconds, and never sooner than was meant.
+            let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+            let _ = write!(out, "Retry-After: {seconds}\r\n");
+        }
+        if let Some(refused) = self.refused {
+            let _ = write!(out, "Plimsoll-Reason: {}\r\n", refused.name());
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use tokio::net::{TcpSocket, UnixStream};
 use super::Target;
 use super::exchange::ExchangeAnswer;
 use super::failure::Failure;
+use super::grpc;
 use super::http::{self, HttpAnswer};
 use crate::timers::Deadline;
 use crate::wire::Wire;
@@ -53,6 +54,11 @@ async fn examine(target: &Target, deadline: &Deadline, desk: &Desk) -> Result<()
     let timeout = target.probe.timeout;
     let connected = before(deadline, connect(&target.server, &target.probe)).await;
     let mut stream = connected.ok_or(Failure::NoConnection(timeout))??;
+    if let Check::Grpc { service, host } = &target.probe.check {
+        let host = host.as_ref().unwrap_or(&target.host);
+        let verdict = before(deadline, grpc::check(stream, service, host)).await;
+        return verdict.unwrap_or(Err(Failure::NoAnswer(timeout)));
+    }
     let Some((question, mut answer)) = open(target) else { return Ok(()) };
     let verdict = before(deadline, converse(&mut stream, &question, &mut answer, desk)).await;
     verdict
