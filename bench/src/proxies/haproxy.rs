@@ -78,7 +78,8 @@ const HTTP: &str = "  mode http
 
 /// Bytes go from socket to socket within the kernel where HAProxy thinks it worth while, either way.
 const TCP: &str = "  mode tcp
-  option splice-auto
+  option splice-request
+  option splice-response
 ";
 
 fn defaults(rules: Rules<'_>) -> &'static str {

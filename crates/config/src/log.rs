@@ -101,6 +101,8 @@ variables! {
     Referer = "referer";
     /// The status that the client was given; 0 when it left before that.
     Status = "status";
+    /// The status of the gRPC call, 0 to 16; absent where the request was none, or ended without one.
+    GrpcStatus = "grpc_status";
     /// Bytes of the request: its head, and its body without the framing of chunks.
     BytesIn = "bytes_in";
     /// Bytes written to the client.

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use plimsoll_config::{
-    BareLf, Check, ClientTimeouts, Conditions, Config, FieldMode, Forward, Host, HostMode, KeepAlive, Occasion, OnDown,
-    Pool, Retry, ServerTimeouts, StatusSet, Target, parse,
+    BareLf, Check, ClientTimeouts, Conditions, Config, FieldMode, Forward, GrpcStatusSet, Host, HostMode, KeepAlive,
+    Occasion, OnDown, Pool, Retry, ServerTimeouts, StatusSet, Target, parse,
 };
 use plimsoll_core::{
     AdminState, Eject, Initial, Percent, PolicyKind, PoolRules, ProbeRule, QueueRule, WarmUp, WhenNone,
@@ -257,10 +257,9 @@ fn rules_left_out_are_those_of_the_core() {
     assert_eq!(pool.rules, PoolRules::default());
     assert_eq!((&pool.probe, pool.on_down), (&None, OnDown::Keep));
     let failures = statuses(&[(500, 500), (502, 504)]);
-    assert_eq!(
-        pool.eject_on,
-        Conditions { connect: true, reset: true, timeout: true, statuses: failures, ..Conditions::default() }
-    );
+    let grpc = [13, 14, 15].into_iter().fold(GrpcStatusSet::default(), GrpcStatusSet::with);
+    let on = Conditions { connect: true, reset: true, timeout: true, statuses: failures, grpc };
+    assert_eq!(pool.eject_on, on);
     let retry = Retry {
         on: Conditions { connect: true, ..Conditions::default() },
         tries: 3,

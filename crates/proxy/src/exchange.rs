@@ -130,9 +130,9 @@ impl<'a> Exchange<'a> {
         if let Poll::Ready(result) = self.poll_receive(cx) {
             return Poll::Ready(result);
         }
-        // A stream says so itself; a connection is read for it, which the request has to be over for.
-        let looks = self.sent || self.parties.client.is_stream();
-        if looks && client_left(self.parties.client, self.parties.input, cx) {
+        // Until all is sent, what a connection tells is read as a part of the request; a stream tells of its end apart.
+        let listens = self.sent || self.parties.client.is_stream();
+        if listens && client_left(self.parties.client, self.parties.input, cx) {
             return Poll::Ready(Err(Trouble::ClientLeft));
         }
         self.poll_deadline(cx)
@@ -246,13 +246,16 @@ impl<'a> Exchange<'a> {
         if self.from_server.is_empty() {
             match ready!(self.poll_from_server(cx)) {
                 Ok(0) if self.close_response() => {}
-                Ok(0) | Err(_) => return Poll::Ready(Err(Trouble::ServerLost)),
+                Ok(0) | Err(_) => return Poll::Ready(Err(self.broken_off())),
                 Ok(_) => {}
             }
         }
-        self.receiving.stage(&mut self.from_server).map_err(Trouble::ServerWrong)?;
+        let staged = self.receiving.stage(&mut self.from_server).map_err(Trouble::ServerWrong)?;
         if self.receiving.source_ended() {
             self.settle(self.parties.worker.now());
+        } else if staged > 0 && self.parties.desk.call.is_some() {
+            // The head of an answer to a call promises nothing, a message does.
+            self.note_answer(self.parties.worker.recently());
         }
         Poll::Ready(Ok(()))
     }
@@ -265,16 +268,16 @@ impl<'a> Exchange<'a> {
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Result<End, Trouble>> {
         let moved = self.sending.written + self.receiving.written + self.received + self.body_received;
         let seen = (self.waiting_for(), moved);
-        let Parties { worker, tries, deadline, client, .. } = &self.parties;
-        let watched = Watched { worker, tries, client, permit: self.permit.as_ref() };
+        let Parties { worker, tries, deadline, client, desk, .. } = &self.parties;
+        let watched = Watched { worker, tries, client, permit: self.permit.as_ref(), call: desk.call };
         let lost = ready!(self.patience.poll(seen, deadline, &watched, cx));
         Poll::Ready(Err(lost.into()))
     }
 
     fn waiting_for(&self) -> Waiting {
         match self.phase {
-            Phase::Interim => Waiting::Client,
-            Phase::Body if !self.receiving.flushed() => Waiting::Client,
+            Phase::Interim => Waiting::Taking,
+            Phase::Body if !self.receiving.flushed() => Waiting::Taking,
             // Whatever the server says meanwhile, it is the client that keeps the request from going on.
             Phase::Head | Phase::Body if !self.sent && self.sending.flushed() => Waiting::Client,
             Phase::Head if self.sent => Waiting::FirstByte,

@@ -110,6 +110,11 @@ impl Flow {
         !self.staged.trailers.is_empty()
     }
 
+    /// The trailers that are staged, which end in an empty line; empty where there are none.
+    pub(crate) fn trailers(&self) -> &[u8] {
+        &self.staged.trailers
+    }
+
     /// The sender's part is over: nothing more is to be read.
     pub(crate) fn source_ended(&self) -> bool {
         self.body.ended()

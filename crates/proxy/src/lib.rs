@@ -8,7 +8,7 @@
 //! A request goes through these rooms: `listener` accepts its connection, `serve` reads its head, `request` picks a server
 //! or waits for one, `server_conn` finds a connection to it, `exchange` forwards it and brings the response back through
 //! a `flow` for each direction, `tries` says whether another server is tried when that fails, `tunnel` takes over when it
-//! was an upgrade. `http1` knows the wire and never waits. `log` and `trace` collect what is told of a request and hand it
+//! was an upgrade. `http1` knows the wire and never waits. `grpc` knows how calls of gRPC differ. `log` and `trace` collect what is told of a request and hand it
 //! out. Beside all that, `prober` asks the servers how they are.
 //!
 //! A configuration goes through these: `proxy` takes it, `sockets` binds what is new of it, `in_force` remembers what of the
@@ -22,6 +22,7 @@ mod counts;
 mod door;
 mod exchange;
 mod flow;
+mod grpc;
 mod http1;
 mod http2;
 mod in_force;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use plimsoll_config::OnDown;
 use plimsoll_core::{HealthState, Permit, Time};
 
+use crate::grpc::Call;
 use crate::service::Served;
 use crate::timers::Deadline;
 use crate::tries::Tries;
@@ -19,6 +20,8 @@ pub(crate) const LOOK: Duration = Duration::from_secs(1);
 /// What the next event is expected from, and so which timeout runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Waiting {
+    /// The client has yet to take what is there for it.
+    Taking,
     Client,
     FirstByte,
     Server,
@@ -28,6 +31,9 @@ impl Waiting {
     fn timeout(self, watched: &Watched<'_>) -> Duration {
         let timeouts = &watched.tries.served().rules.timeouts;
         match self {
+            Self::Taking => watched.tries.service.listener.timeouts.body,
+            // A stream of gRPC may have nothing to say for long, on either side.
+            _ if watched.call.is_some() => timeouts.tunnel,
             Self::Client => watched.tries.service.listener.timeouts.body,
             Self::FirstByte => timeouts.first_byte,
             Self::Server => timeouts.idle,
@@ -43,6 +49,8 @@ pub(crate) enum Lost {
     ServerSlow,
     /// It is down or ejected, and requests on such servers are not to go on.
     ServerDown,
+    /// The deadline of the client's own has come.
+    Overdue,
 }
 
 /// Who waits, for whom, and by what rules.
@@ -52,6 +60,8 @@ pub(crate) struct Watched<'a> {
     pub(crate) client: &'a Wire,
     /// `None` once the server has done its part.
     pub(crate) permit: Option<&'a Permit>,
+    /// The request as a call of gRPC, if it is one.
+    pub(crate) call: Option<Call>,
 }
 
 /// The wait of one exchange.
@@ -87,7 +97,8 @@ impl Patience {
                 self.look = now + LOOK;
             }
             self.seen = Some(seen);
-            self.until = now + seen.0.timeout(watched);
+            let deadline_of_call = watched.call.and_then(|call| call.deadline());
+            self.until = (now + seen.0.timeout(watched)).min(deadline_of_call.unwrap_or(Time::LAST));
             // Once the look is due the deadline fires or has fired, and setting it would put that off.
             if now < self.look {
                 deadline.set(self.until.min(self.look));
@@ -103,7 +114,11 @@ impl Patience {
             }
             let now = worker.now();
             if now >= self.until {
-                return Poll::Ready(if seen.0 == Waiting::Client { Lost::ClientSlow } else { Lost::ServerSlow });
+                return Poll::Ready(match seen.0 {
+                    _ if watched.call.is_some_and(|call| call.is_over(now)) => Lost::Overdue,
+                    Waiting::Taking | Waiting::Client => Lost::ClientSlow,
+                    Waiting::FirstByte | Waiting::Server => Lost::ServerSlow,
+                });
             }
             self.look = now + LOOK;
             deadline.set(self.until.min(self.look));

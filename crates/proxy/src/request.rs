@@ -9,13 +9,12 @@ use plimsoll_config::{Redirect, ServerProtocol};
 use plimsoll_core::{Outcome, OutcomeKind, Permit, Refused};
 
 use crate::exchange::{End, Exchange, Parties, Upgraded};
+use crate::grpc;
 use crate::http1::Reject;
 use crate::http1::body::Body;
 use crate::http1::framing::BodyLength;
 use crate::http1::redirect;
-use crate::http1::request::RequestHead;
 use crate::http1::write::{self, RequestRules};
-use crate::log::Marks;
 use crate::serve::{Busy, Connection, Next};
 use crate::server_conn::{ConnectError, ServerConn};
 use crate::service::{Aim, Served};
@@ -60,6 +59,9 @@ impl Busy<'_> {
         let now = worker.now();
         desk.request.http2 = self.connection.wire.is_stream();
         service.observe.begin(desk, &self.input.filled()[..head_length], &worker);
+        if let Err(reject) = grpc::begin(desk, &self.input.filled()[..head_length], now) {
+            return Next::Answer { reject, refused: None, unread: true };
+        }
         if let BodyLength::Known(length) = desk.request.body
             && service.listener.max_body.is_some_and(|max| length > max)
         {
@@ -72,7 +74,7 @@ impl Busy<'_> {
             // Names are for connections that are balanced as a whole.
             Aim::Sni { .. } => return Next::Close,
         };
-        let mut tries = Tries::new(service, first);
+        let mut tries = Tries::new(service, first).of_call(desk.call.as_ref());
         let permit = match tries.pick(&worker, now) {
             Ok(permit) => permit,
             // Waiting is rare, so the memory for it is not held by those who need not.
@@ -93,12 +95,11 @@ impl Busy<'_> {
         let limit = if tries.keeps_bodies(desk.request.method_kind) { tries.served().rules.retry.buffer } else { 0 };
         desk.replay.begin(desk.request.body, limit);
         desk.begin_try(&permit);
-        let Desk { request, to_server, to_server_head, head, marks, .. } = &mut *desk;
         let bytes = &self.input.filled()[..head_length];
-        *to_server_head = self.write_head((to_server, bytes, request, marks), &tries, &permit);
-        head.clear();
-        if tries.service.tells_host(request.host.is_some()) {
-            head.extend_from_slice(bytes);
+        self.write_head(desk, bytes, &tries, &permit);
+        desk.head.clear();
+        if tries.service.tells_host(desk.request.host.is_some()) || tries.deadline().is_some() {
+            desk.head.extend_from_slice(bytes);
         }
         self.input.consume(head_length);
         let body = self.rest_of_body(desk.request.body);
@@ -136,13 +137,9 @@ impl Busy<'_> {
         next
     }
 
-    /// Writes the head for the server of `permit` from the `bytes` that were read, and tells how long it is.
-    fn write_head(
-        &self,
-        (out, bytes, request, marks): (&mut Vec<u8>, &[u8], &RequestHead, &Marks),
-        tries: &Tries,
-        permit: &Permit,
-    ) -> usize {
+    /// Writes the head for the server of `permit` from the `bytes` that were read.
+    fn write_head(&self, desk: &mut Desk, bytes: &[u8], tries: &Tries, permit: &Permit) {
+        let Desk { request, call, to_server, to_server_head, marks, .. } = desk;
         let server = tries.service.host_for(tries.served(), permit.server(), request.host.is_some());
         let rules = RequestRules {
             forward: &tries.service.listener.forward,
@@ -150,9 +147,12 @@ impl Busy<'_> {
             server,
             marks: &marks.to_server,
         };
-        out.clear();
-        write::request(out, bytes, request, &rules);
-        out.len()
+        to_server.clear();
+        write::request(to_server, bytes, request, &rules);
+        if let Some(call) = call {
+            call.write_timeout(to_server, permit.picked_at());
+        }
+        *to_server_head = to_server.len();
     }
 
     /// Makes the next try; `None` when another is to follow. What is rare is boxed, so that a busy connection does not hold
@@ -229,13 +229,15 @@ impl Busy<'_> {
     fn prepare_again(&self, work: &mut Work<'_>) {
         let Some(permit) = &work.tries.next else { return };
         work.desk.begin_try(permit);
-        let Desk { request, replay, to_server, to_server_head, head, marks, .. } = &mut *work.desk;
-        to_server.truncate(*to_server_head);
+        let head = std::mem::take(&mut work.desk.head);
         if head.is_empty() {
-            marks.renew(to_server);
+            work.desk.to_server.truncate(work.desk.to_server_head);
+            work.desk.marks.renew(&mut work.desk.to_server);
         } else {
-            *to_server_head = self.write_head((to_server, head, request, marks), work.tries, permit);
+            self.write_head(work.desk, &head, work.tries, permit);
         }
+        work.desk.head = head;
+        let Desk { request, replay, to_server, .. } = &mut *work.desk;
         // As frames a body needs no framing of its own.
         let framed = work.tries.served().rules.protocol == ServerProtocol::Http1;
         let framing = if framed { request.body } else { BodyLength::None };

@@ -14,6 +14,7 @@ use plimsoll_core::{Refused, Time};
 use tokio::io::AsyncWriteExt;
 
 use crate::buffer::Buffer;
+use crate::grpc::{OVERDUE, Status};
 use crate::http1::Reject;
 use crate::http1::answer::Answer;
 use crate::http1::forwarding::ClientFacts;
@@ -352,12 +353,22 @@ impl<'a> Busy<'a> {
         unread: bool,
     ) -> Next {
         let Some(desk) = desk else { return self.answer_unparsed(reject).await };
+        let overdue = desk.call.is_some_and(|call| call.is_over(self.connection.worker.now()));
+        // Whatever it is that kept us, a client whose deadline has come is told of that.
+        let (reject, refused) = if overdue { (OVERDUE, None) } else { (reject, refused) };
         let answer = match &refused {
             Some((refused, served)) => Answer::unavailable(&served.rules.unavailable, *refused, reject.reason),
             None => Answer::plain(reject.status, reject.reason),
         };
         let reason = refused.as_ref().map_or(reject.reason, |(refused, _)| refused.name());
-        self.give_to(answer, desk, (reason, unread)).await
+        let status = desk.call.map(|call| match (overdue, call.status) {
+            (true, _) => Status::DEADLINE_EXCEEDED,
+            (false, Some(status)) => status,
+            (false, None) if refused.is_some() => Status::UNAVAILABLE,
+            (false, None) => Status::of_ours(reject.status),
+        });
+        desk.entry.facts.grpc_status = status.map(Status::number);
+        self.give_to(answer.of_call(status), desk, (reason, unread)).await
     }
 
     /// Tells the client where what it asked for is.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use plimsoll_config::{Conditions, Config, HostMode, Hsts, Listener, Pool as PoolRules, Redirect, ServerName, Target};
 use plimsoll_core::{OutcomeKind, Pool, Pools, Server};
 
+use crate::grpc::{Answered, Status};
 use crate::log::Observe;
 use crate::room::Room;
 use crate::tls::{ClientSide, Handshakes, ServerSide, TlsPlan};
@@ -165,21 +166,35 @@ impl Served {
         std::iter::successors(Some(self), |served| served.fallback.as_ref())
     }
 
-    /// How a request ends that was answered with `status`.
-    pub(crate) fn judge(&self, status: u16) -> OutcomeKind {
-        let against = status >= 500 || self.rules.eject_on.statuses.contains(status);
-        if against { OutcomeKind::Rejected } else { OutcomeKind::Success }
+    /// How a request ends that was answered so.
+    pub(crate) fn judge(&self, answered: Answered) -> OutcomeKind {
+        let Answered { http, call } = answered;
+        let named = self.rules.eject_on.statuses.contains(http) || self.ejects_for(call);
+        let against = http >= 500 || call.is_some_and(Status::is_failure_of_server);
+        if against || named { OutcomeKind::Rejected } else { OutcomeKind::Success }
     }
 
-    /// Whether an end of this kind, with this status if there was one, is not to count against the server.
-    pub(crate) fn excuses(&self, kind: OutcomeKind, status: u16) -> bool {
+    /// How a call ends whose deadline came first. That is set by the client, who may be as impatient as it likes, so it
+    /// tells nothing about the server, unless the rule says so.
+    pub(crate) fn judge_overdue(&self) -> OutcomeKind {
+        let counts = Status::DEADLINE_EXCEEDED.is_in(self.rules.eject_on.grpc);
+        if counts { OutcomeKind::TimedOut } else { OutcomeKind::Aborted }
+    }
+
+    /// Whether an end of this kind, with this answer, of a server or of ours, is not to count against the server.
+    pub(crate) fn excuses(&self, kind: OutcomeKind, answered: Answered) -> bool {
         let Conditions { connect, reset, timeout, statuses, grpc: _ } = &self.rules.eject_on;
         match kind {
+            _ if self.ejects_for(answered.call) => false,
             OutcomeKind::ConnectFailed => !connect,
             OutcomeKind::Failed => !reset,
             OutcomeKind::TimedOut => !timeout,
-            OutcomeKind::Rejected => !statuses.contains(status),
+            OutcomeKind::Rejected => !statuses.contains(answered.http),
             OutcomeKind::Success | OutcomeKind::Aborted => false,
         }
+    }
+
+    fn ejects_for(&self, call: Option<Status>) -> bool {
+        call.is_some_and(|status| status.is_in(self.rules.eject_on.grpc))
     }
 }

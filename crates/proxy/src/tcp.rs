@@ -10,11 +10,12 @@ use std::time::Duration;
 use plimsoll_core::{Outcome, OutcomeKind, Permit};
 
 use crate::buffer::{Buffer, Size};
+use crate::grpc::Answered;
 use crate::log::entry::Entry;
 use crate::serve::Connection;
 use crate::server_conn::ServerConn;
 use crate::service::{Aim, Served, Service};
-use crate::tries::{Failure, Tries};
+use crate::tries::Tries;
 use crate::tunnel::{End, Ends, Passed, Tunnel};
 use crate::wait::{Silence, Unserved, Waiter};
 use crate::wire::Wire;
@@ -135,7 +136,7 @@ impl Session<'_> {
             };
             let now = self.connection.worker.now();
             let server = tries.not_connected(failure.as_ref(), self.entry, now)?;
-            let again = tries.another_if(&server, &Failure::Connect(&failure?), true, now);
+            let again = tries.another_connection(&server, &failure?, now);
             if !again || !self.waiter().pick_again(tries).await {
                 return None;
             }
@@ -178,7 +179,8 @@ fn outcome(passed: &Passed, first_byte: Option<Duration>, total: Duration, serve
         End::ClientClosed | End::Idle => OutcomeKind::Success,
     };
     // Some protocols have servers that only listen: their quiet says nothing about them.
-    let excused = kind == OutcomeKind::TimedOut || (kind.is_error() && served.excuses(kind, 0));
+    let excused =
+        kind == OutcomeKind::TimedOut || (kind.is_error() && served.excuses(kind, Answered { http: 0, call: None }));
     let (sent, received) = (passed.to_server, passed.to_client);
     Outcome { kind, first_byte, total, sent, received, excused }
 }

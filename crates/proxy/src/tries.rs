@@ -5,6 +5,7 @@ use std::sync::Arc;
 use plimsoll_config::Conditions;
 use plimsoll_core::{Ask, Outcome, OutcomeKind, Permit, Refused, Server, Time};
 
+use crate::grpc::{Answered, Call, Status};
 use crate::http1::request::MethodKind;
 use crate::log::entry::Entry;
 use crate::replay::Replay;
@@ -23,6 +24,10 @@ pub(crate) struct Tries {
     /// When the first began; a wait for its server came before that.
     begun: Option<Time>,
     made: u32,
+    /// The request is a call of gRPC.
+    is_call: bool,
+    /// When it ends for its client.
+    deadline: Option<Time>,
     /// Filled only once a try has failed, so a request that goes well allocates nothing.
     tried: Vec<Arc<Server>>,
     /// Given for the next try.
@@ -35,13 +40,44 @@ pub(crate) enum Failure<'a> {
     Connect(&'a ConnectError),
     /// It may have.
     Exchange(&'a Trouble),
-    /// The server answered with this status, and the client knows nothing of it yet.
-    Status(u16),
+    /// The server answered so, and the client knows nothing of it yet.
+    Answer(Answered),
+}
+
+impl Failure<'_> {
+    /// What the client of a call would be told of it; `None` where that is no server's doing.
+    fn status_of_call(&self) -> Option<Status> {
+        match self {
+            Self::Connect(_) => Some(Status::UNAVAILABLE),
+            Self::Exchange(trouble) => trouble.is_of_server().then(|| trouble.status_of_call()),
+            Self::Answer(answered) => answered.call,
+        }
+    }
 }
 
 impl Tries {
     pub(crate) fn new(service: Arc<Service>, first: Arc<Served>) -> Self {
-        Self { service, first, fallbacks: 0, begun: None, made: 0, tried: Vec::new(), next: None }
+        Self {
+            service,
+            first,
+            fallbacks: 0,
+            begun: None,
+            made: 0,
+            is_call: false,
+            deadline: None,
+            tried: Vec::new(),
+            next: None,
+        }
+    }
+
+    /// The same for a request that is this call, if it is one.
+    pub(crate) fn of_call(self, call: Option<&Call>) -> Self {
+        Self { is_call: call.is_some(), deadline: call.and_then(Call::deadline), ..self }
+    }
+
+    /// When the request ends for its client, if it told.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        self.deadline
     }
 
     /// The pool that is asked now.
@@ -54,16 +90,19 @@ impl Tries {
         self.begun = Some(at);
     }
 
-    /// The end of the time in which a try may begin, once there was one.
+    /// The end of the time in which a try may begin: that of the client's patience, and once there was one, of the rule's.
     pub(crate) fn over(&self) -> Option<Time> {
-        self.begun.map(|begun| begun + self.served().rules.retry.within)
+        let over = self.begun.map(|begun| begun + self.served().rules.retry.within);
+        over.into_iter().chain(self.deadline).min()
     }
 
     /// Whether a body must be kept for another try. None is sent before the connection stands.
     pub(crate) fn keeps_bodies(&self, method: MethodKind) -> bool {
         let rule = &self.served().rules.retry;
-        let Conditions { connect: _, reset, timeout, statuses, grpc: _ } = &rule.on;
-        rule.tries > 1 && (*reset || *timeout || !statuses.is_empty()) && self.may_repeat(method)
+        let Conditions { connect: _, reset, timeout, statuses, grpc } = &rule.on;
+        let of_call = self.is_call && !grpc.is_empty();
+        let of_any = (*reset || *timeout || !statuses.is_empty()) && self.may_repeat(method);
+        rule.tries > 1 && (of_call || of_any)
     }
 
     /// Picks a server for the first try, or another.
@@ -92,8 +131,13 @@ impl Tries {
         now: Time,
     ) -> Option<Arc<Server>> {
         let permit = self.next.take()?;
-        let kind = if failure.is_some() { OutcomeKind::ConnectFailed } else { OutcomeKind::Aborted };
-        let excused = kind.is_error() && self.served().excuses(kind, 0);
+        let kind = match failure {
+            None => OutcomeKind::Aborted,
+            Some(_) if self.deadline.is_some_and(|deadline| now >= deadline) => self.served().judge_overdue(),
+            Some(_) => OutcomeKind::ConnectFailed,
+        };
+        let answered = Answered { http: 0, call: self.is_call.then_some(Status::UNAVAILABLE) };
+        let excused = kind.is_error() && self.served().excuses(kind, answered);
         let server = Arc::clone(permit.server());
         let total = now.saturating_since(permit.picked_at());
         permit.finish(Outcome { excused, ..Outcome::of(kind, total) });
@@ -111,16 +155,22 @@ impl Tries {
         now: Time,
     ) -> bool {
         let unseen = matches!(failure, Failure::Connect(_) | Failure::Exchange(Trouble::ServerRefused));
-        let repeats = unseen || self.may_repeat(method);
-        self.another_if(server, failure, repeats && replay.complete(), now)
+        // Calls are all of one method, which tells nothing of them: naming a status is the permission.
+        let repeats = self.answers_call(failure) || (self.answers(failure) && (unseen || self.may_repeat(method)));
+        self.another_if(server, repeats && replay.complete(), now)
     }
 
-    /// The same where `repeats` says that nothing of the request is lost or done by the try.
-    pub(crate) fn another_if(&mut self, server: &Arc<Server>, failure: &Failure<'_>, repeats: bool, now: Time) -> bool {
+    /// The same where nothing has been sent of what is to be tried again.
+    pub(crate) fn another_connection(&mut self, server: &Arc<Server>, failure: &ConnectError, now: Time) -> bool {
+        let repeats = self.answers(&Failure::Connect(failure));
+        self.another_if(server, repeats, now)
+    }
+
+    /// The same where `repeats` says that the rule names the failure, and that nothing is lost or done twice by another try.
+    fn another_if(&mut self, server: &Arc<Server>, repeats: bool, now: Time) -> bool {
         self.made += 1;
         let allowed = self.made < self.served().rules.retry.tries
             && self.over().is_none_or(|over| now < over)
-            && self.answers(failure)
             && repeats
             && self.served().pool.may_retry(now);
         if allowed {
@@ -130,17 +180,18 @@ impl Tries {
     }
 
     /// The same for an answer that the client has not seen. It is only thrown away once another server is picked.
-    pub(crate) fn another_for_status(
+    pub(crate) fn another_for_answer(
         &mut self,
-        (server, status): (&Arc<Server>, u16),
+        (server, answered): (&Arc<Server>, Answered),
         request: (MethodKind, &Replay),
         worker: &Worker,
     ) -> bool {
-        if !self.served().rules.retry.on.statuses.contains(status) {
+        let failure = Failure::Answer(answered);
+        if !self.answers(&failure) && !self.answers_call(&failure) {
             return false;
         }
         let now = worker.now();
-        if !self.another(server, &Failure::Status(status), request, now) {
+        if !self.another(server, &failure, request, now) {
             return false;
         }
         self.next = self.pick(worker, now).ok();
@@ -152,19 +203,33 @@ impl Tries {
         method.idempotent() || self.served().rules.retry.non_idempotent
     }
 
-    /// Whether the rule names this failure.
+    /// Whether the rule names the status of gRPC that a client would be told of this failure.
+    fn answers_call(&self, failure: &Failure<'_>) -> bool {
+        let status = failure.status_of_call().filter(|_| self.is_call);
+        status.is_some_and(|status| status.is_in(self.served().rules.retry.on.grpc))
+    }
+
+    /// Whether the rule names this failure, but for the status of a call.
     fn answers(&self, failure: &Failure<'_>) -> bool {
         let on = &self.served().rules.retry.on;
         match failure {
             Failure::Connect(ConnectError::TimedOut) => on.connect || on.timeout,
             Failure::Connect(ConnectError::Failed | ConnectError::Tls(_)) => on.connect,
-            Failure::Status(status) => on.statuses.contains(*status),
+            Failure::Answer(answered) => on.statuses.contains(answered.http),
             Failure::Exchange(trouble) => match trouble {
                 Trouble::ServerSlow => on.timeout,
                 // Like a connection that was never made.
                 Trouble::ServerRefused => on.connect || on.reset,
-                Trouble::ServerStale | Trouble::ServerLost | Trouble::ServerDown | Trouble::ServerWrong(_) => on.reset,
-                Trouble::ClientLeft | Trouble::ClientSlow | Trouble::ClientWrong(_) | Trouble::AnotherTry => false,
+                Trouble::ServerStale
+                | Trouble::ServerLost
+                | Trouble::ServerReset(_)
+                | Trouble::ServerDown
+                | Trouble::ServerWrong(_) => on.reset,
+                Trouble::ClientLeft
+                | Trouble::ClientSlow
+                | Trouble::ClientWrong(_)
+                | Trouble::Overdue
+                | Trouble::AnotherTry => false,
             },
         }
     }

@@ -124,7 +124,8 @@ impl Waiter<'_> {
             }
         };
         tokio::pin!(connecting);
-        self.deadline.set(self.worker.recently() + LOOK);
+        let until = tries.deadline().unwrap_or(Time::LAST);
+        self.deadline.set(until.min(self.worker.recently() + LOOK));
         poll_fn(|cx: &mut Context<'_>| {
             if let Poll::Ready(result) = connecting.as_mut().poll(cx) {
                 // What is waited for now begins now, however long this took.
@@ -138,7 +139,11 @@ impl Waiter<'_> {
                 if self.has_left() {
                     return Poll::Ready(Err(None));
                 }
-                self.deadline.set(self.worker.now() + LOOK);
+                let now = self.worker.now();
+                if now >= until {
+                    return Poll::Ready(Err(Some(ConnectError::TimedOut)));
+                }
+                self.deadline.set(until.min(now + LOOK));
             }
             Poll::Pending
         })

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use crate::buffer::Buffers;
 use crate::clock::Clock;
 use crate::counts::Counts;
+use crate::grpc::{Answered, Call};
 use crate::http1::framing::BodyLength;
 use crate::http1::request::RequestHead;
 use crate::http1::response::ResponseHead;
@@ -58,6 +59,8 @@ pub(crate) struct Worker {
 #[derive(Debug, Default)]
 pub(crate) struct Desk {
     pub(crate) request: RequestHead,
+    /// The request as a call of gRPC, if it is one.
+    pub(crate) call: Option<Call>,
     /// The head as it was read, where another server would get another one.
     pub(crate) head: Vec<u8>,
     /// What has been read of the body, for another try.
@@ -80,6 +83,14 @@ impl Desk {
     pub(crate) fn begin_try(&mut self, permit: &Permit) {
         self.entry.picked(permit);
         self.marks.begin_try(self.entry.tracing.as_ref());
+        if let Some(call) = &mut self.call {
+            call.status = None;
+        }
+    }
+
+    /// How the server has answered, as far as that is known.
+    pub(crate) fn answered(&self) -> Answered {
+        Answered { http: self.response.status, call: self.call.as_ref().and_then(|call| call.status) }
     }
 }
 

@@ -35,7 +35,9 @@ settings! {
         /// What counts as a failure: "connect" (no connection could be made), "reset" (the connection broke, or what
         /// came was no answer), "timeout" (no answer in time), statuses, each as a number, as "5xx" or as "500-504", and
         /// those of gRPC, each as a word such as "grpc-unavailable" or "grpc-resource-exhausted".
-        on: List<Condition>, default ["connect", "reset", "timeout", 500, 502, 503, 504];
+        on: List<Condition>, default [
+            "connect", "reset", "timeout", 500, 502, 503, 504, "grpc-internal", "grpc-unavailable", "grpc-data-loss",
+        ];
         /// So many failures in a row eject the server.
         failures: Whole<1, LARGEST_COUNT>, default 5;
         /// So does a share of failures that exceeds that of the pool's other servers by this much within `interval`.
@@ -55,7 +57,9 @@ settings! {
 
     /// When a request that failed is tried again, or "off" for never.
     struct Retry, called Place::nested {
-        /// What a try must end in: the same words as in `on` of `eject`.
+        /// What a try must end in: the same words as in `on` of `eject`. A call of gRPC that ends with a status that is
+        /// named here before its client has seen anything of an answer is sent again, though it is a POST; so is one
+        /// that would get this status from Plimsoll because its server was not reached or broke off.
         on: List<Condition>, default ["connect"];
         /// Tries in all, the first included.
         tries: Tries, default 3;

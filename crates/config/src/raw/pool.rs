@@ -92,7 +92,8 @@ settings! {
         /// The longest pause inside a response.
         idle: Lasts<MILLISECOND, DAY>, default "60s";
         /// The longest quiet of a connection that has switched to another protocol, such as a WebSocket, and of one that
-        /// came by a listener with `protocol = "tcp"`.
+        /// came by a listener with `protocol = "tcp"`; and of a gRPC call, for which `first_byte` and `idle` do not hold,
+        /// as streams may have nothing to say for long. Beside this it is the client's own deadline that ends a call.
         tunnel: Lasts<MILLISECOND, DAY>, default "1h";
     }
 

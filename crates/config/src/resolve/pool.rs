@@ -152,7 +152,7 @@ fn check_protocol(raw: &raw::Pool, reader: &mut Reader) {
     }
     let eject = raw.eject.value.0.as_ref().map(|eject| &eject.on);
     let retry = raw.retry.value.0.as_ref().map(|retry| &retry.on);
-    for condition in eject.into_iter().chain(retry).flat_map(|on| &on.value.0) {
+    for condition in eject.into_iter().chain(retry).filter(|on| on.given).flat_map(|on| &on.value.0) {
         if matches!(condition.value, Condition::Grpc(_)) {
             let message = "this has no effect, as HTTP/1 is spoken with the servers, which carries no gRPC".to_owned();
             reader.report(condition.span.clone(), message, "add `protocol = \"http2\"` to the pool, or remove it");

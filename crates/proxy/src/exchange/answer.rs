@@ -6,6 +6,7 @@ use plimsoll_core::{OutcomeKind, Time};
 
 use super::{Exchange, Parties, Phase};
 use crate::flow::Flow;
+use crate::grpc::Status;
 use crate::http1::framing::BodyLength;
 use crate::http1::request::MethodKind;
 use crate::http1::scan::Scan;
@@ -52,30 +53,45 @@ impl Exchange<'_> {
         match reused && self.received == 0 && replayable {
             true => Trouble::ServerStale,
             false if refused => Trouble::ServerRefused,
-            false => Trouble::ServerLost,
+            false => self.broken_off(),
+        }
+    }
+
+    /// What it is when a server ends an answer before it is whole.
+    pub(super) fn broken_off(&mut self) -> Trouble {
+        let now = self.parties.worker.now();
+        let stream = self.server.as_mut().and_then(|server| server.wire.as_stream());
+        match stream.and_then(|stream| stream.reset_by()) {
+            // A server minds the deadline of a call too, and may be the first to see that it has come.
+            Some(_) if self.parties.desk.call.is_some_and(|call| call.is_over(now)) => Trouble::Overdue,
+            Some(reason) => Trouble::ServerReset(Status::of_reset(reason)),
+            None => Trouble::ServerLost,
         }
     }
 
     fn take_head(&mut self, length: usize) -> Result<(), Trouble> {
         self.scan = Scan::default();
-        let Desk { request, response, .. } = &*self.parties.desk;
+        let Desk { request, response, call, .. } = &mut *self.parties.desk;
         let (upgrade, status) = (request.upgrade, response.status);
+        if let Some(call) = call.as_mut().filter(|_| status >= 200) {
+            call.read_head(response, &self.from_server.filled()[..length]);
+        }
         match status {
             101 if upgrade => self.begin_response(length),
             101 => Err(Trouble::ServerWrong(Reject::bad("the server switches protocols unasked"))),
             100..=199 => self.begin_interim(length),
-            _ if self.another_try(status) => Err(self.set_aside(length)),
+            _ if self.another_try() => Err(self.set_aside(length)),
             _ => self.begin_response(length),
         }
     }
 
     /// Whether the answer is one after which another server is to be tried, and there is one.
-    fn another_try(&mut self, status: u16) -> bool {
+    fn another_try(&mut self) -> bool {
         let told = self.told();
         let Parties { tries, desk, worker, .. } = &mut self.parties;
         let Some(permit) = self.permit.as_ref().filter(|_| !told) else { return false };
         let request = (desk.request.method_kind, &desk.replay);
-        tries.another_for_status((permit.server(), status), request, worker)
+        tries.another_for_answer((permit.server(), desk.answered()), request, worker)
     }
 
     /// Ends the server's part with an answer that the client does not get. One that is here whole leaves a connection that
@@ -88,7 +104,7 @@ impl Exchange<'_> {
         if self.receiving.stage(&mut self.from_server).is_ok() && self.receiving.source_ended() {
             self.settle(now);
         } else {
-            let outcome = self.parties.tries.served().judge(self.parties.desk.response.status);
+            let outcome = self.parties.tries.served().judge(self.parties.desk.answered());
             self.finish(outcome, now);
         }
         Trouble::AnotherTry
@@ -118,7 +134,9 @@ impl Exchange<'_> {
     fn begin_response(&mut self, length: usize) -> Result<(), Trouble> {
         let now = self.parties.worker.now();
         self.first_byte = Some(self.since_pick(now));
-        self.note_answer(now);
+        if self.parties.desk.call.is_none() {
+            self.note_answer(now);
+        }
         let request_read = self.sent && self.request_read();
         // A stream tells itself where its message ends; what its head says of that is for the client.
         let stream = self.server.as_mut().and_then(|server| server.wire.as_stream());
@@ -174,8 +192,8 @@ impl Exchange<'_> {
     }
 
     /// A server on trial has passed it with a good answer, however long the rest takes.
-    fn note_answer(&mut self, now: Time) {
-        let good = self.parties.tries.served().judge(self.parties.desk.response.status) == OutcomeKind::Success;
+    pub(super) fn note_answer(&mut self, now: Time) {
+        let good = self.parties.tries.served().judge(self.parties.desk.answered()) == OutcomeKind::Success;
         if let Some(permit) = self.permit.as_mut().filter(|_| good) {
             permit.answered(now);
         }

@@ -7,6 +7,7 @@ use plimsoll_config::{Page, Unavailable};
 use plimsoll_core::Refused;
 
 use super::write::HSTS;
+use crate::grpc::Status;
 
 /// One such answer.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +24,8 @@ pub(crate) struct Answer<'a> {
     hsts: &'a str,
     /// Where to go instead.
     location: Option<&'a str>,
+    /// The request was a call of gRPC, and ends so.
+    call: Option<Status>,
     /// Field lines of ours.
     marks: &'a [u8],
     /// The connection ends with this answer.
@@ -42,6 +45,7 @@ impl<'a> Answer<'a> {
             refused: None,
             hsts: "",
             location: None,
+            call: None,
             marks: b"",
             close: false,
             bodiless: false,
@@ -56,6 +60,11 @@ impl<'a> Answer<'a> {
             refused: rules.reason_header.then_some(refused),
             ..Self::plain(rules.status, reason)
         }
+    }
+
+    /// The same as gRPC tells it, if the request was a call that ends with this status.
+    pub(crate) fn of_call(self, call: Option<Status>) -> Self {
+        Self { call, ..self }
     }
 
     /// The same with these field lines, each with its line end.
@@ -80,6 +89,10 @@ impl<'a> Answer<'a> {
 
     /// Writes the whole answer to `out`, and tells how long its head is.
     pub(crate) fn write(&self, out: &mut Vec<u8>) -> usize {
+        if let Some(call) = self.call {
+            self.write_of_call(out, call);
+            return out.len();
+        }
         let Self { status, reason, .. } = self;
         let phrase = phrase(*status);
         let date = httpdate::fmt_http_date(SystemTime::now());
@@ -95,14 +108,7 @@ impl<'a> Answer<'a> {
             "HTTP/1.1 {status} {phrase}\r\nDate: {date}\r\nContent-Type: {content_type}\r\n\
              Cache-Control: no-store\r\nContent-Length: {length}\r\n"
         );
-        if let Some(after) = self.retry_after {
-            // Whole seconds, and never sooner than was meant.
-            let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-            let _ = write!(out, "Retry-After: {seconds}\r\n");
-        }
-        if let Some(refused) = self.refused {
-            let _ = write!(out, "Plimsoll-Reason: {}\r\n", refused.name());
-        }
+        self.write_refusal(out);
         if let Some(location) = self.location {
             let _ = write!(out, "Location: {location}\r\n");
         }
@@ -119,6 +125,29 @@ impl<'a> Answer<'a> {
             out.extend_from_slice(body);
         }
         head
+    }
+
+    /// A head with all that there is to say: of an error gRPC tells in trailers, and in an answer that is nothing else its
+    /// head is the trailers.
+    fn write_of_call(&self, out: &mut Vec<u8>, call: Status) {
+        let date = httpdate::fmt_http_date(SystemTime::now());
+        let _ = write!(out, "HTTP/1.1 200 OK\r\nDate: {date}\r\nContent-Type: application/grpc\r\n");
+        call.write(out, self.reason);
+        self.write_refusal(out);
+        out.extend_from_slice(self.marks);
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// When to come back, and why no server took the request.
+    fn write_refusal(&self, out: &mut Vec<u8>) {
+        if let Some(after) = self.retry_after {
+            // Whole seconds, and never sooner than was meant.
+            let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+            let _ = write!(out, "Retry-After: {seconds}\r\n");
+        }
+        if let Some(refused) = self.refused {
+            let _ = write!(out, "Plimsoll-Reason: {}\r\n", refused.name());
+        }
     }
 }
 

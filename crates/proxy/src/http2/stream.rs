@@ -52,7 +52,7 @@ enum Outgoing {
 /// Which side of us the stream is on.
 enum Side {
     Client { tally: Tally },
-    Server { share: Share, nonce: Option<String>, refused: bool },
+    Server { share: Share, nonce: Option<String>, refused: bool, reset: Option<Reason> },
 }
 
 impl std::fmt::Debug for Stream {
@@ -82,7 +82,7 @@ impl Stream {
             data: false,
             trailers: None,
             outgoing: Outgoing::Request,
-            side: Side::Server { share, nonce: None, refused: false },
+            side: Side::Server { share, nonce: None, refused: false, reset: None },
         }
     }
 
@@ -108,6 +108,14 @@ impl Stream {
     /// The server has told that it did not act on the request (RFC 9113, section 8.7).
     pub(crate) fn refused(&self) -> bool {
         matches!(self.side, Side::Server { refused: true, .. })
+    }
+
+    /// Why the server has ended the stream, where it did.
+    pub(crate) fn reset_by(&self) -> Option<Reason> {
+        match self.side {
+            Side::Server { reset, .. } => reset,
+            Side::Client { .. } => None,
+        }
     }
 
     /// Ready when the other side has given the stream up, or its connection is gone.
@@ -150,7 +158,7 @@ impl Stream {
     }
 
     fn send_request(&mut self, head: &[u8], end: bool) -> io::Result<()> {
-        let Side::Server { share, nonce, refused } = &mut self.side else {
+        let Side::Server { share, nonce, refused, .. } = &mut self.side else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
         let question = Question::read(head, share.scheme())?;
@@ -270,8 +278,9 @@ impl Stream {
     fn failed(&mut self, error: h2::Error) -> io::Error {
         match &mut self.side {
             Side::Client { tally } if error.is_reset() && error.is_remote() => tally.reset(),
-            Side::Server { refused, .. } => {
+            Side::Server { refused, reset, .. } => {
                 *refused |= error.is_remote() && error.reason() == Some(Reason::REFUSED_STREAM);
+                *reset = error.reason().filter(|_| error.is_reset() && error.is_remote());
             }
             Side::Client { .. } => {}
         }

@@ -58,6 +58,8 @@ pub(crate) struct Facts {
     /// Why the answer is one of ours.
     pub(crate) reason: Option<&'static str>,
     pub(crate) status: u16,
+    /// How a call of gRPC ended.
+    pub(crate) grpc_status: Option<u8>,
     pub(crate) head_in: u64,
     pub(crate) body_in: u64,
     pub(crate) bytes_out: u64,
@@ -130,6 +132,7 @@ impl Entry {
         self.facts.picked_at = permit.picked_at();
         self.facts.tries += 1;
         (self.facts.connect, self.facts.first_byte, self.facts.outcome) = (None, None, None);
+        self.facts.grpc_status = None;
         if !self.wanted {
             return;
         }

@@ -164,6 +164,7 @@ fn value<'a>(variable: LogVariable, told: &Told<'a>) -> Value<'a> {
         LogVariable::Referer => foreign(entry.referer()),
         LogVariable::Status if entry.is_connection() => Value::Absent,
         LogVariable::Status => Value::Number(facts.status.into()),
+        LogVariable::GrpcStatus => facts.grpc_status.map_or(Value::Absent, |status| Value::Number(status.into())),
         LogVariable::BytesIn => Value::Number(facts.head_in + facts.body_in),
         LogVariable::BytesOut => Value::Number(facts.bytes_out),
         LogVariable::BodyBytesOut => Value::Number(facts.bytes_out.saturating_sub(facts.head_out)),

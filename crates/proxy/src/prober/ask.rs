@@ -19,6 +19,7 @@ use tokio::net::{TcpSocket, UnixStream};
 use super::Target;
 use super::exchange::ExchangeAnswer;
 use super::failure::Failure;
+use super::grpc;
 use super::http::{self, HttpAnswer};
 use crate::proxy_header;
 use crate::timers::Deadline;
@@ -63,6 +64,11 @@ async fn examine(target: &Target, deadline: &Deadline, desk: &Desk) -> Result<()
         stream = shaken.ok_or(Failure::NoHandshake(timeout))?.map_err(Failure::Tls)?;
         // As with every connection of a probe, the close is a reset.
         stream.reset_on_close(true);
+    }
+    if let Check::Grpc { service, host } = &target.probe.check {
+        let host = host.as_ref().unwrap_or(&target.host);
+        let verdict = before(deadline, grpc::check(stream, service, host)).await;
+        return verdict.unwrap_or(Err(Failure::NoAnswer(timeout)));
     }
     let Some((question, mut answer)) = open(target) else { return Ok(()) };
     let verdict = before(deadline, converse(&mut stream, &question, &mut answer, desk)).await;

@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use super::http::HEAD_LIMIT;
+use crate::grpc::Status;
 use crate::tls::TlsTrouble;
 
 /// Why a probe failed. Its text is what an operator reads.
@@ -35,7 +36,30 @@ pub(super) enum Failure {
     /// It is, but its value does not match.
     Header(String),
     Body,
+    /// What came back is not HTTP/2, or the connection ended.
+    NotHttp2,
+    /// The server's name is none that HTTP/2 can ask for.
+    NoAuthority,
+    /// The server gave the call up.
+    Reset(h2::Reason),
+    /// The call ended with this status of gRPC, and this message of the server's.
+    Call(Status, String),
+    /// The server tells this of the service.
+    Health(&'static str),
+    /// The answer does not tell how the service is.
+    NoHealth,
 }
+
+impl Failure {
+    /// A call that ended with this status and message, of which no more is kept than an operator reads.
+    pub(super) fn call(status: Status, message: &[u8]) -> Self {
+        let message = String::from_utf8_lossy(message);
+        Self::Call(status, message.chars().filter(|c| !c.is_control()).take(LONGEST_MESSAGE).collect())
+    }
+}
+
+/// In characters.
+const LONGEST_MESSAGE: usize = 200;
 
 /// At which point the server closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +95,15 @@ impl fmt::Display for Failure {
             Self::NoHeader(name) => write!(f, "header {name}: missing"),
             Self::Header(name) => write!(f, "header {name}: no match"),
             Self::Body => f.write_str("the body does not match"),
+            Self::NotHttp2 => f.write_str("the server does not speak HTTP/2, as gRPC needs it"),
+            Self::NoAuthority => f.write_str("the host is none that can be asked for"),
+            Self::Reset(reason) => write!(f, "the server gave the call up: {}", reason.description()),
+            Self::Call(Status::UNIMPLEMENTED, _) => f.write_str("the server has no health service (UNIMPLEMENTED)"),
+            Self::Call(Status::NOT_FOUND, _) => f.write_str("the server does not know this service (NOT_FOUND)"),
+            Self::Call(status, message) if message.is_empty() => write!(f, "gRPC status {status}"),
+            Self::Call(status, message) => write!(f, "gRPC status {status}: {message}"),
+            Self::Health(health) => write!(f, "the service is {health}"),
+            Self::NoHealth => f.write_str("the answer does not tell how the service is"),
         }
     }
 }
