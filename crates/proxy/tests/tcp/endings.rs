@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use plimsoll_config::LogTarget;
 
-use crate::kit::{Lines, Live, PATIENCE, Server, echo, hears, is_reset, passes, reset, rest, tcp, until};
+use crate::kit::{Folder, Lines, Live, PATIENCE, Server, echo, hears, is_reset, passes, reset, rest, tcp, until};
 
 #[test]
 fn whoever_speaks_first_is_heard() {
@@ -222,7 +222,8 @@ fn a_stop_waits_for_open_connections_and_cuts_off_what_takes_too_long() {
 
 #[test]
 fn each_connection_has_a_line_in_the_access_log() {
-    let path = std::env::temp_dir().join(format!("plimsoll-tcp-{}.log", std::process::id()));
+    let folder = Folder::new();
+    let path = folder.file("access.log");
     let server = Server::start();
     let mut config = tcp(&[server.address], &Lines { top: "access_log = { to = '/dev/null' }", ..Lines::default() });
     config.access_log.as_mut().unwrap().to = LogTarget::File(path.clone());
@@ -235,7 +236,6 @@ fn each_connection_has_a_line_in_the_access_log() {
     live.settled();
     live.end();
     let line = fs::read_to_string(&path).unwrap();
-    fs::remove_file(&path).unwrap();
     for part in [
         "\"listener\":\"db\"",
         &format!("\"client_port\":{port},"),
