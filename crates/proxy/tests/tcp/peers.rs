@@ -1,4 +1,4 @@
-//! HAProxy and nginx before us and behind us: what they write we read, and what we write they read.
+//! `HAProxy` and nginx before us and behind us: what they write we read, and what we write they read.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -117,15 +117,14 @@ fn haproxy_tells_us_who_the_client_is() {
     let forms =
         ["send-proxy", "send-proxy-v2", "send-proxy-v2 proxy-v2-options crc32c,unique-id", "send-proxy-v2-ssl-cn"];
     let folder = Folder::new();
-    let mut sections = String::new();
-    let mut sockets = Vec::new();
-    for (number, form) in forms.iter().enumerate() {
-        let path = folder.file(&format!("{number}.sock"));
-        let bind = format!("bind unix@{} accept-proxy\n unique-id-format %pid", path.display());
-        sections += &format!("listen l{number}\n mode tcp\n {bind}\n server us {} {form}\n", live.address());
-        sockets.push(path);
-    }
-    let _haproxy = haproxy(&folder, &sections, &sockets.iter().map(|path| &**path).collect::<Vec<_>>());
+    let sockets: Vec<_> = (0..forms.len()).map(|number| folder.file(&format!("{number}.sock"))).collect();
+    let section = |(path, form): (&PathBuf, &str)| {
+        let (name, path, us) = (form.len(), path.display(), live.address());
+        let bind = format!("bind unix@{path} accept-proxy\n unique-id-format %pid");
+        format!("listen l{name}\n mode tcp\n {bind}\n server us {us} {form}\n")
+    };
+    let sections: Vec<_> = sockets.iter().zip(forms).map(section).collect();
+    let _haproxy = haproxy(&folder, &sections.concat(), &sockets.iter().map(|path| &**path).collect::<Vec<_>>());
     for (path, form) in sockets.iter().zip(forms) {
         for line in ["PROXY TCP4 192.0.2.7 198.51.100.1 4711 80\r\n", "PROXY TCP6 2001:db8::7 2001:db8::1 4711 80\r\n"]
         {
