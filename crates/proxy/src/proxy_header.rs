@@ -89,9 +89,8 @@ impl Header {
         loop {
             let before = self.read.len();
             let mut piece = [0; PIECE];
-            let come = match ready!(wire.poll_peek(&mut piece, cx)) {
-                Ok(count @ 1..) => count,
-                Ok(0) | Err(_) => return Poll::Ready(Err(Refusal::Unfinished)),
+            let Ok(come @ 1..) = ready!(wire.poll_peek(&mut piece, cx)) else {
+                return Poll::Ready(Err(Refusal::Unfinished));
             };
             self.read.extend_from_slice(&piece[..come]);
             let found = match parse::parse(&self.read) {

@@ -5,9 +5,12 @@ mod parts;
 #[path = "../kit/until.rs"]
 mod until;
 
+use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
@@ -102,6 +105,30 @@ impl Live {
     }
 }
 
+/// A folder of the system's temporary one that is gone after the test.
+pub(crate) struct Folder(pub(crate) PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("plimsoll-tcp-{}-{number}", std::process::id()));
+        fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What is left of it is in nobody's way.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
 /// A server whose connections come to the test.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
@@ -179,4 +206,5 @@ pub(crate) fn is_reset(stream: &mut impl Read) {
 /// Closes so that the other side finds the connection reset.
 pub(crate) fn reset(stream: TcpStream) {
     socket2::SockRef::from(&stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+    drop(stream);
 }

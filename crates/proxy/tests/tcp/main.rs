@@ -3,6 +3,7 @@
 mod balance;
 mod endings;
 mod kit;
+mod peers;
 mod proxy_in;
 mod proxy_out;
 mod server_names;

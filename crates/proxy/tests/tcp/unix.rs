@@ -5,7 +5,6 @@ use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -13,31 +12,7 @@ use plimsoll_config::{Bind, Config, Host, ListenerProtocol, Network, ProxyFrom, 
 use plimsoll_core::{HealthState, Pools};
 use plimsoll_proxy::{Clock, Proxy};
 
-use crate::kit::{Lines, Live, PATIENCE, Server, echo, hears, nobody, passes, rest, tcp, until};
-
-/// A folder of the system's temporary one that is gone after the test.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        static NUMBER: AtomicUsize = AtomicUsize::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("plimsoll-unix-{}-{number}", std::process::id()));
-        fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What is left of it is in nobody's way.
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+use crate::kit::{Folder, Lines, Live, PATIENCE, Server, echo, hears, nobody, passes, rest, tcp, until};
 
 fn connect(path: &Path) -> UnixStream {
     let stream = UnixStream::connect(path).unwrap();
@@ -160,7 +135,7 @@ fn a_server_at_a_socket_is_probed_there() {
     let live = Live::start(&http(at(tcp(&[nobody()], &Lines { pool: probe, ..Lines::default() }), path.clone())));
     let pool = live.pool("app");
     let health = || pool.servers()[0].health();
-    until("a probe has passed", || pool.servers()[0].health_report().probes.len() > 0 && health() == HealthState::Up);
+    until("a probe has passed", || !pool.servers()[0].health_report().probes.is_empty() && health() == HealthState::Up);
     fs::remove_file(&path).unwrap();
     until("a probe has failed", || health() == HealthState::Down);
     live.end();
