@@ -113,8 +113,12 @@ impl Exchange<'_> {
         if matches!(trouble, Trouble::ClientSlow) || self.phase != Phase::Body {
             return false;
         }
+        let reason = match trouble {
+            Trouble::ServerLost => "the server closed the connection before its answer was whole",
+            _ => reject.reason,
+        };
         let mut trailers = Vec::new();
-        status.write(&mut trailers, reject.reason);
+        status.write(&mut trailers, reason);
         trailers.extend_from_slice(b"\r\n");
         stream.send_end(&trailers).is_ok()
     }
