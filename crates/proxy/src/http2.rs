@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use h2::Reason;
 use plimsoll_core::Time;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -15,11 +16,14 @@ use crate::wire::Wire;
 use crate::worker::Worker;
 
 mod clients;
+mod guard;
 mod servers;
 mod stream;
 mod text;
 mod watch;
 mod websocket;
+
+use guard::Guard;
 
 pub(crate) use clients::serve;
 pub(crate) use servers::{SharedConns, begin, wait_or_open};
@@ -39,17 +43,38 @@ struct Line {
     wire: Wire,
     read: Vec<u8>,
     come: Rc<Cell<u64>>,
+    /// Of clients.
+    guard: Option<Guard>,
+    /// What is wrong with a frame that came: no more is read then.
+    wrong: Rc<Cell<Option<Reason>>>,
 }
 
 impl Line {
     fn new(wire: Wire, read: Vec<u8>) -> Self {
-        Self { wire, read, come: Rc::default() }
+        Self { wire, read, come: Rc::default(), guard: None, wrong: Rc::default() }
+    }
+
+    /// The same with an eye on the frames that come.
+    fn guarded(self) -> Self {
+        Self { guard: Some(Guard::new()), ..self }
+    }
+
+    /// Takes back what has come into `into` behind the first `before` bytes from a frame on that is wrong.
+    fn look(&mut self, into: &mut ReadBuf<'_>, before: usize) {
+        let Some(guard) = &mut self.guard else { return };
+        if let Err((right, reason)) = guard.look(&into.filled()[before..]) {
+            into.set_filled(before + right);
+            self.wrong.set(Some(reason));
+        }
     }
 }
 
 impl AsyncRead for Line {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.wrong.get().is_some() {
+            return Poll::Pending;
+        }
         let before = into.filled().len();
         let polled = if this.read.is_empty() {
             Pin::new(&mut this.wire).poll_read(cx, into)
@@ -62,8 +87,11 @@ impl AsyncRead for Line {
             }
             Poll::Ready(Ok(()))
         };
-        this.come.set(this.come.get() + (into.filled().len() - before) as u64);
-        polled
+        let come = into.filled().len() - before;
+        this.come.set(this.come.get() + come as u64);
+        this.look(into, before);
+        // Nothing where something came would be the end of the connection.
+        if come > 0 && into.filled().len() == before { Poll::Pending } else { polled }
     }
 }
 

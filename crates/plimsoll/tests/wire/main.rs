@@ -12,6 +12,7 @@ mod curl;
 mod departures;
 mod forwarding;
 mod health;
+mod http2;
 mod limits;
 mod log_trouble;
 mod probes;

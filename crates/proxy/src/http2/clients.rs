@@ -1,5 +1,6 @@
 //! A client's connection: its streams are served each as a connection of its own.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -35,8 +36,8 @@ pub(crate) async fn serve(connection: Connection, read: Vec<u8>) {
         let listener = &service.listener;
         (listener.http2.clone(), listener.timeouts.head, listener.timeouts.keep_alive, listener.max_head)
     };
-    let line = Line::new(wire, read);
-    let come = Rc::clone(&line.come);
+    let line = Line::new(wire, read).guarded();
+    let (come, wrong) = (Rc::clone(&line.come), Rc::clone(&line.wrong));
     let shaken = tokio::time::timeout(head_timeout, builder(&rules, max_head).handshake(line)).await;
     if let Ok(Ok(mut connection)) = shaken {
         let now = worker.now();
@@ -48,6 +49,8 @@ pub(crate) async fn serve(connection: Connection, read: Vec<u8>) {
             tally: Tally::new(worker.clock(), rules.max_resets),
             pulse,
             come,
+            wrong,
+            cut: false,
             keep_alive,
             idle_until: now + keep_alive,
             old_at: end_of_life(rules.max_age, &worker, now),
@@ -81,7 +84,10 @@ struct Served {
     worker: Rc<Worker>,
     tally: Tally,
     pulse: Option<Pulse>,
-    come: Rc<std::cell::Cell<u64>>,
+    come: Rc<Cell<u64>>,
+    wrong: Rc<Cell<Option<Reason>>>,
+    /// The client has been told what it did wrong.
+    cut: bool,
     keep_alive: Duration,
     /// When the connection closes if no stream is opened before.
     idle_until: Time,
@@ -108,13 +114,20 @@ impl Served {
         cx: &mut Context<'_>,
     ) -> Poll<Option<(Request<RecvStream>, SendResponse<Bytes>)>> {
         loop {
-            if self.tally.over() {
-                connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+            if let Some(reason) = self.offence()
+                && !std::mem::replace(&mut self.cut, true)
+            {
+                connection.abrupt_shutdown(reason);
+                // One that does not take this in is cut off.
+                self.ending = Some(self.worker.now() + FAREWELL);
             }
             match connection.poll_accept(cx) {
                 Poll::Ready(Some(Ok(stream))) => return Poll::Ready(Some(stream)),
                 Poll::Ready(_) => return Poll::Ready(None),
                 Poll::Pending => {}
+            }
+            if self.offence().is_some() && !self.cut {
+                continue;
             }
             let now = self.worker.recently();
             if self.ending.is_none() && self.is_to_end(connection, now) {
@@ -140,6 +153,11 @@ impl Served {
             }
             self.worker.now();
         }
+    }
+
+    /// What the client does that it must not.
+    fn offence(&self) -> Option<Reason> {
+        if self.tally.over() { Some(Reason::ENHANCE_YOUR_CALM) } else { self.wrong.get() }
     }
 
     fn is_to_end(&self, connection: &H2, now: Time) -> bool {

@@ -255,7 +255,8 @@ impl Stream {
                     Some(Err(error)) => return Poll::Ready(Err(self.failed(error))),
                     None => {
                         let trailers = ready!(body.poll_trailers(cx)).map_err(|error| self.failed(error))?;
-                        self.trailers = trailers.map(|all| text::of_trailers(&all)).transpose().map_err(malformed)?;
+                        let trailers = trailers.map(|all| text::of_trailers(&all)).transpose();
+                        self.trailers = trailers.map_err(|error| self.malformed(error))?;
                         self.incoming = Incoming::Ended;
                     }
                 },
@@ -267,7 +268,7 @@ impl Stream {
     fn take_response(&mut self, response: Response<Option<RecvStream>>) -> io::Result<()> {
         let (parts, body) = response.into_parts();
         let Side::Server { nonce, .. } = &self.side else { return Ok(()) };
-        let head = text::of_response(&parts, nonce.as_deref()).map_err(malformed)?;
+        let head = text::of_response(&parts, nonce.as_deref()).map_err(|error| self.malformed(error))?;
         (self.ready, self.data) = (head.into(), false);
         if let Some(body) = body {
             self.incoming = Incoming::Body(body);
@@ -286,14 +287,20 @@ impl Stream {
         }
         broken(error)
     }
+
+    /// What came is an error of the stream (RFC 9113, section 8.1.1).
+    fn malformed(&mut self, _: Malformed) -> io::Error {
+        match &mut self.outgoing {
+            Outgoing::Response(respond) => respond.send_reset(Reason::PROTOCOL_ERROR),
+            Outgoing::Body(body) | Outgoing::Ended(body) => body.send_reset(Reason::PROTOCOL_ERROR),
+            Outgoing::Request => {}
+        }
+        io::Error::new(io::ErrorKind::InvalidData, "a field that HTTP/1 cannot carry")
+    }
 }
 
 fn broken(error: h2::Error) -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionReset, error)
-}
-
-fn malformed(_: Malformed) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "a field that HTTP/1 cannot carry")
 }
 
 impl AsyncRead for Stream {

@@ -24,6 +24,9 @@ pub(crate) fn of_request(parts: &request::Parts, ended: bool) -> Result<Vec<u8>,
     let mut text = Vec::with_capacity(512);
     let upgrade = upgrade_of(parts)?;
     let method = if upgrade.is_some() { &Method::GET } else { &parts.method };
+    if parts.uri.scheme_str().is_some_and(str::is_empty) {
+        return Err(Malformed);
+    }
     let authority = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
     let target = match parts.uri.path_and_query() {
         _ if *method == Method::CONNECT => authority.unwrap_or_default(),

@@ -1,0 +1,5 @@
+//! HTTP/2 held to its RFC, by frames that are made by hand.
+
+mod fields;
+mod frames;
+mod framing;
