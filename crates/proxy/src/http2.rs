@@ -26,7 +26,7 @@ mod websocket;
 use guard::Guard;
 
 pub(crate) use clients::serve;
-pub(crate) use servers::{SharedConns, begin, wait_or_open};
+pub(crate) use servers::{SharedConns, begin, begin_alone, wait_or_open};
 pub(crate) use stream::Stream;
 
 /// What a client that speaks HTTP/2 by prior knowledge sends first (RFC 9113, section 3.4).
@@ -39,7 +39,7 @@ const FRAME: u32 = 16 * 1024;
 const SEND_BUFFER: usize = 256 * 1024;
 
 /// A connection under HTTP/2: what was read of it already comes first, and all that comes is counted.
-struct Line {
+pub(crate) struct Line {
     wire: Wire,
     read: Vec<u8>,
     come: Rc<Cell<u64>>,

@@ -58,6 +58,8 @@ pub(crate) struct Target {
     pub(crate) tls: Option<Arc<ServerSide>>,
     /// The form of the PROXY header that comes first, if one does.
     pub(crate) greeting: Option<ProxyVersion>,
+    /// It is asked by HTTP/2, if by HTTP.
+    pub(crate) http2: bool,
 }
 
 /// A running prober. It ends when it is dropped; [`Prober::stop`] waits for that.
@@ -112,7 +114,9 @@ impl Target {
 
     /// Whether a probe of one is as good as a probe of the other.
     fn is_same(&self, other: &Self) -> bool {
-        let told = |target: &Self| (target.server.serial(), target.greeting, target.tls.as_ref().map(Arc::as_ptr));
+        let told = |target: &Self| {
+            (target.server.serial(), target.greeting, target.http2, target.tls.as_ref().map(Arc::as_ptr))
+        };
         told(self) == told(other) && self.host == other.host && self.probe == other.probe
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use plimsoll_config::{Config, Pool as PoolRules};
+use plimsoll_config::{Config, Pool as PoolRules, ServerProtocol};
 use plimsoll_core::{Pool, Pools, ProbeResult, Server};
 
 use crate::clock::Clock;
@@ -63,10 +63,11 @@ fn targets(rules: &PoolRules, pool: &Pool, tls: &TlsPlan) -> Option<Vec<Target>>
     let probe = Arc::new(rules.probe.clone()?);
     let tls = tls.of_pool(&rules.name).filter(|_| probe.tls);
     let greeting = rules.send_proxy.filter(|_| probe.send_proxy);
+    let http2 = rules.protocol == ServerProtocol::Http2;
     let hosts: HashMap<_, _> = rules.servers.iter().map(|server| (&*server.name, server.authority())).collect();
     let target = |server: Arc<Server>| {
         let host = hosts.get(server.id().name())?.clone();
-        Some(Target { server, host, probe: Arc::clone(&probe), tls: tls.clone(), greeting })
+        Some(Target { server, host, probe: Arc::clone(&probe), tls: tls.clone(), greeting, http2 })
     };
     Some(pool.servers().into_iter().filter_map(target).collect())
 }

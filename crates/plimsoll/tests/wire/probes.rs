@@ -135,3 +135,28 @@ fn requests_on_a_server_whose_probes_fail_are_broken_off_where_that_is_asked_for
         go_on.open();
     }
 }
+
+#[test]
+fn servers_that_speak_http_2_are_asked_by_it() {
+    let (well, only) = patient("one");
+    // What speaks HTTP/2 with the tested program is another one in front of the server.
+    let speaker = Config::to(&[only.address()]).start();
+    let check = "http = \"/health\", body = \"healthy\", header = { content-type = \"json\" }";
+    let program = Config::to(&[speaker.address()])
+        .pool(&format!("protocol = \"http2\"\nprobe = {{ {check}, {PACE}, initial = \"down\" }}\nwarm_up = \"off\""))
+        .start();
+    program.await_said("is up (was down): a probe passed");
+    assert_eq!(program.ask(get("/")).text(), "one");
+    well.store(false, Ordering::SeqCst);
+    program.await_said("is down (was up): 2 probes in a row failed: the body");
+    assert_eq!(program.ask(get("/")).status, 503);
+}
+
+#[test]
+fn a_probe_by_http_2_of_who_does_not_speak_it_says_so() {
+    let (_, only) = patient("one");
+    let program = Config::to(&[only.address()])
+        .pool(&format!("protocol = \"http2\"\nprobe = {{ http = \"/health\", {PACE} }}"))
+        .start();
+    program.await_said("is down (was up): 2 probes in a row failed: the server does not speak HTTP/2");
+}

@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use super::stream::Stream;
 use super::watch::Pulse;
 use super::{FRAME, Line, SEND_BUFFER, end_of_life};
+use crate::clock::Clock;
 use crate::server_conn::ConnectError;
 use crate::timers::Deadline;
 use crate::tls::ServerSide;
@@ -55,7 +56,7 @@ struct Conn {
     keep: Duration,
     old_at: Option<Time>,
     closed: Cell<bool>,
-    worker: Rc<Worker>,
+    clock: Clock,
 }
 
 impl Conn {
@@ -95,7 +96,7 @@ impl Share {
 impl Drop for Share {
     fn drop(&mut self) {
         self.conn.open.set(self.conn.open.get() - 1);
-        self.conn.idle_since.set(self.conn.worker.recently());
+        self.conn.idle_since.set(self.conn.clock.now());
     }
 }
 
@@ -169,33 +170,11 @@ pub(crate) async fn begin(
     pool: &Pool,
 ) -> Result<Stream, ConnectError> {
     let rules = &pool.http2;
-    let (scheme, tls) = (wire.scheme(), wire.server_side().cloned());
-    let line = Line::new(wire, Vec::new());
-    let come = Rc::clone(&line.come);
-    let mut builder = client::Builder::new();
-    builder
-        .enable_push(false)
-        .initial_window_size(STREAM_WINDOW)
-        // Room for all: clients that do not read must not stop those that do.
-        .initial_connection_window_size(rules.max_streams.saturating_mul(STREAM_WINDOW).min(LARGEST_WINDOW))
-        .max_frame_size(FRAME)
-        .max_header_list_size(MAX_HEAD)
-        .max_send_buffer_size(SEND_BUFFER);
-    let (send, mut connection) = builder.handshake::<_, Bytes>(line).await.map_err(|_| ConnectError::Failed)?;
+    let (conn, mut connection, come) = handshake(wire, rules.max_streams, worker.clock()).await?;
     let now = worker.now();
     let pulse = rules.ping.and_then(|every| Some(Pulse::new(connection.ping_pong()?, every, now)));
-    let conn = Rc::new(Conn {
-        send: RefCell::new(send),
-        scheme,
-        tls,
-        most: rules.max_streams as usize,
-        open: Cell::new(0),
-        idle_since: Cell::new(now),
-        keep: pool.keep_alive.timeout,
-        old_at: end_of_life(rules.max_age, worker, now),
-        closed: Cell::new(false),
-        worker: Rc::clone(worker),
-    });
+    let (keep, old_at) = (pool.keep_alive.timeout, end_of_life(rules.max_age, worker, now));
+    let conn = Rc::new(Conn { keep, old_at, ..conn });
     let stream = Stream::to_server(Share::new(&conn));
     let drive = Drive { connection, pulse, come, deadline: worker.timers.deadline(), conn: Rc::downgrade(&conn) };
     tokio::task::spawn_local(drive.run(Rc::clone(worker)));
@@ -205,9 +184,48 @@ pub(crate) async fn begin(
     Ok(stream)
 }
 
+/// A connection to a server as the library drives it.
+pub(crate) type Driven = client::Connection<Line, Bytes>;
+
+/// Begins HTTP/2 on `wire` for a single request, and gives its stream and the connection, which has to be polled.
+pub(crate) async fn begin_alone(wire: Wire) -> Result<(Stream, Driven), ConnectError> {
+    let (conn, connection, _) = handshake(wire, 1, Clock::start()).await?;
+    Ok((Stream::to_server(Share::new(&Rc::new(conn))), connection))
+}
+
+/// A new connection, how it is driven, and the count of bytes that come by it.
+async fn handshake(wire: Wire, most: u32, clock: Clock) -> Result<(Conn, Driven, Rc<Cell<u64>>), ConnectError> {
+    let (scheme, tls) = (wire.scheme(), wire.server_side().cloned());
+    let line = Line::new(wire, Vec::new());
+    let come = Rc::clone(&line.come);
+    let mut builder = client::Builder::new();
+    builder
+        .enable_push(false)
+        .initial_window_size(STREAM_WINDOW)
+        // Room for all: clients that do not read must not stop those that do.
+        .initial_connection_window_size(most.saturating_mul(STREAM_WINDOW).min(LARGEST_WINDOW))
+        .max_frame_size(FRAME)
+        .max_header_list_size(MAX_HEAD)
+        .max_send_buffer_size(SEND_BUFFER);
+    let (send, connection) = builder.handshake::<_, Bytes>(line).await.map_err(|_| ConnectError::Failed)?;
+    let conn = Conn {
+        send: RefCell::new(send),
+        scheme,
+        tls,
+        most: most as usize,
+        open: Cell::new(0),
+        idle_since: Cell::new(clock.now()),
+        keep: Duration::ZERO,
+        old_at: None,
+        closed: Cell::new(false),
+        clock,
+    };
+    Ok((conn, connection, come))
+}
+
 /// What keeps a connection going.
 struct Drive {
-    connection: client::Connection<Line, Bytes>,
+    connection: Driven,
     pulse: Option<Pulse>,
     come: Rc<Cell<u64>>,
     deadline: Deadline,

@@ -21,6 +21,7 @@ use super::exchange::ExchangeAnswer;
 use super::failure::Failure;
 use super::grpc;
 use super::http::{self, HttpAnswer};
+use crate::http2;
 use crate::proxy_header;
 use crate::timers::Deadline;
 use crate::wire::Wire;
@@ -71,7 +72,11 @@ async fn examine(target: &Target, deadline: &Deadline, desk: &Desk) -> Result<()
         return verdict.unwrap_or(Err(Failure::NoAnswer(timeout)));
     }
     let Some((question, mut answer)) = open(target) else { return Ok(()) };
-    let verdict = before(deadline, converse(&mut stream, &question, &mut answer, desk)).await;
+    let verdict = if target.http2 && matches!(answer, Answer::Http(_)) {
+        before(deadline, Box::pin(converse_by_http2(stream, &question, &mut answer, desk))).await
+    } else {
+        before(deadline, converse(&mut stream, &question, &mut answer, desk)).await
+    };
     verdict
         .or_else(|| answer.judge_unfinished())
         .unwrap_or_else(|| Err(if answer.began() { Failure::Unfinished(timeout) } else { Failure::NoAnswer(timeout) }))
@@ -137,9 +142,26 @@ impl Answer<'_> {
     }
 }
 
+/// The same on a stream of HTTP/2, which reads like a connection.
+async fn converse_by_http2(wire: Wire, question: &[u8], answer: &mut Answer<'_>, desk: &Desk) -> Result<(), Failure> {
+    let (stream, connection) = http2::begin_alone(wire).await.map_err(|_| Failure::NotHttp2)?;
+    let mut stream = Wire::Http2(Box::new(stream));
+    let (mut connection, mut conversing) = (pin!(connection), pin!(converse(&mut stream, question, answer, desk)));
+    let mut over = false;
+    poll_fn(|cx| {
+        // What has come before the connection ended counts.
+        over = over || connection.as_mut().poll(cx).is_ready();
+        conversing.as_mut().poll(cx)
+    })
+    .await
+}
+
 /// Sends the question and reads until the verdict stands.
 async fn converse(wire: &mut Wire, question: &[u8], answer: &mut Answer<'_>, desk: &Desk) -> Result<(), Failure> {
-    wire.write_all(question).await?;
+    match wire.as_stream() {
+        Some(stream) => stream.send_whole(question, question.len()).await?,
+        None => wire.write_all(question).await?,
+    }
     wire.flush().await?;
     loop {
         let more = poll_fn(|cx| {

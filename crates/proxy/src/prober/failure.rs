@@ -95,7 +95,7 @@ impl fmt::Display for Failure {
             Self::NoHeader(name) => write!(f, "header {name}: missing"),
             Self::Header(name) => write!(f, "header {name}: no match"),
             Self::Body => f.write_str("the body does not match"),
-            Self::NotHttp2 => f.write_str("the server does not speak HTTP/2, as gRPC needs it"),
+            Self::NotHttp2 => f.write_str("the server does not speak HTTP/2"),
             Self::NoAuthority => f.write_str("the host is none that can be asked for"),
             Self::Reset(reason) => write!(f, "the server gave the call up: {}", reason.description()),
             Self::Call(Status::UNIMPLEMENTED, _) => f.write_str("the server has no health service (UNIMPLEMENTED)"),

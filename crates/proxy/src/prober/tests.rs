@@ -48,6 +48,7 @@ fn targets(servers: &[Arc<Server>], probe: &Probe) -> Vec<Target> {
         probe: Arc::clone(&probe),
         tls: None,
         greeting: None,
+        http2: false,
     };
     servers.iter().map(target).collect()
 }
