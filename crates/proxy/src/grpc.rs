@@ -52,7 +52,10 @@ pub(crate) fn begin(desk: &mut Desk, head: &[u8], now: Time) -> Result<(), Rejec
 
 fn is_call(request: &RequestHead, head: &[u8]) -> bool {
     const TYPE: &[u8] = b"application/grpc";
-    let value = value(&request.fields, head, b"content-type").filter(|_| request.http2);
+    if !request.http2 {
+        return false;
+    }
+    let value = value(&request.fields, head, b"content-type");
     let behind = value.and_then(|value| value.split_at_checked(TYPE.len()));
     behind.is_some_and(|(word, behind)| {
         word.eq_ignore_ascii_case(TYPE) && matches!(behind.first(), None | Some(b'+' | b';'))
