@@ -62,9 +62,10 @@ fn is_call(request: &RequestHead, head: &[u8]) -> bool {
     })
 }
 
-/// The value of the first field of this name. What comes by HTTP/2 has its names in lower case.
+/// The value of the first field of this name.
 fn value<'a>(fields: &[Field], head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    fields.iter().find(|field| field.name.slice(head) == name).map(|field| field.value.slice(head))
+    let named = |field: &&Field| field.name.slice(head).eq_ignore_ascii_case(name);
+    fields.iter().find(named).map(|field| field.value.slice(head))
 }
 
 fn take_timeout(fields: &mut Vec<Field>, head: &[u8]) -> Result<Option<Timeout>, Reject> {

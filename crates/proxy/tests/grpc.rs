@@ -288,6 +288,16 @@ fn a_named_status_is_tried_again_with_the_same_message() {
 }
 
 #[test]
+fn a_call_that_a_server_refused_unseen_is_sent_again_by_default_with_its_message() {
+    let scripts = vec![Script::Reset(Reason::REFUSED_STREAM, false), Script::Whole(&[("grpc-status", "0")])];
+    let (server, seen) = server(scripts);
+    let plane = plane(&[server], HTTP2);
+    assert_eq!(call(&plane, &[], b"the message").status().0, "0");
+    let bodies = seen.try_iter().filter(|seen| *seen == Seen::Body(b"the message".into())).count();
+    assert_eq!((bodies, settled(&plane)[0].picks), (2, 2));
+}
+
+#[test]
 fn a_status_that_is_not_named_is_not_tried_again() {
     let (first, _seen) = server(vec![Script::HeadOnly("13")]);
     let (second, _other) = server(vec![Script::HeadOnly("13")]);
