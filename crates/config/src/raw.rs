@@ -125,7 +125,8 @@ settings! {
     struct ClientTimeouts, called Place::nested {
         /// For the whole request head. A slower client gets 408.
         head: Lasts<MILLISECOND, DAY>, default "10s";
-        /// The longest pause inside a body, either way.
+        /// The longest pause inside a body, either way. A call of gRPC may be quiet for `tunnel` in `timeout` of the
+        /// pool, but its client must not leave what is there for it untaken for longer than this.
         body: Lasts<MILLISECOND, DAY>, default "60s";
         /// The longest pause between two requests on a connection.
         keep_alive: Lasts<MILLISECOND, DAY>, default "75s";

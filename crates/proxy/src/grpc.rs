@@ -52,16 +52,20 @@ pub(crate) fn begin(desk: &mut Desk, head: &[u8], now: Time) -> Result<(), Rejec
 
 fn is_call(request: &RequestHead, head: &[u8]) -> bool {
     const TYPE: &[u8] = b"application/grpc";
-    let value = value(&request.fields, head, b"content-type").filter(|_| request.http2);
+    if !request.http2 {
+        return false;
+    }
+    let value = value(&request.fields, head, b"content-type");
     let behind = value.and_then(|value| value.split_at_checked(TYPE.len()));
     behind.is_some_and(|(word, behind)| {
         word.eq_ignore_ascii_case(TYPE) && matches!(behind.first(), None | Some(b'+' | b';'))
     })
 }
 
-/// The value of the first field of this name. What comes by HTTP/2 has its names in lower case.
+/// The value of the first field of this name.
 fn value<'a>(fields: &[Field], head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    fields.iter().find(|field| field.name.slice(head) == name).map(|field| field.value.slice(head))
+    let named = |field: &&Field| field.name.slice(head).eq_ignore_ascii_case(name);
+    fields.iter().find(named).map(|field| field.value.slice(head))
 }
 
 fn take_timeout(fields: &mut Vec<Field>, head: &[u8]) -> Result<Option<Timeout>, Reject> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use plimsoll_config::Conditions;
+use plimsoll_config::{Conditions, ServerProtocol};
 use plimsoll_core::{Ask, Outcome, OutcomeKind, Permit, Refused, Server, Time};
 
 use crate::grpc::{Answered, Call, Status};
@@ -96,13 +96,15 @@ impl Tries {
         over.into_iter().chain(self.deadline).min()
     }
 
-    /// Whether a body must be kept for another try. None is sent before the connection stands.
+    /// Whether a body must be kept for another try. None is sent before the connection stands, but where requests share
+    /// connections a server may refuse one after it was sent.
     pub(crate) fn keeps_bodies(&self, method: MethodKind) -> bool {
         let rule = &self.served().rules.retry;
-        let Conditions { connect: _, reset, timeout, statuses, grpc } = &rule.on;
+        let Conditions { connect, reset, timeout, statuses, grpc } = &rule.on;
+        let of_shared = self.served().rules.protocol == ServerProtocol::Http2 && (*connect || *reset);
         let of_call = self.is_call && !grpc.is_empty();
         let of_any = (*reset || *timeout || !statuses.is_empty()) && self.may_repeat(method);
-        rule.tries > 1 && (of_call || of_any)
+        rule.tries > 1 && (of_shared || of_call || of_any)
     }
 
     /// Picks a server for the first try, or another.

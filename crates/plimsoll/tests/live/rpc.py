@@ -144,6 +144,10 @@ class Server:
         self.port = self.server.add_insecure_port("127.0.0.1:0")
         self.server.start()
 
+    def leave(self):
+        """Ends it once it has done what it has taken."""
+        self.server.stop(PATIENCE).wait(PATIENCE)
+
     def stop(self):
         """Ends it at once."""
         self.echo.go.set()
@@ -171,9 +175,8 @@ class Plimsoll:
         self.folder = tempfile.TemporaryDirectory(prefix="plimsoll-grpc-")
         self.web, self.admin = free_port(), free_port()
         named = (f'{{ address = "127.0.0.1:{port}", name = "s{place}"{server} }}' for place, port in enumerate(ports))
-        text = CONFIG.format(
-            web=self.web, admin=self.admin, servers=", ".join(named), pool=pool, listener=listener, folder=self.folder.name
-        )
+        ports_and_place = {"web": self.web, "admin": self.admin, "folder": self.folder.name}
+        text = CONFIG.format(servers=", ".join(named), pool=pool, listener=listener, **ports_and_place)
         path = pathlib.Path(self.folder.name) / "plimsoll.toml"
         path.write_text(text)
         self.said = open(path.with_suffix(".said"), "w+b")

@@ -196,6 +196,17 @@ class Calls(unittest.TestCase):
         self.assertLess(after["c"], after["a"])
         self.assertLess(abs(after["a"] - after["b"]), 70, after)
 
+    def test_a_server_that_leaves_in_peace_fails_no_call(self):
+        leaving, staying = Server("leaving"), Server("staying")
+        plimsoll = self.serve(leaving, staying)
+        call = plimsoll.unary()
+        with futures.ThreadPoolExecutor(10) as clients:
+            calls = [clients.submit(call, b"%d" % number, timeout=PATIENCE) for number in range(1000)]
+            until("some calls", lambda: leaving.echo.taken > 50)
+            leaving.leave()
+            self.assertEqual([one.result() for one in calls], [b"%d" % number for number in range(1000)])
+        self.assertLess(leaving.echo.taken, staying.echo.taken)
+
     def test_a_call_is_sent_again_where_its_status_is_named(self):
         bad, good = Server("bad"), Server("good")
         bad.echo.fail_with = grpc.StatusCode.UNAVAILABLE
@@ -260,8 +271,9 @@ class Calls(unittest.TestCase):
         def reasons():
             return [server["health"]["reason"] for server in plimsoll.servers()]
 
-        missing = ["the server has no health service (UNIMPLEMENTED)", "the server does not know this service (NOT_FOUND)"]
-        until("both failures", lambda: reasons() == [f"a probe failed: {reason}" for reason in missing])
+        lacks = "a probe failed: the server has no health service (UNIMPLEMENTED)"
+        knows_not = "a probe failed: the server does not know this service (NOT_FOUND)"
+        until("both failures", lambda: reasons() == [lacks, knows_not])
         other.health.set("mine", rpc.SERVING)
         until("a good probe", lambda: plimsoll.servers()[1]["health"]["state"] == "up")
         other.health.set("mine", rpc.NOT_SERVING)

@@ -34,8 +34,12 @@ impl Status {
 
     /// What trailers tell of it, which end in an empty line.
     pub(super) fn among(trailers: &[u8]) -> Option<Self> {
-        let value = |line: &'_ [u8]| line.strip_prefix(b"grpc-status:").map(|value| Self::read(value.trim_ascii()));
-        trailers.split(|byte| *byte == b'\n').find_map(value)
+        const NAME: &[u8] = b"grpc-status:";
+        let told = |line: &[u8]| {
+            let (name, value) = line.split_at_checked(NAME.len())?;
+            name.eq_ignore_ascii_case(NAME).then(|| Self::read(value.trim_ascii()))
+        };
+        trailers.split(|byte| *byte == b'\n').find_map(told)
     }
 
     /// What a client makes of an answer that has a status of HTTP only (gRPC's "HTTP to gRPC Status Code Mapping").

@@ -280,7 +280,9 @@ impl Stream {
         match &mut self.side {
             Side::Client { tally } if error.is_reset() && error.is_remote() => tally.reset(),
             Side::Server { refused, reset, .. } => {
-                *refused |= error.is_remote() && error.reason() == Some(Reason::REFUSED_STREAM);
+                // What a server that goes away has not taken any more is told of as this end of the connection.
+                let unseen = error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM);
+                *refused |= error.is_remote() && unseen;
                 *reset = error.reason().filter(|_| error.is_reset() && error.is_remote());
             }
             Side::Client { .. } => {}

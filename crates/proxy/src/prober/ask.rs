@@ -154,6 +154,15 @@ async fn converse_by_http2(wire: Wire, question: &[u8], answer: &mut Answer<'_>,
         conversing.as_mut().poll(cx)
     })
     .await
+    .map_err(|failure| match failure {
+        Failure::Broken(error) if is_other_protocol(&error) => Failure::NotHttp2,
+        other => other,
+    })
+}
+
+/// Whether what came was no HTTP/2.
+fn is_other_protocol(error: &io::Error) -> bool {
+    error.get_ref().and_then(|inner| inner.downcast_ref::<h2::Error>()).is_some_and(h2::Error::is_library)
 }
 
 /// Sends the question and reads until the verdict stands.

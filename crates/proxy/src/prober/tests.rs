@@ -17,9 +17,10 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 /// The probe that a file asks for with these settings.
 pub(super) fn rule(settings: &str) -> Probe {
+    let protocol = if settings.contains("grpc") { "protocol = \"http2\"" } else { "" };
     let text = format!(
         "[listen.web]\nbind = \"127.0.0.1:0\"\npool = \"app\"\n\
-         [pool.app]\nservers = [\"127.0.0.1:1\"]\nprobe = {{ {settings} }}\n"
+         [pool.app]\nservers = [\"127.0.0.1:1\"]\nprobe = {{ {settings} }}\n{protocol}\n"
     );
     let config = plimsoll_config::parse("test", &text).unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
     config.pools[0].probe.clone().unwrap()
