@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use plimsoll_config::Conditions;
+use plimsoll_config::{Conditions, ServerProtocol};
 use plimsoll_core::{Ask, Permit, Refused, Server, Time};
 
 use crate::http1::request::MethodKind;
@@ -61,8 +61,11 @@ impl Tries {
     /// Whether a body must be kept for another try. None is sent before the connection stands.
     pub(crate) fn keeps_bodies(&self, method: MethodKind) -> bool {
         let rule = &self.served().rules.retry;
-        let Conditions { connect: _, reset, timeout, statuses, grpc: _ } = &rule.on;
-        rule.tries > 1 && (*reset || *timeout || !statuses.is_empty()) && self.may_repeat(method)
+        let Conditions { connect, reset, timeout, statuses, grpc: _ } = &rule.on;
+        let repeats = (*reset || *timeout || !statuses.is_empty()) && self.may_repeat(method);
+        // What a server tells not to have acted on can be sent again, whatever it is.
+        let refusable = self.served().rules.protocol == ServerProtocol::Http2 && (*connect || *reset);
+        rule.tries > 1 && (repeats || refusable)
     }
 
     /// Picks a server for the first try, or another.

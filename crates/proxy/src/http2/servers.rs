@@ -25,8 +25,8 @@ use crate::worker::Worker;
 /// What a server may send of a response before we have passed it on, in bytes.
 const STREAM_WINDOW: u32 = 256 * 1024;
 
-/// The same for all responses on a connection: one slow client must not stop the others.
-const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
+/// The largest window there is (RFC 9113, section 6.9.1).
+const LARGEST_WINDOW: u32 = (1 << 31) - 1;
 
 /// The largest head of a response, as HTTP/2 counts it, in bytes.
 const MAX_HEAD: u32 = 64 * 1024;
@@ -164,11 +164,15 @@ pub(crate) async fn share(worker: &Rc<Worker>, server: &Server, wire: Wire, pool
     let scheme = wire.scheme();
     let line = Line::new(wire, Vec::new());
     let come = Rc::clone(&line.come);
+    // However many clients are slow, they must not stop the others on the connection.
+    let connection_window = rules.max_streams.saturating_mul(STREAM_WINDOW).min(LARGEST_WINDOW);
     let mut builder = client::Builder::new();
     builder
         .enable_push(false)
+        // Until the server has said how many it takes.
+        .initial_max_send_streams(1)
         .initial_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_connection_window_size(connection_window)
         .max_frame_size(FRAME)
         .max_header_list_size(MAX_HEAD)
         .max_send_buffer_size(SEND_BUFFER);
