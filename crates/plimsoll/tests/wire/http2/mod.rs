@@ -3,3 +3,4 @@
 mod fields;
 mod frames;
 mod framing;
+mod servers;
