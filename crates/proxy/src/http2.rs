@@ -27,7 +27,7 @@ use guard::Guard;
 
 pub(crate) use clients::serve;
 pub(crate) use servers::{SharedConns, begin, begin_alone, wait_or_open};
-pub(crate) use stream::Stream;
+pub(crate) use stream::{Failure, Stream};
 
 /// What a client that speaks HTTP/2 by prior knowledge sends first (RFC 9113, section 3.4).
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

@@ -12,6 +12,7 @@ use crate::http1::request::MethodKind;
 use crate::http1::scan::Scan;
 use crate::http1::write::{self, ResponseRules};
 use crate::http1::{Reject, fields};
+use crate::http2;
 use crate::trouble::Trouble;
 use crate::worker::Desk;
 
@@ -46,11 +47,16 @@ impl Exchange<'_> {
 
     fn lost(&mut self) -> Trouble {
         let stream = self.server.as_mut().and_then(|server| server.wire.as_stream());
-        let refused = stream.is_some_and(|stream| stream.refused());
+        // An HTTP/1 connection that fails a request is gone.
+        let own = http2::Failure { gone: true, ..http2::Failure::default() };
+        let http2::Failure { refused, gone, unsaid, .. } = stream.map_or(own, |stream| stream.failure());
+        if let Some(reject) = unsaid {
+            return Trouble::ClientWrong(reject);
+        }
         let request = &self.parties.desk.request;
-        let replayable = request.method_kind.idempotent() && request.body == BodyLength::None;
         let reused = self.server.as_ref().is_some_and(|server| server.reused);
-        match reused && self.received == 0 && replayable {
+        let unseen = refused || (self.received == 0 && request.method_kind.idempotent());
+        match gone && reused && unseen && request.body == BodyLength::None {
             true => Trouble::ServerStale,
             false if refused => Trouble::ServerRefused,
             false => self.broken_off(),
@@ -61,7 +67,7 @@ impl Exchange<'_> {
     pub(super) fn broken_off(&mut self) -> Trouble {
         let now = self.parties.worker.now();
         let stream = self.server.as_mut().and_then(|server| server.wire.as_stream());
-        match stream.and_then(|stream| stream.reset_by()) {
+        match stream.and_then(|stream| stream.failure().reset) {
             // A server minds the deadline of a call too, and may be the first to see that it has come.
             Some(_) if self.parties.desk.call.is_some_and(|call| call.is_over(now)) => Trouble::Overdue,
             Some(reason) => Trouble::ServerReset(Status::of_reset(reason)),

@@ -28,7 +28,7 @@ use crate::worker::Worker;
 /// What a server may send of a response before we have passed it on, in bytes.
 const STREAM_WINDOW: u32 = 256 * 1024;
 
-/// The most that a window may be (RFC 9113, section 6.9.1).
+/// The largest window there is (RFC 9113, section 6.9.1).
 const LARGEST_WINDOW: u32 = (1 << 31) - 1;
 
 /// The largest head of a response, as HTTP/2 counts it, in bytes.
@@ -198,12 +198,15 @@ async fn handshake(wire: Wire, most: u32, clock: Clock) -> Result<(Conn, Driven,
     let (scheme, tls) = (wire.scheme(), wire.server_side().cloned());
     let line = Line::new(wire, Vec::new());
     let come = Rc::clone(&line.come);
+    // However many clients are slow, they must not stop the others on the connection.
+    let connection_window = most.saturating_mul(STREAM_WINDOW).min(LARGEST_WINDOW);
     let mut builder = client::Builder::new();
     builder
         .enable_push(false)
+        // Until the server has said how many it takes.
+        .initial_max_send_streams(1)
         .initial_window_size(STREAM_WINDOW)
-        // Room for all: clients that do not read must not stop those that do.
-        .initial_connection_window_size(most.saturating_mul(STREAM_WINDOW).min(LARGEST_WINDOW))
+        .initial_connection_window_size(connection_window)
         .max_frame_size(FRAME)
         .max_header_list_size(MAX_HEAD)
         .max_send_buffer_size(SEND_BUFFER);

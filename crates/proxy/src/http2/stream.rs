@@ -12,12 +12,13 @@ use bytes::{Buf, Bytes};
 use h2::client::ResponseFuture;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::Response;
+use http::{Response, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::servers::Share;
 use super::text::{self, Malformed, Question};
 use super::watch::Tally;
+use crate::http1::Reject;
 
 /// A stream from a client or to a server.
 pub(crate) struct Stream {
@@ -52,7 +53,20 @@ enum Outgoing {
 /// Which side of us the stream is on.
 enum Side {
     Client { tally: Tally },
-    Server { share: Share, nonce: Option<String>, refused: bool, reset: Option<Reason> },
+    Server { share: Share, nonce: Option<String>, failure: Failure },
+}
+
+/// What is known of how a server failed a request.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Failure {
+    /// It has told that it did not act on the request (RFC 9113, section 8.7).
+    pub(crate) refused: bool,
+    /// Its connection is gone, and not this request's stream alone.
+    pub(crate) gone: bool,
+    /// Why it has reset the stream.
+    pub(crate) reset: Option<Reason>,
+    /// Nothing was sent, since HTTP/2 or the server has no way to say it.
+    pub(crate) unsaid: Option<Reject>,
 }
 
 impl std::fmt::Debug for Stream {
@@ -82,7 +96,7 @@ impl Stream {
             data: false,
             trailers: None,
             outgoing: Outgoing::Request,
-            side: Side::Server { share, nonce: None, refused: false, reset: None },
+            side: Side::Server { share, nonce: None, failure: Failure::default() },
         }
     }
 
@@ -105,16 +119,11 @@ impl Stream {
         self.poll_more(cx).map_ok(drop)
     }
 
-    /// The server has told that it did not act on the request (RFC 9113, section 8.7).
-    pub(crate) fn refused(&self) -> bool {
-        matches!(self.side, Side::Server { refused: true, .. })
-    }
-
-    /// Why the server has ended the stream, where it did.
-    pub(crate) fn reset_by(&self) -> Option<Reason> {
+    /// How the server failed the request, if it did.
+    pub(crate) fn failure(&self) -> Failure {
         match self.side {
-            Side::Server { reset, .. } => reset,
-            Side::Client { .. } => None,
+            Side::Server { failure, .. } => failure,
+            Side::Client { .. } => Failure::default(),
         }
     }
 
@@ -158,19 +167,31 @@ impl Stream {
     }
 
     fn send_request(&mut self, head: &[u8], end: bool) -> io::Result<()> {
-        let Side::Server { share, nonce, refused, .. } = &mut self.side else {
+        let Side::Server { share, nonce, failure } = &mut self.side else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
-        let question = Question::read(head, share.scheme())?;
+        let mut unsaid = |status, reason| {
+            failure.unsaid = Some(Reject { status, reason });
+            io::Error::new(io::ErrorKind::Unsupported, reason)
+        };
+        let Ok(question) = Question::read(head, share.scheme()) else {
+            return Err(unsaid(400, "HTTP/2, as the server speaks it, has no way to say what the request says"));
+        };
         if question.nonce.is_some() && !share.send().is_extended_connect_protocol_enabled() {
-            return Err(io::Error::new(io::ErrorKind::Unsupported, "the server takes no WebSockets over HTTP/2"));
+            return Err(unsaid(501, "the server takes no WebSockets over HTTP/2"));
         }
-        let sent = share.send().send_request(question.request, end);
-        let (response, body) = sent.map_err(|error| {
-            // The connection takes no more requests, so this one was not acted on.
-            *refused = true;
-            broken(error)
-        })?;
+        let end = end || question.declined;
+        let (response, body) = match share.send().send_request(question.request, end) {
+            Ok(sent) => sent,
+            Err(error) if error.is_go_away() || error.is_io() => {
+                // A connection that takes no more requests has not seen this one.
+                *failure = Failure { refused: true, gone: true, ..Failure::default() };
+                return Err(broken(error));
+            }
+            Err(_) => {
+                return Err(unsaid(400, "HTTP/2, as the server speaks it, has no way to say what the request says"));
+            }
+        };
         *nonce = question.nonce;
         self.incoming = Incoming::Response(response);
         self.outgoing = if end { Outgoing::Ended(body) } else { Outgoing::Body(body) };
@@ -268,6 +289,10 @@ impl Stream {
     fn take_response(&mut self, response: Response<Option<RecvStream>>) -> io::Result<()> {
         let (parts, body) = response.into_parts();
         let Side::Server { nonce, .. } = &self.side else { return Ok(()) };
+        if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+            // HTTP/2 knows no such thing (RFC 9113, section 8.6).
+            return Err(self.malformed(Malformed));
+        }
         let head = text::of_response(&parts, nonce.as_deref()).map_err(|error| self.malformed(error))?;
         (self.ready, self.data) = (head.into(), false);
         if let Some(body) = body {
@@ -279,11 +304,13 @@ impl Stream {
     fn failed(&mut self, error: h2::Error) -> io::Error {
         match &mut self.side {
             Side::Client { tally } if error.is_reset() && error.is_remote() => tally.reset(),
-            Side::Server { refused, reset, .. } => {
-                // What a server that goes away has not taken any more is told of as this end of the connection.
-                let unseen = error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM);
-                *refused |= error.is_remote() && unseen;
-                *reset = error.reason().filter(|_| error.is_reset() && error.is_remote());
+            Side::Server { failure, .. } => {
+                // A farewell fails the streams behind the last that the server has taken up; what those before it meet is the
+                // end of the connection.
+                let refused = error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM);
+                failure.refused |= error.is_remote() && refused;
+                failure.gone |= error.is_go_away() || error.is_io();
+                failure.reset = error.reason().filter(|_| error.is_reset() && error.is_remote());
             }
             Side::Client { .. } => {}
         }

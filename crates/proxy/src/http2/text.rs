@@ -136,6 +136,8 @@ pub(crate) struct Question {
     pub(crate) request: Request<()>,
     /// What the client's `Sec-WebSocket-Key` said, where it asks for a WebSocket.
     pub(crate) nonce: Option<String>,
+    /// It asks for another protocol, of which HTTP/2 knows nothing, and so goes without. Such a request has no body.
+    pub(crate) declined: bool,
 }
 
 impl Question {
@@ -163,7 +165,7 @@ impl Question {
         if upgrade.is_some() {
             request.extensions_mut().insert(Protocol::from_static("websocket"));
         }
-        Ok(Self { request, nonce: upgrade })
+        Ok(Self { request, declined: apart.upgrade && upgrade.is_none(), nonce: upgrade })
     }
 }
 
@@ -189,6 +191,7 @@ pub(crate) fn to_trailers(text: &[u8]) -> io::Result<HeaderMap> {
 #[derive(Default)]
 struct Apart<'a> {
     host: Option<&'a [u8]>,
+    upgrade: bool,
     websocket: bool,
     nonce: Option<String>,
 }
@@ -207,7 +210,10 @@ fn read_fields(mut text: &[u8]) -> io::Result<(HeaderMap, Apart<'_>)> {
         let name = HeaderName::from_bytes(name).map_err(|_| invalid())?;
         match name.as_str() {
             "host" => apart.host = Some(value),
-            "upgrade" => apart.websocket = value.eq_ignore_ascii_case(b"websocket"),
+            "upgrade" => {
+                apart.upgrade = true;
+                apart.websocket = value.eq_ignore_ascii_case(b"websocket");
+            }
             "sec-websocket-key" => apart.nonce = String::from_utf8(value.to_vec()).ok(),
             "connection" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "te" | "sec-websocket-accept" => {}
             _ => {

@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
 
 use crate::kit::PATIENCE;
 
@@ -214,6 +215,11 @@ impl Conn {
         Self { stream, unread: Vec::new(), answers_pings: true }
     }
 
+    /// Another handle on a connection that goes on, to read from it while the first one sends.
+    pub(super) fn of(stream: &TcpStream) -> Self {
+        Self { stream: stream.try_clone().unwrap(), unread: Vec::new(), answers_pings: true }
+    }
+
     pub(super) fn connect(to: SocketAddr) -> Self {
         Self::connect_with(to, &[])
     }
@@ -331,6 +337,11 @@ impl Conn {
     pub(super) fn rest(&mut self) -> String {
         while self.read_more().is_some() {}
         String::from_utf8_lossy(&self.unread).into_owned()
+    }
+
+    /// From now on what is not taken for so long is not sent.
+    pub(super) fn give_up_after(&self, time: Duration) {
+        self.stream.set_write_timeout(Some(time)).unwrap();
     }
 
     /// Says that nothing more will be sent.

@@ -3,3 +3,6 @@
 mod fields;
 mod frames;
 mod framing;
+mod hostile;
+mod servers;
+mod smuggling;
