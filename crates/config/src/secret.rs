@@ -1,7 +1,10 @@
 //! What the configuration only points at and nobody else may see: tokens and private keys.
 
+mod renew;
+
 use std::env;
 use std::fmt;
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
@@ -140,8 +143,7 @@ fn in_file(
     let file = files.path(&path.value.0);
     match files.content(&file, largest) {
         Ok(content) => {
-            let everyone = 0o004;
-            let exposed = file.metadata().is_ok_and(|about| about.mode() & everyone != 0);
+            let exposed = file.metadata().is_ok_and(|about| is_exposed(&about));
             Some(Secret { content: content.into(), source: file.display().to_string(), exposed })
         }
         Err(Unfit(why)) => {
@@ -150,6 +152,12 @@ fn in_file(
             None
         }
     }
+}
+
+/// Whether every user of the machine can read a file.
+fn is_exposed(about: &Metadata) -> bool {
+    let everyone = 0o004;
+    about.mode() & everyone != 0
 }
 
 /// Editors and `echo` end a file with a line end that is no part of the token.

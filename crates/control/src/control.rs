@@ -148,7 +148,8 @@ impl Control {
             published: watch::Sender::new(Arc::new(published)),
             writer: Mutex::new(Writer { desired: Desired::new(config), names, load }),
         });
-        for warning in shared.gate.warnings() {
+        let config = &shared.published().config;
+        for warning in shared.gate.warnings().into_iter().chain(shared.plane.warnings(config)) {
             shared.journal.add(Happened::new(EventKind::Warning, warning));
         }
         let (end, ended) = watch::channel(false);
@@ -246,12 +247,38 @@ impl Shared {
         let (desired, mut notes) = writer.desired.rebased(file);
         let before = self.published();
         let generation = self.put_in_force(&mut writer, desired, true)?;
-        notes.extend(self.gate.warnings());
         let now = self.published();
+        notes.extend(self.gate.warnings());
+        notes.extend(self.plane.warnings(&now.config));
         if now.config.workers != before.config.workers {
             notes.push("`workers` takes effect at the next start".to_owned());
         }
         Ok(Reloaded { generation, differences: now.differences.len(), notes })
+    }
+
+    /// Takes up certificates as they are in their files now. The file of the configuration is not read for that. What came
+    /// of it is in the journal.
+    pub(crate) fn renew_certificates(&self) {
+        let mut writer = self.writer();
+        let renewed = match writer.desired.with_certificates_anew() {
+            Ok(None) => return,
+            Ok(Some(desired)) => self.put_in_force(&mut writer, desired, false),
+            Err(why) => Err(ControlError::Plane(why)),
+        };
+        drop(writer);
+        self.journal.add(match renewed {
+            Ok(generation) => {
+                let mut message = format!("certificates were read anew: configuration {generation} is in force");
+                for warning in self.plane.warnings(&self.published().config) {
+                    let _ = write!(message, "\n  {warning}");
+                }
+                Happened::new(EventKind::Reload, message)
+            }
+            Err(error) => {
+                let message = format!("the new certificates were not taken, the ones before stay: {error}");
+                Happened::new(EventKind::ReloadRefused, message)
+            }
+        });
     }
 
     /// See [`Control::edit`].

@@ -125,6 +125,15 @@ impl Desired {
         Ok(next)
     }
 
+    /// The same with certificates as they are in their files now; `None` where they are the same.
+    ///
+    /// # Errors
+    /// Which one cannot be read.
+    pub(crate) fn with_certificates_anew(&self) -> Result<Option<Self>, String> {
+        let file = self.file.with_certificates_anew()?;
+        Ok((file != self.file).then(|| Self { file, edits: self.edits.clone() }))
+    }
+
     /// The same edits over another file, without those that it has overtaken, and a line about each of these.
     pub(crate) fn rebased(&self, file: Config) -> (Self, Vec<String>) {
         let (edits, notes) = self.edits.rebased(&file);

@@ -30,13 +30,44 @@ impl FileWatch {
     /// Whether it has changed since that was last told, and has been as it is for two looks: whoever writes it may not be
     /// done. A file that is not there has not changed.
     pub(crate) fn has_changed(&mut self) -> bool {
+        self.look() == (true, true)
+    }
+
+    /// Whether it has changed, and whether it has been as it is for two looks.
+    fn look(&mut self) -> (bool, bool) {
         let now = look(&self.path);
         let settled = now == std::mem::replace(&mut self.seen, now);
         let changed = settled && now.is_some() && now != self.told;
         if changed {
             self.told = now;
         }
-        changed
+        (changed, settled)
+    }
+}
+
+/// Files that belong together, such as a certificate and its key.
+#[derive(Debug)]
+pub(crate) struct FilesWatch {
+    files: Vec<FileWatch>,
+    /// Not told of yet.
+    changed: bool,
+}
+
+impl FilesWatch {
+    /// A watch over `files`, which tells first of what they are now: they may have changed since somebody read them.
+    pub(crate) fn new(files: Vec<PathBuf>) -> Self {
+        Self { changed: !files.is_empty(), files: files.into_iter().map(FileWatch::new).collect() }
+    }
+
+    /// Whether one of them has changed since that was last told, and all have been as they are for two looks.
+    pub(crate) fn has_changed(&mut self) -> bool {
+        let mut all_settled = true;
+        for file in &mut self.files {
+            let (changed, settled) = file.look();
+            self.changed |= changed;
+            all_settled &= settled;
+        }
+        all_settled && std::mem::take(&mut self.changed)
     }
 }
 
@@ -67,6 +98,26 @@ mod tests {
         fs::rename(&other, &path).unwrap();
         assert!(!watch.has_changed());
         assert!(watch.has_changed(), "another file in its place is a change");
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn files_that_belong_together_are_told_of_when_all_are_done() {
+        let folder = std::env::temp_dir().join(format!("plimsoll-files-watch-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let (cert, key) = (folder.join("site.pem"), folder.join("site.key"));
+        fs::write(&cert, "one").unwrap();
+        fs::write(&key, "one").unwrap();
+        let mut watch = FilesWatch::new(vec![cert.clone(), key.clone()]);
+        assert!(watch.has_changed(), "nobody knows when they were read");
+        assert!(!watch.has_changed());
+        fs::write(&cert, "three").unwrap();
+        assert!(!watch.has_changed());
+        fs::write(&key, "three").unwrap();
+        assert!(!watch.has_changed(), "one of them may not be written to its end");
+        assert!(watch.has_changed());
+        assert!(!watch.has_changed());
+        assert!(!FilesWatch::new(Vec::new()).has_changed());
         fs::remove_dir_all(&folder).unwrap();
     }
 }

@@ -17,6 +17,11 @@ pub trait DataPlane: Send + Sync {
     /// Why it cannot be done, in a sentence for the user.
     fn prepare(&self, config: &Config) -> Result<Box<dyn Prepared>, String>;
 
+    /// What an operator should know of `config`, a sentence each, though it can be served: a certificate that ends soon.
+    fn warnings(&self, _config: &Config) -> Vec<String> {
+        Vec::new()
+    }
+
     /// What it does.
     fn stats(&self) -> PlaneStats;
 
@@ -95,6 +100,17 @@ pub struct ListenerStats {
     pub limit: u64,
     /// Client connections accepted.
     pub accepted: u64,
+    /// TLS handshakes with its clients; `None` is a listener without TLS.
+    pub handshakes: Option<HandshakeStats>,
+}
+
+/// How TLS handshakes with the clients of a listener went.
+#[derive(Clone, Debug, Default)]
+pub struct HandshakeStats {
+    /// Those that went well.
+    pub done: u64,
+    /// Those that did not, for each reason.
+    pub failed: Vec<(&'static str, u64)>,
 }
 
 /// What the access log has done.

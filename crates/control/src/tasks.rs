@@ -9,6 +9,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::admin;
 use crate::alarm::Alarm;
 use crate::api::EventKind;
+use crate::certificates;
 use crate::control::Shared;
 use crate::file_watch::FileWatch;
 use crate::journal::Happened;
@@ -27,6 +28,7 @@ pub(crate) async fn run(shared: Arc<Shared>, watch: Option<FileWatch>, mut ended
     let serving = tokio::task::spawn_local(admin::serve(Arc::clone(&shared), ended.clone()));
     let (all_told, to_tell) = watch::channel(false);
     let telling = tokio::task::spawn_local(webhook::run(Arc::clone(&shared), to_tell));
+    tokio::task::spawn_local(certificates::follow(Arc::clone(&shared)));
     let sampling = tokio::task::spawn_local(sample(Arc::clone(&shared)));
     if let Some(watch) = watch {
         tokio::task::spawn_local(follow(Arc::clone(&shared), watch));

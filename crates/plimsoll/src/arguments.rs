@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Check a configuration and say what it would do
     Check(Check),
+    /// Make a certificate to try TLS with, signed by itself
+    Cert(Cert),
     /// Print the JSON schema of the configuration file
     Schema,
     /// Print all settings of the configuration file, in Markdown
@@ -96,6 +98,25 @@ pub(crate) struct Check {
     /// Look host names up too, as `serve` would
     #[arg(long)]
     pub(crate) look_up: bool,
+}
+
+/// The arguments of `cert`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  plimsoll cert --name app.example --name '*.app.example' --days 30")]
+pub(crate) struct Cert {
+    /// A host name or an IP address that it is for; give it once for each [default: localhost, 127.0.0.1 and ::1]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Vec<String>,
+    /// For how many days it is valid, from now on
+    #[arg(long, value_name = "NUMBER", default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=36500))]
+    pub(crate) days: u32,
+    /// The folder for the two files, NAME.pem and NAME.key after the first name
+    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    pub(crate) out: PathBuf,
+    /// Replace files that are there already
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 fn policy() -> impl TypedValueParser<Value = PolicyKind> {

@@ -1,6 +1,7 @@
 //! `plimsoll check`: is this configuration right, and what would it do?
 
 use std::fmt::Write;
+use std::time::SystemTime;
 
 use plimsoll_config::{Config, Listener, Pool};
 use plimsoll_control::{Control, Names};
@@ -15,6 +16,10 @@ pub(crate) fn run(arguments: &Check) -> Result<(), Failure> {
     let without_file = "there is no plimsoll.toml here; name a file: plimsoll check FILE";
     let config = source::from_file(arguments.file.as_deref(), without_file)?;
     Control::check(&config).map_err(Failure::Arguments)?;
+    plimsoll_proxy::check_tls(&config).map_err(|error| Failure::Arguments(error.to_string()))?;
+    for warning in plimsoll_proxy::tls_warnings(&config, SystemTime::now()) {
+        console::say(format_args!("warning: {warning}"));
+    }
     if arguments.look_up {
         Names::default().pool_specs(&config, true).map_err(anyhow::Error::from)?;
     }

@@ -1,11 +1,12 @@
 //! Plimsoll's program: arguments, wiring, signals, exit codes.
 //!
-//! `arguments` says what can be typed. `serve`, `check` and `demo` are the commands; `schema` and `reference` only
+//! `arguments` says what can be typed. `serve`, `check`, `cert` and `demo` are the commands; `schema` and `reference` only
 //! print what the configuration crate knows, and `remote` holds those that ask a running Plimsoll. `source` finds the configuration, `names` looks its hosts up, `limits`
 //! makes room for its sockets, and `plane` wires it all to the data plane. `watch` tells what happens to the pools,
 //! `signals` when to stop, `failure` what the program exits with, and `console` writes to people.
 
 mod arguments;
+mod cert;
 mod check;
 mod console;
 mod demo;
@@ -40,6 +41,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Cert(arguments) => cert::run(&arguments),
         Command::Remote(command) => remote::run(&command),
         Command::Schema => Ok(console::print(&format!("{:#}\n", plimsoll_config::schema()))?),
         Command::Reference => Ok(console::print(&plimsoll_config::reference())?),

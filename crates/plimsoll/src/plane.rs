@@ -4,11 +4,13 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread::available_parallelism;
+use std::time::SystemTime;
 
 use anyhow::Context;
 use plimsoll_config::{Config, Target, Trace};
 use plimsoll_control::{
-    Beginning, Control, DataPlane, Journal, ListenerStats, LogStats, Names, PlaneStats, Prepared, Source, WorkerStats,
+    Beginning, Control, DataPlane, HandshakeStats, Journal, ListenerStats, LogStats, Names, PlaneStats, Prepared,
+    Source, WorkerStats,
 };
 use plimsoll_core::{Pools, Time};
 use plimsoll_proxy::{Clock, Proxy, WorkerState};
@@ -123,6 +125,10 @@ impl DataPlane for Wires {
         Ok(Box::new(Change { proxy, exporter, prepared, trace: config.trace.clone() }))
     }
 
+    fn warnings(&self, config: &Config) -> Vec<String> {
+        plimsoll_proxy::tls_warnings(config, SystemTime::now())
+    }
+
     fn stats(&self) -> PlaneStats {
         let stats = self.proxy.stats();
         PlaneStats {
@@ -183,6 +189,10 @@ fn listener(listener: plimsoll_proxy::ListenerStats) -> ListenerStats {
         open: listener.open as u64,
         limit: listener.limit as u64,
         accepted: listener.accepted,
+        handshakes: listener.handshakes.map(|handshakes| HandshakeStats {
+            done: handshakes.done,
+            failed: handshakes.failures().map(|(reason, count)| (reason.name(), count)).collect(),
+        }),
     }
 }
 

@@ -63,5 +63,5 @@ pub use log::{LogError, LogStats, Logs};
 pub use proxy::{Prepared, Proxy};
 pub use start_error::StartError;
 pub use stats::{ListenerStats, ProxyHeaderStats, ProxyStats, WorkerState, WorkerStats};
-pub use tls::{HandshakeFailure, HandshakeStats, UnfitFile};
+pub use tls::{HandshakeFailure, HandshakeStats, UnfitFile, check_tls, tls_warnings};
 pub use trace::{TracedRequest, TracedTry};

@@ -15,6 +15,7 @@ mod tests;
 mod to_clients;
 mod to_servers;
 mod trouble;
+mod warnings;
 mod wire;
 
 pub(crate) use accept::accept;
@@ -22,9 +23,11 @@ pub(crate) use handshakes::Handshakes;
 pub use handshakes::{HandshakeFailure, HandshakeStats};
 pub use pem::UnfitFile;
 pub(crate) use plan::TlsPlan;
+pub use plan::check_tls;
 pub(crate) use to_clients::ClientSide;
 pub(crate) use to_servers::ServerSide;
 pub(crate) use trouble::TlsTrouble;
+pub use warnings::tls_warnings;
 pub(crate) use wire::TlsWire;
 
 /// The names of HTTP/1.1 and HTTP/2 in a handshake (RFC 7301, section 6).

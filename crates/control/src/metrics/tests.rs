@@ -8,7 +8,7 @@ use plimsoll_core::{Ask, Outcome, OutcomeKind, PoolSpec, Pools as CorePools, Ser
 
 use super::*;
 use crate::journal::Tally;
-use crate::plane::{ListenerStats, LogStats, PlaneStats, WorkerStats};
+use crate::plane::{HandshakeStats, ListenerStats, LogStats, PlaneStats, WorkerStats};
 use crate::samples::Samples;
 
 fn pools(servers: &[&str]) -> CorePools {
@@ -30,9 +30,10 @@ fn plane() -> PlaneStats {
     let dead = WorkerStats { alive: false, ..worker };
     let listener =
         |name: &str, open| ListenerStats { name: name.to_owned(), open, limit: 10, ..ListenerStats::default() };
+    let handshakes = Some(HandshakeStats { done: 9, failed: vec![("timeout", 2), ("not_tls", 0)] });
     PlaneStats {
         workers: vec![worker, dead],
-        listeners: vec![listener("web", 3), listener("web", 1)],
+        listeners: vec![ListenerStats { handshakes, ..listener("web", 3) }, listener("web", 1)],
         log: Some(LogStats { written: 8, dropped: 2, errors: 0 }),
         stopping: false,
     }
@@ -74,6 +75,8 @@ fn everything_is_told_by_its_name() {
         (r#"plimsoll_worker_alive{worker="1"}"#, 0.0),
         (r#"plimsoll_worker_busy_seconds_total{worker="0"}"#, 1.5),
         (r#"plimsoll_listener_connections{listener="web"}"#, 4.0),
+        (r#"plimsoll_listener_tls_handshakes_total{listener="web"}"#, 9.0),
+        (r#"plimsoll_listener_tls_handshake_failures_total{listener="web",reason="timeout"}"#, 2.0),
         ("plimsoll_log_lines_dropped_total", 2.0),
         ("plimsoll_config_last_reload_successful", 0.0),
         ("plimsoll_permits_alive", 1.0),

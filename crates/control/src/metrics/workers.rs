@@ -104,7 +104,25 @@ fn listeners(page: &mut Page<'_>, plane: &PlaneStats) -> fmt::Result {
     let gauge = |which| lines(which).map(|(labels, count)| (labels, count as f64));
     page.gauges(("plimsoll_listener_connections", "Client connections open."), gauge(0))?;
     page.gauges(("plimsoll_listener_connections_limit", "Client connections that may be open."), gauge(1))?;
-    page.counters(("plimsoll_listener_connections_accepted", "Client connections accepted."), lines(2))
+    page.counters(("plimsoll_listener_connections_accepted", "Client connections accepted."), lines(2))?;
+    handshakes(page, plane)
+}
+
+fn handshakes(page: &mut Page<'_>, plane: &PlaneStats) -> fmt::Result {
+    // One that is gone and finishes what it has counts none any more.
+    let with_tls =
+        || plane.listeners.iter().filter_map(|listener| Some((&*listener.name, listener.handshakes.as_ref()?)));
+    if with_tls().next().is_none() {
+        return Ok(());
+    }
+    page.counters(
+        ("plimsoll_listener_tls_handshakes", "TLS handshakes with clients that went well."),
+        with_tls().map(|(name, handshakes)| ([("listener", name)], handshakes.done)),
+    )?;
+    let failed = with_tls().flat_map(|(name, handshakes)| {
+        handshakes.failed.iter().map(move |(reason, count)| ([("listener", name), ("reason", *reason)], *count))
+    });
+    page.counters(("plimsoll_listener_tls_handshake_failures", "TLS handshakes with clients that failed."), failed)
 }
 
 fn access_log(page: &mut Page<'_>, log: LogStats) -> fmt::Result {

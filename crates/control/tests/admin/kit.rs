@@ -47,6 +47,11 @@ impl DataPlane for Plane {
         Ok(Box::new(Ready))
     }
 
+    fn warnings(&self, config: &Config) -> Vec<String> {
+        let certificate = config.admin.iter().find_map(|admin| admin.tls.as_ref());
+        certificate.map(|_| "a certificate expires soon".to_owned()).into_iter().collect()
+    }
+
     fn stats(&self) -> PlaneStats {
         let web = ListenerStats {
             name: "web".to_owned(),
@@ -54,6 +59,7 @@ impl DataPlane for Plane {
             open: 3,
             limit: 20_000,
             accepted: 7,
+            handshakes: None,
         };
         let worker = WorkerStats { alive: true, open: 3, requests: 11, ..WorkerStats::default() };
         let stopping = self.stopping.load(Ordering::Relaxed);

@@ -1,6 +1,8 @@
 //! The same behind TLS.
 
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 
@@ -43,6 +45,35 @@ fn it_is_served_by_tls_and_follows_a_new_certificate() {
     write(&stand.folder.join("admin.key"), "nothing");
     let refused = stand.control().reload().expect_err("there is no key").to_string();
     assert!(refused.contains("admin.key cannot be used: there is no private key in it"), "{refused}");
+    assert_eq!(curl(&stand, "admin.pem"), "ok\n");
+}
+
+/// Waits until this has been told.
+fn wait_for_told(stand: &Stand, part: &str) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let told = || stand.told.lock().expect("nobody panicked").join("\n");
+    while !told().contains(part) {
+        assert!(Instant::now() < deadline, "nobody told of {part:?} in\n{}", told());
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_certificate_that_is_put_in_its_file_is_taken_up_by_itself_and_nothing_else_of_the_file() {
+    let folder = folder();
+    let (cert, key) = certificate(&["127.0.0.1"]);
+    write(&folder.join("admin.pem"), &cert);
+    write(&folder.join("first.pem"), &cert);
+    write(&folder.join("admin.key"), &key);
+    let stand = Stand::start_in(folder, SETTINGS).expect("it starts");
+    wait_for_told(&stand, "a certificate expires soon");
+    stand.write("nonsense", REST);
+    let (cert, key) = certificate(&["127.0.0.1"]);
+    write(&stand.folder.join("admin.pem"), &cert);
+    wait_for_told(&stand, "the new certificates were not taken, the ones before stay: ");
+    assert_eq!(curl(&stand, "first.pem"), "ok\n");
+    write(&stand.folder.join("admin.key"), &key);
+    wait_for_told(&stand, "certificates were read anew: configuration 2 is in force");
     assert_eq!(curl(&stand, "admin.pem"), "ok\n");
 }
 

@@ -1,5 +1,6 @@
 //! The program as its user meets it: what it prints, what it exits with, how it stops.
 
+mod cert;
 mod check;
 mod commands;
 mod demo;

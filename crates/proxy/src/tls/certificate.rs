@@ -1,12 +1,14 @@
 //! What a certificate says of itself.
 
 use std::fmt::Write as _;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustls::crypto::aws_lc_rs::cipher_suite;
 use rustls::pki_types::CertificateDer;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
+use x509_parser::time::ASN1Time;
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
 use crate::peer::ClientCertFacts;
@@ -26,6 +28,19 @@ pub(super) fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
     }
     let common = certificate.subject().iter_common_name().filter_map(|name| name.as_str().ok());
     common.map(str::to_ascii_lowercase).collect()
+}
+
+/// From when until when it is valid.
+pub(super) fn validity(certificate: &CertificateDer<'_>) -> Option<(SystemTime, SystemTime)> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    let validity = certificate.validity();
+    let time = |time: ASN1Time| {
+        let seconds = time.timestamp();
+        let distance = Duration::from_secs(seconds.unsigned_abs());
+        // Some end in the year 9999, and some begin before 1970.
+        if seconds < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) }
+    };
+    Some((time(validity.not_before)?, time(validity.not_after)?))
 }
 
 /// Who a client is by it.

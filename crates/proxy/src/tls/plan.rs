@@ -15,6 +15,14 @@ pub(crate) struct TlsPlan {
     pools: HashMap<String, Arc<ServerSide>>,
 }
 
+/// Looks whether the certificates and keys of `config` can be used.
+///
+/// # Errors
+/// What is wrong with the first that cannot, and whose it is.
+pub fn check_tls(config: &Config) -> Result<(), StartError> {
+    TlsPlan::new(config, &TlsPlan::default()).map(drop)
+}
+
 impl TlsPlan {
     /// What `config` needs. What is the same as `before` goes on as it is.
     pub(crate) fn new(config: &Config, before: &Self) -> Result<Self, StartError> {

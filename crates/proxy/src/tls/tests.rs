@@ -4,6 +4,6 @@ mod bodies;
 mod certificates;
 mod clients;
 mod handshakes;
-mod kit;
+pub(super) mod kit;
 mod reload;
 mod servers;

@@ -29,14 +29,14 @@ use crate::tls::HandshakeFailure;
 use crate::tls::to_servers::AnyCertificate;
 
 /// Outer limit of every wait; nothing here takes long.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(in crate::tls) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A client or a server that speaks TLS over TCP.
-pub(super) type Client = StreamOwned<ClientConnection, TcpStream>;
-pub(super) type Server = StreamOwned<ServerConnection, TcpStream>;
+pub(in crate::tls) type Client = StreamOwned<ClientConnection, TcpStream>;
+pub(in crate::tls) type Server = StreamOwned<ServerConnection, TcpStream>;
 
 /// An authority, and the folder of the files that it makes.
-pub(super) struct Authority {
+pub(in crate::tls) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     folder: PathBuf,
 }
@@ -48,7 +48,7 @@ impl Drop for Authority {
 }
 
 impl Authority {
-    pub(super) fn new() -> Self {
+    pub(in crate::tls) fn new() -> Self {
         static MADE: AtomicUsize = AtomicUsize::new(0);
         let name = format!("plimsoll-tls-{}-{}", process::id(), MADE.fetch_add(1, Ordering::Relaxed));
         let folder = std::env::temp_dir().join(name);
@@ -60,41 +60,41 @@ impl Authority {
     }
 
     /// The PEM of a certificate for `names`, and that of its key.
-    pub(super) fn pem(&self, names: &[&str]) -> (String, String) {
+    pub(in crate::tls) fn pem(&self, names: &[&str]) -> (String, String) {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         self.issue(CertificateParams::new(names).unwrap())
     }
 
-    pub(super) fn issue(&self, parameters: CertificateParams) -> (String, String) {
+    pub(in crate::tls) fn issue(&self, parameters: CertificateParams) -> (String, String) {
         let key = KeyPair::generate().unwrap();
         (parameters.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
     }
 
     /// The PEM of a certificate for `names` and this key.
-    pub(super) fn issue_for(&self, names: &[&str], key: &KeyPair) -> String {
+    pub(in crate::tls) fn issue_for(&self, names: &[&str], key: &KeyPair) -> String {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         CertificateParams::new(names).unwrap().signed_by(key, &self.issuer).unwrap().pem()
     }
 
     /// The same as the configuration has them.
-    pub(super) fn pair(&self, names: &[&str]) -> CertPair {
+    pub(in crate::tls) fn pair(&self, names: &[&str]) -> CertPair {
         let (cert, key) = self.pem(names);
         self.pair_of(&cert, &key)
     }
 
-    pub(super) fn pair_of(&self, cert: &str, key: &str) -> CertPair {
+    pub(in crate::tls) fn pair_of(&self, cert: &str, key: &str) -> CertPair {
         let [cert, key] =
             [("site.pem", cert), ("site.key", key)].map(|(name, text)| self.secret(name, text.as_bytes()));
         CertPair { cert, key, ocsp: None }
     }
 
     /// Its own certificate.
-    pub(super) fn ca(&self) -> Secret {
+    pub(in crate::tls) fn ca(&self) -> Secret {
         self.secret("ca.pem", self.issuer.pem().as_bytes())
     }
 
     /// What a file of this name with this content would be.
-    pub(super) fn secret(&self, name: &str, content: &[u8]) -> Secret {
+    pub(in crate::tls) fn secret(&self, name: &str, content: &[u8]) -> Secret {
         let path = self.folder.join(name);
         fs::write(&path, content).unwrap();
         let text = format!(
@@ -113,18 +113,18 @@ impl Authority {
     }
 
     /// A client that believes this authority alone.
-    pub(super) fn client_config(&self) -> ClientConfig {
+    pub(in crate::tls) fn client_config(&self) -> ClientConfig {
         self.client_config_of(ALL_VERSIONS)
     }
 
     /// The same that speaks these versions.
-    pub(super) fn client_config_of(&self, versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
+    pub(in crate::tls) fn client_config_of(&self, versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
         let builder = client_builder(versions).with_root_certificates(self.roots());
         builder.with_no_client_auth()
     }
 
     /// The same that shows a certificate.
-    pub(super) fn client_config_showing(
+    pub(in crate::tls) fn client_config_showing(
         &self,
         chain: Vec<CertificateDer<'static>>,
         key: PrivateKeyDer<'static>,
@@ -134,19 +134,19 @@ impl Authority {
     }
 
     /// What a server that is `names` works with.
-    pub(super) fn server_config(&self, names: &[&str]) -> ServerConfig {
+    pub(in crate::tls) fn server_config(&self, names: &[&str]) -> ServerConfig {
         let (cert, key) = self.pem(names);
         self.server_config_of(&cert, &key)
     }
 
     #[expect(clippy::unused_self, reason = "it is the authority's certificate")]
-    pub(super) fn server_config_of(&self, cert: &str, key: &str) -> ServerConfig {
+    pub(in crate::tls) fn server_config_of(&self, cert: &str, key: &str) -> ServerConfig {
         let builder = server_builder().with_no_client_auth();
         builder.with_single_cert(vec![der(cert)], key_der(key)).unwrap()
     }
 
     /// The same for a server that wants a certificate of `clients`.
-    pub(super) fn server_config_asking(&self, names: &[&str], clients: &Self) -> ServerConfig {
+    pub(in crate::tls) fn server_config_asking(&self, names: &[&str], clients: &Self) -> ServerConfig {
         let (cert, key) = self.pem(names);
         let provider = Arc::new(aws_lc_rs::default_provider());
         let verifier =
@@ -156,7 +156,7 @@ impl Authority {
     }
 
     /// The fingerprint that openssl prints of `cert`, without colons.
-    pub(super) fn fingerprint(&self, cert: &str) -> String {
+    pub(in crate::tls) fn fingerprint(&self, cert: &str) -> String {
         let path = self.folder.join("printed.pem");
         fs::write(&path, cert).unwrap();
         let arguments = ["x509", "-noout", "-fingerprint", "-sha256", "-in"];
@@ -183,31 +183,31 @@ fn server_builder() -> ConfigBuilder<ServerConfig, rustls::WantsVerifier> {
 }
 
 /// A client that believes anybody.
-pub(super) fn blind() -> ClientConfig {
+pub(in crate::tls) fn blind() -> ClientConfig {
     let builder = client_builder(ALL_VERSIONS).dangerous();
     builder.with_custom_certificate_verifier(Arc::new(AnyCertificate::new())).with_no_client_auth()
 }
 
 /// Shakes hands.
-pub(super) fn shake(client: &mut Client) -> io::Result<()> {
+pub(in crate::tls) fn shake(client: &mut Client) -> io::Result<()> {
     client.conn.complete_io(&mut client.sock).map(|_| ())
 }
 
 /// What TLS has to say of an error.
-pub(super) fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+pub(in crate::tls) fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
 }
 
-pub(super) fn der(pem: &str) -> CertificateDer<'static> {
+pub(in crate::tls) fn der(pem: &str) -> CertificateDer<'static> {
     CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()
 }
 
-pub(super) fn key_der(pem: &str) -> PrivateKeyDer<'static> {
+pub(in crate::tls) fn key_der(pem: &str) -> PrivateKeyDer<'static> {
     PrivateKeyDer::from_pem_slice(pem.as_bytes()).unwrap()
 }
 
 /// TLS with clients as it is when only the certificates are given.
-pub(super) fn listener_tls(pairs: Vec<CertPair>) -> ListenerTls {
+pub(in crate::tls) fn listener_tls(pairs: Vec<CertPair>) -> ListenerTls {
     ListenerTls {
         pairs,
         min_version: TlsVersion::V1_2,
@@ -219,12 +219,12 @@ pub(super) fn listener_tls(pairs: Vec<CertPair>) -> ListenerTls {
 }
 
 /// TLS with servers that prove to be `name` by `ca`.
-pub(super) fn server_tls(name: &str, ca: Secret) -> ServerTls {
+pub(in crate::tls) fn server_tls(name: &str, ca: Secret) -> ServerTls {
     ServerTls { server_name: Some(name.to_owned()), ca: Some(ca), cert: None, danger_accept_any_certificate: false }
 }
 
 /// The configuration of one listener before `server`, changed by `change`.
-pub(super) fn config(server: SocketAddr, change: impl FnOnce(&mut Config)) -> Config {
+pub(in crate::tls) fn config(server: SocketAddr, change: impl FnOnce(&mut Config)) -> Config {
     let text = format!("[listen.web]\nbind = '127.0.0.1:0'\npool = 'app'\n[pool.app]\nservers = ['{server}']\n");
     let mut config = plimsoll_config::parse("test", &text).unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
     change(&mut config);
@@ -232,13 +232,13 @@ pub(super) fn config(server: SocketAddr, change: impl FnOnce(&mut Config)) -> Co
 }
 
 /// A proxy that runs `config`, with one server in its pool.
-pub(super) struct Running {
-    pub(super) proxy: Proxy,
-    pub(super) pools: Pools,
+pub(in crate::tls) struct Running {
+    pub(in crate::tls) proxy: Proxy,
+    pub(in crate::tls) pools: Pools,
 }
 
 impl Running {
-    pub(super) fn new(config: &Config, server: SocketAddr) -> Self {
+    pub(in crate::tls) fn new(config: &Config, server: SocketAddr) -> Self {
         Self::start(
             config,
             PoolSpec { servers: vec![ServerSpec::new(server.to_string(), server)], ..PoolSpec::default() },
@@ -246,7 +246,7 @@ impl Running {
     }
 
     /// The same, judging servers as the configuration says.
-    pub(super) fn with_rules(config: &Config, server: SocketAddr) -> Self {
+    pub(in crate::tls) fn with_rules(config: &Config, server: SocketAddr) -> Self {
         let servers = vec![ServerSpec::new(server.to_string(), server)];
         Self::start(config, PoolSpec { servers, rules: config.pools[0].rules.clone(), ..PoolSpec::default() })
     }
@@ -259,27 +259,27 @@ impl Running {
     }
 
     /// Puts `config` in force.
-    pub(super) fn follow(&self, config: &Config) {
+    pub(in crate::tls) fn follow(&self, config: &Config) {
         let prepared = self.proxy.prepare(config).unwrap_or_else(|error| panic!("{error}"));
         self.proxy.commit(prepared, &self.pools).unwrap();
     }
 
     /// The first listener.
-    pub(super) fn listener(&self) -> ListenerStats {
+    pub(in crate::tls) fn listener(&self) -> ListenerStats {
         self.proxy.stats().listeners.swap_remove(0)
     }
 
     /// How many handshakes with its clients failed so.
-    pub(super) fn failed(&self, failure: HandshakeFailure) -> u64 {
+    pub(in crate::tls) fn failed(&self, failure: HandshakeFailure) -> u64 {
         self.listener().handshakes.unwrap().failed[failure as usize]
     }
 
-    pub(super) fn connect(&self) -> TcpStream {
+    pub(in crate::tls) fn connect(&self) -> TcpStream {
         self.connect_to("web")
     }
 
     /// Connects to the listener of this name.
-    pub(super) fn connect_to(&self, name: &str) -> TcpStream {
+    pub(in crate::tls) fn connect_to(&self, name: &str) -> TcpStream {
         let addresses = self.proxy.addresses();
         let (_, bind) = addresses.iter().find(|(listener, _)| listener == name).unwrap();
         let stream = TcpStream::connect(bind.ip().unwrap()).unwrap();
@@ -289,20 +289,20 @@ impl Running {
     }
 
     /// A client that asks for `name`; hands are shaken with the first byte.
-    pub(super) fn client(&self, config: &Arc<ClientConfig>, name: &str) -> Client {
+    pub(in crate::tls) fn client(&self, config: &Arc<ClientConfig>, name: &str) -> Client {
         let name = ServerName::try_from(name.to_owned()).unwrap();
         StreamOwned::new(ClientConnection::new(Arc::clone(config), name).unwrap(), self.connect())
     }
 
     /// Ends it, and waits for that.
-    pub(super) fn stop(self) -> usize {
+    pub(in crate::tls) fn stop(self) -> usize {
         self.proxy.stop();
         self.proxy.wait()
     }
 }
 
 /// A server that runs `script` for each connection, on a thread of its own.
-pub(super) fn serve(script: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
+pub(in crate::tls) fn serve(script: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let script = Arc::new(script);
@@ -317,13 +317,13 @@ pub(super) fn serve(script: impl Fn(TcpStream) + Send + Sync + 'static) -> Socke
 }
 
 /// The same by TLS.
-pub(super) fn serve_tls(config: ServerConfig, script: impl Fn(Server) + Send + Sync + 'static) -> SocketAddr {
+pub(in crate::tls) fn serve_tls(config: ServerConfig, script: impl Fn(Server) + Send + Sync + 'static) -> SocketAddr {
     let config = Arc::new(config);
     serve(move |stream| script(StreamOwned::new(ServerConnection::new(Arc::clone(&config)).unwrap(), stream)))
 }
 
 /// Answers every request with its own head, until the client closes.
-pub(super) fn echo(mut stream: impl Read + Write) {
+pub(in crate::tls) fn echo(mut stream: impl Read + Write) {
     while let Some(head) = head(&mut stream) {
         let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{head}", head.len());
         if stream.write_all(answer.as_bytes()).and_then(|()| stream.flush()).is_err() {
@@ -333,7 +333,7 @@ pub(super) fn echo(mut stream: impl Read + Write) {
 }
 
 /// Reads a head, byte by byte so that nothing behind it is taken; `None` when there is none.
-pub(super) fn head(stream: &mut impl Read) -> Option<String> {
+pub(in crate::tls) fn head(stream: &mut impl Read) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut byte = [0];
@@ -346,14 +346,14 @@ pub(super) fn head(stream: &mut impl Read) -> Option<String> {
 }
 
 /// Makes a request and reads its answer, which tells its length.
-pub(super) fn ask(stream: &mut (impl Read + Write), fields: &str) -> (String, String) {
+pub(in crate::tls) fn ask(stream: &mut (impl Read + Write), fields: &str) -> (String, String) {
     stream.write_all(format!("GET /x HTTP/1.1\r\nHost: a.example\r\n{fields}\r\n").as_bytes()).unwrap();
     stream.flush().unwrap();
     answer(stream).expect("an answer")
 }
 
 /// The head and body of an answer that tells its length.
-pub(super) fn answer(stream: &mut impl Read) -> Option<(String, String)> {
+pub(in crate::tls) fn answer(stream: &mut impl Read) -> Option<(String, String)> {
     let head = head(stream)?;
     let length =
         head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).map_or(0, |length| length.parse().unwrap());
@@ -363,7 +363,7 @@ pub(super) fn answer(stream: &mut impl Read) -> Option<(String, String)> {
 }
 
 /// Waits until it is so.
-pub(super) fn wait_until(mut so: impl FnMut() -> bool) {
+pub(in crate::tls) fn wait_until(mut so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !so() {
         assert!(Instant::now() < deadline, "it never came to be so");
