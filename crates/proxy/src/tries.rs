@@ -114,7 +114,7 @@ impl Tries {
         self.another_if(server, failure, repeats && replay.complete(), now)
     }
 
-    /// The same where `repeats` says that nothing of the request is lost or done by the try.
+    /// The same for what has no method and no body: `repeats` says that nothing was done or lost by the try.
     pub(crate) fn another_if(&mut self, server: &Arc<Server>, failure: &Failure<'_>, repeats: bool, now: Time) -> bool {
         self.made += 1;
         let allowed = self.made < self.served().rules.retry.tries
