@@ -197,7 +197,7 @@ impl<'a> Busy<'a> {
             }
             match next {
                 // A stream carries one.
-                Next::Request | Next::Linger if self.connection.wire.is_stream() => return After::Close,
+                Next::Request if self.connection.wire.is_stream() => return After::Close,
                 Next::Request => {}
                 Next::Linger => {
                     Box::pin(self.linger()).await;

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use h2::ext::Protocol;
 use h2::server::{self, SendResponse};
 use h2::{Reason, RecvStream};
 use http::Request;
@@ -179,7 +180,8 @@ impl Served {
             respond.send_reset(Reason::PROTOCOL_ERROR);
             return;
         };
-        let stream = Stream::from_client((head, body), respond, self.tally.clone());
+        let websocket = parts.extensions.get::<Protocol>().is_some();
+        let stream = Stream::from_client((head, body), respond, self.tally.clone(), websocket);
         let connection = Connection {
             wire: Wire::Http2(Box::new(stream)),
             peer: self.peer.clone(),

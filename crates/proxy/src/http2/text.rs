@@ -177,16 +177,17 @@ impl Question {
 }
 
 /// The head of a response that is to be sent as frames, out of the text that we wrote for its client. Where the client asked
-/// for a WebSocket, 101 becomes 200.
-pub(crate) fn to_response(text: &[u8]) -> io::Result<Response<()>> {
+/// for a WebSocket, 101 becomes 200; whether that is so is told too.
+pub(crate) fn to_response(text: &[u8]) -> io::Result<(Response<()>, bool)> {
     let (line, fields) = split(text)?;
     let status = line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
     let status = StatusCode::from_bytes(status).map_err(|_| invalid())?;
     let mut response = Response::new(());
-    *response.status_mut() = if status == StatusCode::SWITCHING_PROTOCOLS { StatusCode::OK } else { status };
+    let switches = status == StatusCode::SWITCHING_PROTOCOLS;
+    *response.status_mut() = if switches { StatusCode::OK } else { status };
     *response.version_mut() = Version::HTTP_2;
     *response.headers_mut() = read_fields(fields)?.0;
-    Ok(response)
+    Ok((response, switches))
 }
 
 /// A trailer section that is to be sent as a frame.

@@ -173,3 +173,25 @@ fn a_server_that_answers_no_ping_is_left() {
     assert_eq!(client.ask(request).status, 502);
     assert!(since.elapsed() < limit);
 }
+
+#[test]
+fn an_early_answer_leaves_the_client_time_to_read_it_before_its_upload_is_cut() {
+    let server = Server::start(|talk| {
+        talk.head();
+        talk.send("HTTP/1.1 413 Too Much\r\nConnection: close\r\nContent-Length: 5\r\n\r\nlarge");
+        talk.await_end();
+    });
+    let program = Config::to(&[server.address()]).start();
+    let mut conn = Conn::connect(program.address());
+    conn.send(post(1));
+    assert_eq!(conn.fate(1), Fate::Status(413));
+    assert_eq!(conn.body(1), (b"large".to_vec(), true));
+    conn.send(data(1, 0, "still sending"));
+    assert!(conn.is_well());
+    conn.send(data(1, END_STREAM, ""));
+    assert!(conn.is_well());
+    conn.send(post(3));
+    assert_eq!(conn.fate(3), Fate::Status(413));
+    // One that goes on is told in the end that nobody listens, which is no error.
+    assert_eq!(conn.fate(3), Fate::Reset(NO_ERROR));
+}
