@@ -5,7 +5,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::frames::code::NO_ERROR;
-use super::frames::{ACK, Conn, END_STREAM, Fate, Frame, GOAWAY, HEADERS, PING, data, get, post};
+use super::frames::{
+    ACK, Conn, DATA, END_STREAM, Fate, Frame, GOAWAY, HEADERS, INITIAL_WINDOW_SIZE, PING, data, get, ping, post,
+    window_update,
+};
 use crate::kit::{Config, Gate, Server, ok};
 
 #[test]
@@ -194,4 +197,28 @@ fn an_early_answer_leaves_the_client_time_to_read_it_before_its_upload_is_cut() 
     assert_eq!(conn.fate(3), Fate::Status(413));
     // One that goes on is told in the end that nobody listens, which is no error.
     assert_eq!(conn.fate(3), Fate::Reset(NO_ERROR));
+}
+
+#[test]
+fn the_end_of_a_connection_cuts_nothing_off_that_is_still_on_its_way() {
+    const LARGEST: u32 = (1 << 31) - 1;
+    let body = "x".repeat(6_000_000);
+    let length = body.len();
+    let server = Server::answering(move |_| ok(&body));
+    let mut program = Config::to(&[server.address()]).start();
+    let mut conn = Conn::connect_with(program.address(), &[(INITIAL_WINDOW_SIZE, LARGEST)]);
+    conn.send([window_update(0, LARGEST - 65_535), get(1)].concat());
+    assert_eq!(conn.fate(1), Fate::Status(200));
+    program.terminate();
+    let mut received = 0;
+    // What such a client says while it reads meets a connection that is over on the other side.
+    while let Some(frame) = conn.next() {
+        if frame.kind == DATA {
+            received += frame.payload.len();
+            conn.try_send(ping(received as u64));
+        }
+    }
+    assert_eq!(received, length);
+    drop(conn);
+    assert!(program.ended().success());
 }
