@@ -1,7 +1,7 @@
 //! HTTP/2: with clients (`clients`), with servers (`servers`), and a stream of either as one end of a conversation (`stream`),
 //! over the `h2` crate. Each request is a stream and each stream a permit, so that many on one connection hide no load.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -40,7 +40,8 @@ const SEND_BUFFER: usize = 256 * 1024;
 
 /// A connection under HTTP/2: what was read of it already comes first, and all that comes is counted.
 pub(crate) struct Line {
-    wire: Wire,
+    /// Shared with who sees it out once the library is done with it.
+    wire: Rc<RefCell<Wire>>,
     read: Vec<u8>,
     come: Rc<Cell<u64>>,
     /// Of clients.
@@ -51,7 +52,7 @@ pub(crate) struct Line {
 
 impl Line {
     fn new(wire: Wire, read: Vec<u8>) -> Self {
-        Self { wire, read, come: Rc::default(), guard: None, wrong: Rc::default() }
+        Self { wire: Rc::new(RefCell::new(wire)), read, come: Rc::default(), guard: None, wrong: Rc::default() }
     }
 
     /// The same with an eye on the frames that come.
@@ -77,7 +78,7 @@ impl AsyncRead for Line {
         }
         let before = into.filled().len();
         let polled = if this.read.is_empty() {
-            Pin::new(&mut this.wire).poll_read(cx, into)
+            Pin::new(&mut *this.wire.borrow_mut()).poll_read(cx, into)
         } else {
             let count = this.read.len().min(into.remaining());
             into.put_slice(&this.read[..count]);
@@ -97,7 +98,7 @@ impl AsyncRead for Line {
 
 impl AsyncWrite for Line {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().wire).poll_write(cx, bytes)
+        Pin::new(&mut *self.get_mut().wire.borrow_mut()).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -105,19 +106,19 @@ impl AsyncWrite for Line {
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().wire).poll_write_vectored(cx, parts)
+        Pin::new(&mut *self.get_mut().wire.borrow_mut()).poll_write_vectored(cx, parts)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.wire.is_write_vectored()
+        self.wire.borrow().is_write_vectored()
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().wire).poll_flush(cx)
+        Pin::new(&mut *self.get_mut().wire.borrow_mut()).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().wire).poll_shutdown(cx)
+        Pin::new(&mut *self.get_mut().wire.borrow_mut()).poll_shutdown(cx)
     }
 }
 

@@ -41,10 +41,10 @@ const STOP_GRACE: Duration = Duration::from_millis(500);
 
 /// How long a connection is drained after our last answer, so that the client can read it before the reset that
 /// unread bytes would cause (RFC 9112, section 9.6).
-const LINGER: Duration = Duration::from_secs(2);
+pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
 /// Bytes drained so.
-const LINGER_BYTES: usize = 1024 * 1024;
+pub(crate) const LINGER_BYTES: usize = 1024 * 1024;
 
 /// Room in a request line for all but the target: a method, two spaces, the version, CRLF.
 const BESIDE_TARGET: usize = 64;
@@ -236,7 +236,7 @@ impl<'a> Busy<'a> {
             }
             match next {
                 // A stream carries one.
-                Next::Request | Next::Linger if self.connection.wire.is_stream() => return After::Close,
+                Next::Request if self.connection.wire.is_stream() => return After::Close,
                 Next::Request => {}
                 Next::Linger => {
                     Box::pin(self.linger()).await;

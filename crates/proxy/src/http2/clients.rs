@@ -1,18 +1,21 @@
 //! A client's connection: its streams are served each as a connection of its own.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use h2::ext::Protocol;
 use h2::server::{self, SendResponse};
 use h2::{Reason, RecvStream};
 use http::Request;
 use plimsoll_config::ClientHttp2;
 use plimsoll_core::Time;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::stream::Stream;
 use super::text;
@@ -20,7 +23,7 @@ use super::watch::{Pulse, Tally};
 use super::{FRAME, Line, SEND_BUFFER, end_of_life};
 use crate::listener::Place;
 use crate::peer::Peer;
-use crate::serve::{self, Connection, Known};
+use crate::serve::{self, Connection, Known, LINGER, LINGER_BYTES};
 use crate::timers::Deadline;
 use crate::wire::Wire;
 use crate::worker::Worker;
@@ -37,7 +40,7 @@ pub(crate) async fn serve(connection: Connection, read: Vec<u8>) {
         (listener.http2.clone(), listener.timeouts.head, listener.timeouts.keep_alive, listener.max_head)
     };
     let line = Line::new(wire, read).guarded();
-    let (come, wrong) = (Rc::clone(&line.come), Rc::clone(&line.wrong));
+    let (come, wrong, wire) = (Rc::clone(&line.come), Rc::clone(&line.wrong), Rc::clone(&line.wire));
     let shaken = tokio::time::timeout(head_timeout, builder(&rules, max_head).handshake(line)).await;
     if let Ok(Ok(mut connection)) = shaken {
         let now = worker.now();
@@ -59,8 +62,27 @@ pub(crate) async fn serve(connection: Connection, read: Vec<u8>) {
             worker,
         };
         served.run(connection).await;
+        // Whether the client or our patience ends it makes no difference.
+        let _ = tokio::time::timeout(LINGER, Box::pin(see_out(&wire))).await;
     }
     drop((count, room));
+}
+
+/// Tells the client that no more comes, and reads on for a while: bytes that came for nobody would make the close a reset, and
+/// that would cut off what is still on its way to the client.
+async fn see_out(wire: &RefCell<Wire>) {
+    if poll_fn(|cx| Pin::new(&mut *wire.borrow_mut()).poll_shutdown(cx)).await.is_err() {
+        return;
+    }
+    let mut drained = 0;
+    while drained < LINGER_BYTES {
+        let mut bytes = [0; 1024];
+        let mut into = ReadBuf::new(&mut bytes);
+        match poll_fn(|cx| Pin::new(&mut *wire.borrow_mut()).poll_read(cx, &mut into)).await {
+            Ok(()) if !into.filled().is_empty() => drained += into.filled().len(),
+            _ => return,
+        }
+    }
 }
 
 fn builder(rules: &ClientHttp2, max_head: usize) -> server::Builder {
@@ -197,7 +219,8 @@ impl Served {
             respond.send_reset(Reason::PROTOCOL_ERROR);
             return;
         };
-        let stream = Stream::from_client((head, body), respond, self.tally.clone());
+        let websocket = parts.extensions.get::<Protocol>().is_some();
+        let stream = Stream::from_client((head, body), respond, self.tally.clone(), websocket);
         let connection = Connection {
             wire: Wire::Http2(Box::new(stream)),
             peer: self.peer.clone(),

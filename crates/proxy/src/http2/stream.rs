@@ -52,8 +52,16 @@ enum Outgoing {
 
 /// Which side of us the stream is on.
 enum Side {
-    Client { tally: Tally },
-    Server { share: Share, nonce: Option<String>, failure: Failure },
+    /// `websocket` says that a 2xx would tell the client that it is connected to one.
+    Client {
+        tally: Tally,
+        websocket: bool,
+    },
+    Server {
+        share: Share,
+        nonce: Option<String>,
+        failure: Failure,
+    },
 }
 
 /// What is known of how a server failed a request.
@@ -77,14 +85,19 @@ impl std::fmt::Debug for Stream {
 
 impl Stream {
     /// The stream of a request that came in, whose head is `head`.
-    pub(super) fn from_client((head, body): (Vec<u8>, RecvStream), respond: SendResponse<Bytes>, tally: Tally) -> Self {
+    pub(super) fn from_client(
+        (head, body): (Vec<u8>, RecvStream),
+        respond: SendResponse<Bytes>,
+        tally: Tally,
+        websocket: bool,
+    ) -> Self {
         Self {
             incoming: Incoming::Body(body),
             ready: head.into(),
             data: false,
             trailers: None,
             outgoing: Outgoing::Response(respond),
-            side: Side::Client { tally },
+            side: Side::Client { tally, websocket },
         }
     }
 
@@ -134,7 +147,7 @@ impl Stream {
             Outgoing::Body(body) | Outgoing::Ended(body) => ready!(body.poll_reset(cx)),
             Outgoing::Request => return Poll::Pending,
         };
-        if let (Ok(_), Side::Client { tally }) = (&reset, &self.side) {
+        if let (Ok(_), Side::Client { tally, .. }) = (&reset, &self.side) {
             tally.reset();
         }
         Poll::Ready(())
@@ -153,7 +166,12 @@ impl Stream {
     pub(crate) fn send_head(&mut self, head: &[u8], end: bool) -> io::Result<()> {
         match &mut self.outgoing {
             Outgoing::Response(respond) => {
-                let response = text::to_response(head)?;
+                let (mut response, switches) = text::to_response(head)?;
+                let connects = matches!(self.side, Side::Client { websocket: true, .. });
+                if connects && !switches && response.status().is_success() {
+                    // The server has answered the request and switched to nothing.
+                    *response.status_mut() = StatusCode::NOT_IMPLEMENTED;
+                }
                 if response.status().is_informational() {
                     return respond.send_informational(response).map_err(broken);
                 }
@@ -303,7 +321,7 @@ impl Stream {
 
     fn failed(&mut self, error: h2::Error) -> io::Error {
         match &mut self.side {
-            Side::Client { tally } if error.is_reset() && error.is_remote() => tally.reset(),
+            Side::Client { tally, .. } if error.is_reset() && error.is_remote() => tally.reset(),
             Side::Server { failure, .. } => {
                 // A farewell fails the streams behind the last that the server has taken up; what those before it meet is the
                 // end of the connection.

@@ -9,7 +9,7 @@ use std::io;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use h2::ext::Protocol;
-use http::header::{COOKIE, HOST, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, COOKIE, HOST, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, request, response};
 
 /// The bytes of a nonce of a WebSocket (RFC 6455, section 4.1).
@@ -33,13 +33,16 @@ pub(crate) fn of_request(parts: &request::Parts, ended: bool) -> Result<Vec<u8>,
         Some(path) => path.as_str().as_bytes(),
         None => return Err(Malformed),
     };
+    // That nothing comes is only believed once the end has come: what is forwarded before could not be taken back.
+    let empty = !ended
+        && parts.headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes().iter().all(|byte| *byte == b'0'));
     put(&mut text, &[method.as_str().as_bytes(), b" ", target, b" HTTP/1.1\r\n"]);
     put_host(&mut text, authority, &parts.headers)?;
     if let Some(protocol) = upgrade {
         let nonce = BASE64.encode(std::array::from_fn::<u8, NONCE, _>(|_| fastrand::u8(..)));
         put(&mut text, &[b"connection: upgrade\r\nupgrade: ", protocol.as_bytes(), b"\r\n"]);
         put(&mut text, &[b"sec-websocket-key: ", nonce.as_bytes(), b"\r\n"]);
-    } else if !parts.headers.contains_key("content-length") {
+    } else if empty || !parts.headers.contains_key(CONTENT_LENGTH) {
         let expects_body = [Method::POST, Method::PUT, Method::PATCH].contains(method);
         match (ended, expects_body) {
             (false, _) => put(&mut text, &[b"transfer-encoding: chunked\r\n"]),
@@ -48,7 +51,7 @@ pub(crate) fn of_request(parts: &request::Parts, ended: bool) -> Result<Vec<u8>,
             (true, false) => {}
         }
     }
-    put_fields(&mut text, &parts.headers)?;
+    put_fields(&mut text, &parts.headers, |name| empty && *name == CONTENT_LENGTH)?;
     Ok(text)
 }
 
@@ -64,14 +67,14 @@ pub(crate) fn of_response(parts: &response::Parts, nonce: Option<&str>) -> Resul
         }
         None => put(&mut text, &[b"HTTP/1.1 ", parts.status.as_str().as_bytes(), b" \r\n"]),
     }
-    put_fields(&mut text, &parts.headers)?;
+    put_fields(&mut text, &parts.headers, |_| false)?;
     Ok(text)
 }
 
 /// Writes a trailer section.
 pub(crate) fn of_trailers(trailers: &HeaderMap) -> Result<Vec<u8>, Malformed> {
     let mut text = Vec::new();
-    put_fields(&mut text, trailers)?;
+    put_fields(&mut text, trailers, |_| false)?;
     Ok(text)
 }
 
@@ -100,9 +103,13 @@ fn put_host(text: &mut Vec<u8>, authority: Option<&[u8]>, headers: &HeaderMap) -
     Ok(())
 }
 
-/// Writes all fields but `host`, and the empty line. Several `cookie` fields become one (RFC 9113, section 8.2.3).
-fn put_fields(text: &mut Vec<u8>, headers: &HeaderMap) -> Result<(), Malformed> {
-    for (name, value) in headers.iter().filter(|(name, _)| **name != HOST && **name != COOKIE) {
+/// Writes all fields but `host` and those to `leave_out`, and the empty line. Several `cookie` fields become one (RFC 9113, section 8.2.3).
+fn put_fields(
+    text: &mut Vec<u8>,
+    headers: &HeaderMap,
+    leave_out: impl Fn(&HeaderName) -> bool,
+) -> Result<(), Malformed> {
+    for (name, value) in headers.iter().filter(|(name, _)| **name != HOST && **name != COOKIE && !leave_out(name)) {
         put(text, &[name.as_str().as_bytes(), b": ", checked(value)?, b"\r\n"]);
     }
     let mut cookies = headers.get_all(COOKIE).iter();
@@ -170,16 +177,17 @@ impl Question {
 }
 
 /// The head of a response that is to be sent as frames, out of the text that we wrote for its client. Where the client asked
-/// for a WebSocket, 101 becomes 200.
-pub(crate) fn to_response(text: &[u8]) -> io::Result<Response<()>> {
+/// for a WebSocket, 101 becomes 200; whether that is so is told too.
+pub(crate) fn to_response(text: &[u8]) -> io::Result<(Response<()>, bool)> {
     let (line, fields) = split(text)?;
     let status = line.split(|byte| *byte == b' ').nth(1).unwrap_or_default();
     let status = StatusCode::from_bytes(status).map_err(|_| invalid())?;
     let mut response = Response::new(());
-    *response.status_mut() = if status == StatusCode::SWITCHING_PROTOCOLS { StatusCode::OK } else { status };
+    let switches = status == StatusCode::SWITCHING_PROTOCOLS;
+    *response.status_mut() = if switches { StatusCode::OK } else { status };
     *response.version_mut() = Version::HTTP_2;
     *response.headers_mut() = read_fields(fields)?.0;
-    Ok(response)
+    Ok((response, switches))
 }
 
 /// A trailer section that is to be sent as a frame.
@@ -296,14 +304,14 @@ mod tests {
         let answer = Response::new(()).into_parts().0;
         let answer = String::from_utf8(of_response(&answer, Some(&nonce)).unwrap()).unwrap();
         assert!(answer.starts_with("HTTP/1.1 101 ") && answer.contains("\r\nsec-websocket-accept: "), "{answer}");
-        assert_eq!(to_response(answer.as_bytes()).unwrap().status(), StatusCode::OK);
+        assert_eq!(to_response(answer.as_bytes()).unwrap().0.status(), StatusCode::OK);
     }
 
     #[test]
     fn what_speaks_of_the_connection_stays_on_it() {
         let head = "HTTP/1.1 204 No Content\r\nServer: x\r\nConnection: close\r\nKeep-Alive: 5\r\n\
                     Transfer-Encoding: chunked\r\nUpgrade: h2c\r\nProxy-Connection: x\r\nX-Two: 2 \r\n\r\n";
-        let response = to_response(head.as_bytes()).unwrap();
+        let (response, _) = to_response(head.as_bytes()).unwrap();
         let fields: Vec<_> = response.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
         assert_eq!(fields, [("server", &b"x"[..]), ("x-two", b"2")]);
         assert_eq!(response.status(), StatusCode::NO_CONTENT);
