@@ -194,7 +194,8 @@ class Calls(unittest.TestCase):
             after = collections.Counter(one.result() for one in rest)
         self.assertEqual(after.total(), 700)
         self.assertLess(after["c"], after["a"])
-        self.assertLess(abs(after["a"] - after["b"]), 70, after)
+        # The one that is faster under load gets more, but none gets everything.
+        self.assertGreater(min(after["a"], after["b"]), 150, after)
 
     def test_a_server_that_leaves_in_peace_fails_no_call(self):
         leaving, staying = Server("leaving"), Server("staying")
