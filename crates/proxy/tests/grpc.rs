@@ -5,7 +5,9 @@ mod kit;
 mod until;
 
 use std::future::poll_fn;
+use std::io::{Read, Write};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver};
 
@@ -308,6 +310,34 @@ fn a_call_that_a_server_refused_unseen_is_sent_again_by_default_with_its_message
     assert_eq!(call(&plane, &[], b"the message").status().0, "0");
     let bodies = seen.try_iter().filter(|seen| *seen == Seen::Body(b"the message".into())).count();
     assert_eq!((bodies, settled(&plane)[0].picks), (2, 2));
+}
+
+/// The end of a connection on which no request was taken (RFC 9113, sections 6.5 and 6.8).
+const SETTINGS_AND_GOAWAY: &[u8] = b"\0\0\0\x04\0\0\0\0\0\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\0";
+
+const MESSAGE: &[u8] = b"the message";
+
+#[test]
+fn what_a_server_that_goes_away_has_not_taken_is_sent_again_by_default() {
+    let (good, seen) = server(vec![Script::Whole(&[("grpc-status", "0")])]);
+    let refused = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&refused);
+    let leaving = kit::serve(move |mut socket| {
+        let (mut read, mut piece) = (Vec::new(), [0; 1024]);
+        while !read.windows(MESSAGE.len()).any(|part| part == MESSAGE) {
+            let count = socket.read(&mut piece).unwrap();
+            read.extend_from_slice(&piece[..count]);
+        }
+        counted.fetch_add(1, Ordering::Relaxed);
+        socket.write_all(SETTINGS_AND_GOAWAY).unwrap();
+        while socket.read(&mut piece).is_ok_and(|count| count > 0) {}
+    });
+    let plane = plane(&[leaving, good], HTTP2);
+    for _ in 0..2 {
+        assert_eq!(call(&plane, &[], MESSAGE).status().0, "0");
+    }
+    assert_eq!(seen.try_iter().filter(|seen| *seen == Seen::Body(MESSAGE.into())).count(), 2);
+    assert!(refused.load(Ordering::Relaxed) > 0, "it was asked");
 }
 
 #[test]
