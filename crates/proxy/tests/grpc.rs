@@ -5,7 +5,9 @@ mod kit;
 mod until;
 
 use std::future::poll_fn;
+use std::io::{Read, Write};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver};
 
@@ -19,6 +21,9 @@ use until::{PATIENCE, until};
 
 const HTTP2: &str = "protocol = \"http2\"\n";
 
+/// What a server takes in before it says that there is room for more (RFC 9113, section 6.9.2).
+const WINDOW: usize = 65_535;
+
 /// What a server does with a call.
 #[derive(Clone)]
 enum Script {
@@ -30,6 +35,8 @@ enum Script {
     Reset(Reason, bool),
     /// Says nothing until the call is gone.
     Silent,
+    /// The same, and makes no room for more than a window.
+    Deaf,
 }
 
 /// What a server has seen.
@@ -38,6 +45,8 @@ enum Seen {
     /// A call with this timeout.
     Call(Option<String>),
     Body(Vec<u8>),
+    /// As much as it has room for.
+    Full,
     Gone(Reason),
 }
 
@@ -68,12 +77,18 @@ async fn act(script: Script, request: Request<RecvStream>, mut respond: SendResp
     let timeout = request.headers().get("grpc-timeout").map(|value| value.to_str().unwrap().to_owned());
     // The test may be over, here and below.
     let _ = tell.send(Seen::Call(timeout));
-    if let Script::Silent = script {
+    let (mut incoming, mut body) = (request.into_body(), Vec::new());
+    if let Script::Deaf = script {
+        while body.len() < WINDOW {
+            body.extend_from_slice(&incoming.data().await.unwrap().unwrap());
+        }
+        let _ = tell.send(Seen::Full);
+    }
+    if let Script::Silent | Script::Deaf = script {
         let reason = poll_fn(|cx| respond.poll_reset(cx)).await.unwrap();
         let _ = tell.send(Seen::Gone(reason));
         return;
     }
-    let (mut incoming, mut body) = (request.into_body(), Vec::new());
     while let Some(Ok(data)) = incoming.data().await {
         let _ = incoming.flow_control().release_capacity(data.len());
         body.extend_from_slice(&data);
@@ -103,7 +118,7 @@ async fn act(script: Script, request: Request<RecvStream>, mut respond: SendResp
             tokio::task::yield_now().await;
             stream.send_reset(reason);
         }
-        Script::Silent => {}
+        Script::Silent | Script::Deaf => {}
     }
 }
 
@@ -297,6 +312,34 @@ fn a_call_that_a_server_refused_unseen_is_sent_again_by_default_with_its_message
     assert_eq!((bodies, settled(&plane)[0].picks), (2, 2));
 }
 
+/// The end of a connection on which no request was taken (RFC 9113, sections 6.5 and 6.8).
+const SETTINGS_AND_GOAWAY: &[u8] = b"\0\0\0\x04\0\0\0\0\0\0\0\x08\x07\0\0\0\0\0\0\0\0\0\0\0\0\0";
+
+const MESSAGE: &[u8] = b"the message";
+
+#[test]
+fn what_a_server_that_goes_away_has_not_taken_is_sent_again_by_default() {
+    let (good, seen) = server(vec![Script::Whole(&[("grpc-status", "0")])]);
+    let refused = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&refused);
+    let leaving = kit::serve(move |mut socket| {
+        let (mut read, mut piece) = (Vec::new(), [0; 1024]);
+        while !read.windows(MESSAGE.len()).any(|part| part == MESSAGE) {
+            let count = socket.read(&mut piece).unwrap();
+            read.extend_from_slice(&piece[..count]);
+        }
+        counted.fetch_add(1, Ordering::Relaxed);
+        socket.write_all(SETTINGS_AND_GOAWAY).unwrap();
+        while socket.read(&mut piece).is_ok_and(|count| count > 0) {}
+    });
+    let plane = plane(&[leaving, good], HTTP2);
+    for _ in 0..2 {
+        assert_eq!(call(&plane, &[], MESSAGE).status().0, "0");
+    }
+    assert_eq!(seen.try_iter().filter(|seen| *seen == Seen::Body(MESSAGE.into())).count(), 2);
+    assert!(refused.load(Ordering::Relaxed) > 0, "it was asked");
+}
+
 #[test]
 fn a_status_that_is_not_named_is_not_tried_again() {
     let (first, _seen) = server(vec![Script::HeadOnly("13")]);
@@ -309,7 +352,7 @@ fn a_status_that_is_not_named_is_not_tried_again() {
 
 #[test]
 fn a_client_that_resets_a_call_whose_server_reads_nothing_leaves_nothing_in_flight() {
-    let (server, seen) = server(vec![Script::Silent]);
+    let (server, seen) = server(vec![Script::Deaf]);
     let plane = plane(&[server], HTTP2);
     runtime().block_on(async {
         let socket = tokio::net::TcpStream::connect(plane.address).await.unwrap();
@@ -320,14 +363,20 @@ fn a_client_that_resets_a_call_whose_server_reads_nothing_leaves_nothing_in_flig
         // More than all windows hold, so that the way to the server is full.
         body.send_data(Bytes::from(vec![0; 1 << 20]), false).unwrap();
         // Blocking would stop the connection too.
-        while seen.try_recv() != Ok(Seen::Call(None)) {
-            tokio::task::yield_now().await;
-        }
+        let full = async {
+            while seen.try_recv() != Ok(Seen::Full) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, full).await.expect("the way to the server is full");
         assert_eq!(plane.pool.stats().in_flight(), 1);
         body.send_reset(Reason::CANCEL);
-        while plane.pool.stats().in_flight() > 0 {
-            tokio::task::yield_now().await;
-        }
+        let over = async {
+            while plane.pool.stats().in_flight() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, over).await.expect("nothing is in flight");
     });
     assert_eq!(next(&seen), Seen::Gone(Reason::CANCEL));
     assert_eq!(settled(&plane)[0].of_kind(OutcomeKind::Aborted), 1);

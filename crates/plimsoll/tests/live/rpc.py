@@ -70,6 +70,10 @@ class Echo:
         context.set_trailing_metadata(sent + (("x-server", self.name),))
         return request
 
+    def tell(self, request, context):
+        """Gives its name and the request back: head, message and end at once, so that no death can come between."""
+        return b"%s %s" % (self.name.encode(), request)
+
     def expand(self, request, context):
         """Sends as many messages as the request says."""
         for number in range(int(request)):
@@ -120,6 +124,7 @@ class Echo:
         """The methods, each of its kind."""
         kinds = {
             "unary": grpc.unary_unary_rpc_method_handler(self.unary),
+            "tell": grpc.unary_unary_rpc_method_handler(self.tell),
             "expand": grpc.unary_stream_rpc_method_handler(self.expand),
             "join": grpc.stream_unary_rpc_method_handler(self.join),
             "chat": grpc.stream_stream_rpc_method_handler(self.chat),
@@ -143,10 +148,6 @@ class Server:
             health_pb2_grpc.add_HealthServicer_to_server(self.health, self.server)
         self.port = self.server.add_insecure_port("127.0.0.1:0")
         self.server.start()
-
-    def leave(self):
-        """Ends it once it has done what it has taken."""
-        self.server.stop(PATIENCE).wait(PATIENCE)
 
     def stop(self):
         """Ends it at once."""

@@ -178,12 +178,12 @@ class Calls(unittest.TestCase):
         servers = [Process(name) for name in "abc"]
         retry = 'retry = { on = ["grpc-unavailable"], budget = "50%" }'
         plimsoll = self.serve(*servers, pool=retry)
-        call, served = plimsoll.unary(), collections.Counter()
+        call, served = plimsoll.unary("tell"), collections.Counter()
 
         def ask(number):
-            answer, done = call.with_call(b"%d" % number, timeout=PATIENCE)
-            self.assertEqual(answer, b"%d" % number)
-            return dict(done.trailing_metadata())["x-server"]
+            name, echoed = call(b"%d" % number, timeout=PATIENCE).decode().split()
+            self.assertEqual(echoed, str(number))
+            return name
 
         served.update(ask(number) for number in range(300))
         self.assertEqual(served, {"a": 100, "b": 100, "c": 100})
@@ -194,18 +194,8 @@ class Calls(unittest.TestCase):
             after = collections.Counter(one.result() for one in rest)
         self.assertEqual(after.total(), 700)
         self.assertLess(after["c"], after["a"])
-        self.assertLess(abs(after["a"] - after["b"]), 70, after)
-
-    def test_a_server_that_leaves_in_peace_fails_no_call(self):
-        leaving, staying = Server("leaving"), Server("staying")
-        plimsoll = self.serve(leaving, staying)
-        call = plimsoll.unary()
-        with futures.ThreadPoolExecutor(10) as clients:
-            calls = [clients.submit(call, b"%d" % number, timeout=PATIENCE) for number in range(1000)]
-            until("some calls", lambda: leaving.echo.taken > 50)
-            leaving.leave()
-            self.assertEqual([one.result() for one in calls], [b"%d" % number for number in range(1000)])
-        self.assertLess(leaving.echo.taken, staying.echo.taken)
+        # The one that is faster under load gets more, but none gets everything.
+        self.assertGreater(min(after["a"], after["b"]), 150, after)
 
     def test_a_call_is_sent_again_where_its_status_is_named(self):
         bad, good = Server("bad"), Server("good")
