@@ -9,3 +9,4 @@ mod reload;
 mod remote;
 mod serve;
 mod stop;
+mod tls;
