@@ -10,6 +10,7 @@ use crate::door::Door;
 use crate::listener::{self, Place};
 use crate::service::{Served, Service};
 use crate::sockets::{PlaceId, Socket};
+use crate::tls;
 use crate::worker::Worker;
 
 /// What a worker is to serve from now on.
@@ -47,6 +48,9 @@ impl Places {
         self.worker.buffers.resize(head_bytes);
         for served in services.iter().flat_map(|(_, service)| service.aim.pools()).flat_map(Served::chain) {
             self.worker.tick_pool(&served.pool);
+        }
+        if services.iter().any(|(_, service)| service.tls.is_some()) {
+            tls::warm_up();
         }
         let service = |id| services.iter().find(|(known, _)| *known == id).map(|(_, service)| service);
         let (stay, go) = std::mem::take(&mut self.open).into_iter().partition(|open| service(open.place.id).is_some());

@@ -30,6 +30,15 @@ pub(crate) use trouble::TlsTrouble;
 pub use warnings::tls_warnings;
 pub(crate) use wire::TlsWire;
 
+use rustls::crypto::aws_lc_rs;
+
+/// Has this thread gather the randomness that its first handshake needs, which takes tens of milliseconds once: nobody should
+/// have to wait for it.
+pub(crate) fn warm_up() {
+    // Where there is none handshakes fail, and say so.
+    let _ = aws_lc_rs::default_provider().secure_random.fill(&mut [0; 32]);
+}
+
 /// The names of HTTP/1.1 and HTTP/2 in a handshake (RFC 7301, section 6).
 const HTTP1: &[u8] = b"http/1.1";
 const HTTP2: &[u8] = b"h2";

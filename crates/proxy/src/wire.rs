@@ -174,6 +174,18 @@ impl Wire {
         );
     }
 
+    /// Acknowledges what has come now rather than with the next bytes we send: a client may hold back what it has to say
+    /// until then (RFC 896), and would wait for as long as the system likes to wait for bytes of ours, 40 ms.
+    pub(crate) fn acknowledge(&self) {
+        let now = |socket: &TcpStream| rustix::net::sockopt::set_tcp_quickack(socket, true);
+        // Where this fails the client waits.
+        let _ = match self {
+            Self::Tcp(socket) => now(socket),
+            Self::Tls(tls) => return tls.socket().acknowledge(),
+            Self::Unix(_) | Self::Http2(_) => return,
+        };
+    }
+
     /// Writes what may be the last bytes before a close. The kernel may hold them back to send them in one segment with
     /// the end of the connection, which saves a packet and wakes the receiver once instead of twice.
     pub(crate) fn poll_write_last(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {

@@ -45,6 +45,10 @@ pub(crate) async fn accept(connection: Connection) -> Option<Connection> {
     let (wire, failure) = match shaken {
         Ok((wire, facts)) => {
             service.handshakes.note(Ok(()));
+            // Tickets are sent at once, and acknowledge the end of the handshake on their way.
+            if !side.settings.session_tickets {
+                wire.acknowledge();
+            }
             peer.tls = Some(Rc::new(facts));
             return Some(Connection { wire, peer, place, deadline, worker, count, room, known });
         }
