@@ -86,7 +86,7 @@ mod tests {
         let mut parameters = rcgen::CertificateParams::new(vec!["a.example".to_owned()]).unwrap();
         parameters.not_before = rcgen::date_time_ymd(2030, 1, 1);
         parameters.not_after = rcgen::date_time_ymd(2030, 4, 1);
-        let (cert, key) = authority.issue(parameters);
+        let (cert, key) = authority.issue(&parameters);
         let pair = authority.pair_of(&cert, &key);
         let config = config(([127, 0, 0, 1], 1).into(), |config| {
             config.listeners[0].tls = Some(listener_tls(vec![pair]));

@@ -59,7 +59,7 @@ fn a_name_that_no_certificate_has_is_refused_if_that_is_wished_but_not_a_client_
     let config = Arc::new(blind());
     let error = shake(&mut running.client(&config, "b.example")).unwrap_err();
     assert_eq!(tls_error(&error), Some(&Error::AlertReceived(AlertDescription::UnrecognisedName)));
-    assert_eq!(running.failed(HandshakeFailure::UnknownName), 1);
+    running.wait_for_failed(HandshakeFailure::UnknownName, 1);
     for name in ["a.example", "127.0.0.1"] {
         ask(&mut running.client(&config, name), "");
     }
@@ -191,7 +191,7 @@ fn clients_of_an_old_version_are_refused_where_it_is_not_spoken() {
         let running = Running::new(&config, server);
         let shaken = shake(&mut running.client(&old, "a.example"));
         assert_eq!(shaken.is_err(), fails, "{oldest:?}");
-        assert_eq!(running.failed(HandshakeFailure::NothingInCommon), u64::from(fails));
+        running.wait_for_failed(HandshakeFailure::NothingInCommon, u64::from(fails));
     }
 }
 

@@ -33,7 +33,7 @@ fn showing(authority: &Authority, clients: &Authority) -> (Arc<ClientConfig>, St
     parameters.distinguished_name = rcgen::DistinguishedName::new();
     parameters.distinguished_name.push(rcgen::DnType::OrganizationName, "Ships, Ltd");
     parameters.distinguished_name.push(rcgen::DnType::CommonName, "plimsoll");
-    let (cert, key) = clients.issue(parameters);
+    let (cert, key) = clients.issue(&parameters);
     let config = authority.client_config_showing(vec![der(&cert)], key_der(&key));
     (Arc::new(config), clients.fingerprint(&cert))
 }
@@ -59,7 +59,7 @@ fn a_client_without_a_certificate_or_with_one_of_nobody_known_is_refused_where_o
         let refused = client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").and_then(|()| client.read(&mut [0; 16]));
         assert!(refused.is_err(), "{refused:?}");
     }
-    assert_eq!(running.failed(HandshakeFailure::ClientCert), 2);
+    running.wait_for_failed(HandshakeFailure::ClientCert, 2);
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn what_is_no_tls_gets_an_alert_and_is_counted() {
     let mut told = Vec::new();
     stream.read_to_end(&mut told).unwrap();
     assert_eq!(told[..3], [21, 3, 3], "{told:?}");
-    assert_eq!(running.failed(HandshakeFailure::NotTls), 1);
+    running.wait_for_failed(HandshakeFailure::NotTls, 1);
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn plain_http_on_a_tls_port_is_told_so() {
         assert!(told.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{told}");
         assert!(told.contains("this port speaks TLS: use https://"), "{told}");
     }
-    assert_eq!(running.failed(HandshakeFailure::PlainHttp), 3);
+    running.wait_for_failed(HandshakeFailure::PlainHttp, 3);
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn a_handshake_that_does_not_go_on_ends_and_gives_its_place_up() {
     }
     assert!(begun.elapsed() >= Duration::from_millis(150));
     wait_until(|| running.listener().open == 0);
-    assert_eq!(running.failed(HandshakeFailure::Timeout), 2);
+    running.wait_for_failed(HandshakeFailure::Timeout, 2);
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn who_only_looks_whether_the_port_is_open_is_no_failure() {
     wait_until(|| running.listener().open <= 1);
     let stats = running.listener().handshakes.unwrap();
     assert_eq!((stats.done, stats.failed.iter().sum()), (1, 1));
-    assert_eq!(running.failed(HandshakeFailure::Other), 1);
+    running.wait_for_failed(HandshakeFailure::Other, 1);
 }
 
 #[test]

@@ -62,10 +62,10 @@ impl Authority {
     /// The PEM of a certificate for `names`, and that of its key.
     pub(in crate::tls) fn pem(&self, names: &[&str]) -> (String, String) {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        self.issue(CertificateParams::new(names).unwrap())
+        self.issue(&CertificateParams::new(names).unwrap())
     }
 
-    pub(in crate::tls) fn issue(&self, parameters: CertificateParams) -> (String, String) {
+    pub(in crate::tls) fn issue(&self, parameters: &CertificateParams) -> (String, String) {
         let key = KeyPair::generate().unwrap();
         (parameters.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
     }
@@ -269,9 +269,10 @@ impl Running {
         self.proxy.stats().listeners.swap_remove(0)
     }
 
-    /// How many handshakes with its clients failed so.
-    pub(in crate::tls) fn failed(&self, failure: HandshakeFailure) -> u64 {
-        self.listener().handshakes.unwrap().failed[failure as usize]
+    /// Waits until so many handshakes with its clients have failed so: they hear of it before it is counted.
+    #[track_caller]
+    pub(in crate::tls) fn wait_for_failed(&self, failure: HandshakeFailure, count: u64) {
+        wait_until(|| self.listener().handshakes.unwrap().failed[failure as usize] == count);
     }
 
     pub(in crate::tls) fn connect(&self) -> TcpStream {
@@ -363,6 +364,7 @@ pub(in crate::tls) fn answer(stream: &mut impl Read) -> Option<(String, String)>
 }
 
 /// Waits until it is so.
+#[track_caller]
 pub(in crate::tls) fn wait_until(mut so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !so() {

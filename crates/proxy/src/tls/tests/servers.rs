@@ -43,7 +43,7 @@ fn a_server_that_cannot_prove_who_it_is_gets_nothing() {
     let expired = {
         let mut parameters = CertificateParams::new(vec!["app.internal".to_owned()]).unwrap();
         parameters.not_after = rcgen::date_time_ymd(2020, 1, 1);
-        authority.issue(parameters)
+        authority.issue(&parameters)
     };
     let good = authority.pem(&["app.internal"]);
     let cases = [
