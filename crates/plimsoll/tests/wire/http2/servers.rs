@@ -8,7 +8,7 @@ use std::thread;
 use super::frames::code::{NO_ERROR, PROTOCOL_ERROR, REFUSED_STREAM};
 use super::frames::{
     Conn, ENABLE_PUSH, END_HEADERS, END_STREAM, Fields, Frame, HEADERS, MAX_CONCURRENT_STREAMS, PING, PUSH_PROMISE,
-    WINDOW_UPDATE, block, data, frame, go_away, headers, number, reset, settings,
+    RST_STREAM, WINDOW_UPDATE, block, data, frame, go_away, headers, number, request, reset, settings,
 };
 use crate::kit::{Client, Config, Gate, Program, Server, get, until};
 
@@ -318,4 +318,47 @@ fn one_client_that_does_not_read_stops_no_other_on_the_servers_connection() {
         assert_eq!(program.ask(get("/")).text(), "fine");
     }
     assert_eq!(server.connections(), 1);
+}
+
+#[test]
+fn a_connection_that_dies_takes_its_answers_with_it_and_nothing_else() {
+    let server = Server::start(|talk| {
+        let Some(mut conn) = Conn::accept(talk.stream(), &[]) else { return };
+        let mut open = Vec::new();
+        while let Some(frame) = conn.find(Frame::ends) {
+            open.push(frame.stream);
+            if open.len() == 1 {
+                conn.try_send(answering(frame.stream, &[], "fine"));
+            }
+            if let [_, first, second, _] = open[..] {
+                conn.try_send([status(first, 0, &[]), data(first, 0, "half"), status(second, 0, &[])].concat());
+                return;
+            }
+        }
+    });
+    let program = Config::to(&[server.address()]).pool("protocol = \"http2\"\nretry = \"off\"").start();
+    assert_eq!(program.ask(get("/")).text(), "fine");
+    let mut conn = Conn::connect(program.address());
+    for stream in [1, 3, 5] {
+        conn.send([headers(stream, 0, &request("POST", "/")), data(stream, END_STREAM, "x")].concat());
+    }
+    let mut heads = Vec::new();
+    let mut ends = 0;
+    while ends < 3 {
+        let frame = conn.find(|frame| frame.kind == HEADERS || frame.kind == RST_STREAM || frame.ends()).unwrap();
+        if frame.kind == HEADERS {
+            heads.push(frame.status().unwrap());
+        }
+        if frame.kind == RST_STREAM || frame.ends() {
+            ends += 1;
+        }
+        assert!(
+            frame.kind == RST_STREAM || !frame.ends() || heads.contains(&502),
+            "one of them looks whole: {frame:?}"
+        );
+    }
+    heads.sort_unstable();
+    // A head that is overtaken by the end of its body need not be sent any more.
+    assert!(matches!(heads[..], [502] | [200, 502] | [200, 200, 502]), "{heads:?}");
+    assert!(conn.is_well());
 }
