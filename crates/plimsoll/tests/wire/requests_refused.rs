@@ -188,7 +188,6 @@ fn versions() -> Vec<Case> {
         version("another protocol", "ICY/1.1", 400),
         version("lower case", "http/1.1", 400),
         case("long version", "GET /bad HTTP/1.10\r\nHost: a\r\n\r\n", 400, "line"),
-        case("preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "HTTP"),
         case("CONNECT", "CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n", 405, "CONNECT"),
         case("TLS", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n\n".to_vec(), 400, ""),
     ]

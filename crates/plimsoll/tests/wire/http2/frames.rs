@@ -1,7 +1,7 @@
 //! HTTP/2 by hand: frames as bytes, so that a test can send what no library would (RFC 9113, section 4; RFC 7541).
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use crate::kit::PATIENCE;
@@ -42,7 +42,6 @@ pub(super) mod code {
     pub(in super::super) const FRAME_SIZE_ERROR: u32 = 6;
     pub(in super::super) const REFUSED_STREAM: u32 = 7;
     pub(in super::super) const CANCEL: u32 = 8;
-    pub(in super::super) const COMPRESSION_ERROR: u32 = 9;
     pub(in super::super) const ENHANCE_YOUR_CALM: u32 = 11;
 }
 
@@ -145,7 +144,7 @@ impl Frame {
         self.kind == kind && self.flags & flags == flags
     }
 
-    /// The error code of RST_STREAM or GOAWAY.
+    /// The error that a stream is reset with, or the connection ended.
     pub(super) fn code(&self) -> u32 {
         let at = if self.kind == GOAWAY { 4 } else { 0 };
         number(&self.payload[at..at + 4])
@@ -342,12 +341,6 @@ impl Conn {
     /// From now on what is not taken for so long is not sent.
     pub(super) fn give_up_after(&self, time: Duration) {
         self.stream.set_write_timeout(Some(time)).unwrap();
-    }
-
-    /// Says that nothing more will be sent.
-    pub(super) fn finish_sending(&self) {
-        // The other side may have ended the connection before.
-        let _ = self.stream.shutdown(Shutdown::Write);
     }
 
     pub(super) fn stream(&self) -> &TcpStream {

@@ -308,3 +308,13 @@ fn a_request_in_many_small_pieces_is_one() {
     assert_eq!(conn.fate(1), Fate::Status(200));
     assert_eq!(server.request().body, [b'x'; 100]);
 }
+
+#[test]
+fn where_http2_is_off_its_preface_is_a_version_that_is_not_served() {
+    let server = Server::saying("fine");
+    let program = Config::to(&[server.address()]).listen("http2 = \"off\"").start();
+    let mut conn = Conn::silent(program.address());
+    conn.send([PREFACE, &settings(&[])].concat());
+    let said = conn.rest();
+    assert!(said.starts_with("HTTP/1.1 505 "), "{said:?}");
+}

@@ -7,8 +7,8 @@ use std::thread;
 
 use super::frames::code::{NO_ERROR, PROTOCOL_ERROR, REFUSED_STREAM};
 use super::frames::{
-    Conn, END_HEADERS, END_STREAM, Fields, MAX_CONCURRENT_STREAMS, PUSH_PROMISE, block, data, frame, go_away, headers,
-    reset, settings,
+    Conn, ENABLE_PUSH, END_HEADERS, END_STREAM, Fields, Frame, HEADERS, MAX_CONCURRENT_STREAMS, PING, PUSH_PROMISE,
+    RST_STREAM, WINDOW_UPDATE, block, data, frame, go_away, headers, number, request, reset, settings,
 };
 use crate::kit::{Client, Config, Gate, Program, Server, get, until};
 
@@ -19,7 +19,7 @@ pub(super) fn scripted(script: impl Fn(&mut Conn, u32, usize) + Send + Sync + 's
     let requests = AtomicUsize::new(0);
     Server::start(move |talk| {
         let Some(mut conn) = Conn::accept(talk.stream(), &[]) else { return };
-        while let Some(frame) = conn.find(|frame| frame.ends()) {
+        while let Some(frame) = conn.find(Frame::ends) {
             script(&mut conn, frame.stream, requests.fetch_add(1, Ordering::SeqCst));
         }
     })
@@ -123,7 +123,10 @@ fn bodies_that_end_in_an_error_never_look_whole() {
     assert_eq!(outcome(&get("/"), move |stream| trailers(stream, &[("connection", "close")])), None);
     assert_eq!(outcome(POST, move |stream| trailers(stream, &[("X", "y")])), None);
     assert_eq!(outcome(POST, move |stream| trailers(stream, &[("x", "y\r\nz: 1")])), None);
-    assert_eq!(outcome(&get("/"), move |stream| [begun(stream), frame(0x1, END_HEADERS, stream, "")].concat()), None);
+    assert_eq!(
+        outcome(&get("/"), move |stream| [begun(stream), frame(HEADERS, END_HEADERS, stream, "")].concat()),
+        None
+    );
 }
 
 #[test]
@@ -131,9 +134,9 @@ fn what_breaks_a_connection_breaks_what_is_on_it() {
     let promise = |stream| frame(PUSH_PROMISE, END_HEADERS, stream, [&[0, 0, 0, 2], &block(&OK)[..]].concat());
     assert_eq!(outcome(POST, promise), Some(502));
     assert_eq!(outcome(POST, |stream| data(stream, END_STREAM, "no head")), Some(502));
-    assert_eq!(outcome(POST, |_| settings(&[(2, 7)])), Some(502));
+    assert_eq!(outcome(POST, |_| settings(&[(ENABLE_PUSH, 7)])), Some(502));
     assert_eq!(
-        outcome(POST, |stream| [status(stream, 0, &[]), data(stream, 0, "half"), frame(6, 0, 0, "x")].concat()),
+        outcome(POST, |stream| [status(stream, 0, &[]), data(stream, 0, "half"), frame(PING, 0, 0, "x")].concat()),
         None
     );
 }
@@ -171,8 +174,12 @@ fn a_reset_of_each_stream_is_no_reason_to_try_for_ever() {
 #[test]
 fn what_one_server_refuses_another_takes() {
     for request in [&get("/")[..], POST] {
-        let refusing = scripted(|conn, stream, _| drop(conn.try_send(reset(stream, REFUSED_STREAM))));
-        let taking = scripted(|conn, stream, _| drop(conn.try_send(answering(stream, &[], "taken"))));
+        let refusing = scripted(|conn, stream, _| {
+            conn.try_send(reset(stream, REFUSED_STREAM));
+        });
+        let taking = scripted(|conn, stream, _| {
+            conn.try_send(answering(stream, &[], "taken"));
+        });
         let program = program(&[&refusing, &taking]);
         for _ in 0..4 {
             assert_eq!(program.ask(request).text(), "taken");
@@ -210,7 +217,7 @@ fn a_request_behind_the_last_that_was_taken_up_is_sent_again_and_one_before_it_i
     let server = Server::start(move |talk| {
         let number = connections.fetch_add(1, Ordering::SeqCst);
         let Some(mut conn) = Conn::accept(talk.stream(), &[]) else { return };
-        while let Some(frame) = conn.find(|frame| frame.ends()) {
+        while let Some(frame) = conn.find(Frame::ends) {
             let mut heads = noted.lock().unwrap();
             let here = heads.entry(number).or_default();
             here.push(frame.stream);
@@ -220,7 +227,9 @@ fn a_request_behind_the_last_that_was_taken_up_is_sent_again_and_one_before_it_i
                     conn.try_send(go_away(1, NO_ERROR));
                     return;
                 }
-                _ => drop(conn.try_send(answering(frame.stream, &[], "again"))),
+                _ => {
+                    conn.try_send(answering(frame.stream, &[], "again"));
+                }
             }
         }
     });
@@ -242,7 +251,7 @@ fn a_server_that_takes_one_at_a_time_gets_more_connections() {
     let counted = Arc::clone(&waiting);
     let server = Server::start(move |talk| {
         let Some(mut conn) = Conn::accept(talk.stream(), &[(MAX_CONCURRENT_STREAMS, 1)]) else { return };
-        while let Some(frame) = conn.find(|frame| frame.ends()) {
+        while let Some(frame) = conn.find(Frame::ends) {
             if counted.fetch_add(1, Ordering::SeqCst) > 0 {
                 held.pass();
             }
@@ -265,7 +274,7 @@ fn a_server_that_takes_one_at_a_time_gets_more_connections() {
 
 #[test]
 fn one_client_that_does_not_read_stops_no_other_on_the_servers_connection() {
-    const PART: usize = 16 * 1024;
+    const PART: i64 = 16 * 1024;
     let server = Server::start(|talk| {
         let Some(mut conn) = Conn::accept(talk.stream(), &[]) else { return };
         let mut endless = Vec::new();
@@ -273,21 +282,23 @@ fn one_client_that_does_not_read_stops_no_other_on_the_servers_connection() {
         let mut whole = 65_535_i64;
         while let Some(frame) = conn.next() {
             match frame.kind {
-                0x8 if frame.stream == 0 => whole += i64::from(super::frames::number(&frame.payload)),
-                0x8 => *windows.entry(frame.stream).or_insert(0) += i64::from(super::frames::number(&frame.payload)),
-                0x1 if frame.payload.len() > 200 => {
+                WINDOW_UPDATE if frame.stream == 0 => whole += i64::from(number(&frame.payload)),
+                WINDOW_UPDATE => *windows.entry(frame.stream).or_insert(0) += i64::from(number(&frame.payload)),
+                HEADERS if frame.payload.len() > 200 => {
                     endless.push(frame.stream);
                     conn.try_send(status(frame.stream, 0, &[]));
                 }
-                0x1 => drop(conn.try_send(answering(frame.stream, &[], "fine"))),
+                HEADERS => {
+                    conn.try_send(answering(frame.stream, &[], "fine"));
+                }
                 _ => {}
             }
             for stream in &endless {
                 let window = windows.entry(*stream).or_insert(0);
-                while *window + 256 * 1024 >= PART as i64 && whole >= PART as i64 {
-                    *window -= PART as i64;
-                    whole -= PART as i64;
-                    conn.try_send(data(*stream, 0, vec![0; PART]));
+                while *window + 256 * 1024 >= PART && whole >= PART {
+                    *window -= PART;
+                    whole -= PART;
+                    conn.try_send(data(*stream, 0, vec![0; PART as usize]));
                 }
             }
         }
@@ -307,4 +318,47 @@ fn one_client_that_does_not_read_stops_no_other_on_the_servers_connection() {
         assert_eq!(program.ask(get("/")).text(), "fine");
     }
     assert_eq!(server.connections(), 1);
+}
+
+#[test]
+fn a_connection_that_dies_takes_its_answers_with_it_and_nothing_else() {
+    let server = Server::start(|talk| {
+        let Some(mut conn) = Conn::accept(talk.stream(), &[]) else { return };
+        let mut open = Vec::new();
+        while let Some(frame) = conn.find(Frame::ends) {
+            open.push(frame.stream);
+            if open.len() == 1 {
+                conn.try_send(answering(frame.stream, &[], "fine"));
+            }
+            if let [_, first, second, _] = open[..] {
+                conn.try_send([status(first, 0, &[]), data(first, 0, "half"), status(second, 0, &[])].concat());
+                return;
+            }
+        }
+    });
+    let program = Config::to(&[server.address()]).pool("protocol = \"http2\"\nretry = \"off\"").start();
+    assert_eq!(program.ask(get("/")).text(), "fine");
+    let mut conn = Conn::connect(program.address());
+    for stream in [1, 3, 5] {
+        conn.send([headers(stream, 0, &request("POST", "/")), data(stream, END_STREAM, "x")].concat());
+    }
+    let mut heads = Vec::new();
+    let mut ends = 0;
+    while ends < 3 {
+        let frame = conn.find(|frame| frame.kind == HEADERS || frame.kind == RST_STREAM || frame.ends()).unwrap();
+        if frame.kind == HEADERS {
+            heads.push(frame.status().unwrap());
+        }
+        if frame.kind == RST_STREAM || frame.ends() {
+            ends += 1;
+        }
+        assert!(
+            frame.kind == RST_STREAM || !frame.ends() || heads.contains(&502),
+            "one of them looks whole: {frame:?}"
+        );
+    }
+    heads.sort_unstable();
+    // A head that is overtaken by the end of its body need not be sent any more.
+    assert!(matches!(heads[..], [502] | [200, 502] | [200, 200, 502]), "{heads:?}");
+    assert!(conn.is_well());
 }

@@ -94,7 +94,8 @@ impl Sent {
     fn first_line(&self) -> String {
         let text = |at: usize| text(&self.fields[at].1);
         let path = text(3);
-        format!("{} {} HTTP/1.1", text(0), path.split('#').next().unwrap_or_default())
+        let path = path.split('#').next().filter(|path| !path.is_empty()).unwrap_or("/");
+        format!("{} {path} HTTP/1.1", text(0))
     }
 
     /// The fields that a server is to find, sorted: all but those that the balancer writes anew.

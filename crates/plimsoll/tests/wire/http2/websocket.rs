@@ -1,7 +1,7 @@
 //! `WebSocket`s where one side or both speak HTTP/2 (RFC 8441).
 
+use tungstenite::WebSocket;
 use tungstenite::protocol::Role;
-use tungstenite::{Message, WebSocket};
 
 use super::frames::code::PROTOCOL_ERROR;
 use super::frames::{
