@@ -32,8 +32,23 @@ use crate::worker::Worker;
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Serves an HTTP/2 connection of which `read` has been read already to its end.
-pub(crate) async fn serve(connection: Connection, read: Vec<u8>) {
-    let Connection { wire, peer, place, deadline, worker, count, room, known: _ } = connection;
+pub(crate) async fn serve(mut connection: Connection, read: Vec<u8>) {
+    let counted = (connection.count.take(), connection.room.take());
+    // Boxed, so that a connection that is quiet for hours does not hold the memory of its beginning.
+    if let Some((mut served, wire)) = Box::pin(begin(connection, read)).await {
+        while let Some((request, respond)) = poll_fn(|cx| served.poll(cx)).await {
+            served.serve_stream(request, respond);
+        }
+        drop(served);
+        // Whether the client or our patience ends it makes no difference.
+        let _ = tokio::time::timeout(LINGER, Box::pin(see_out(&wire))).await;
+    }
+    drop(counted);
+}
+
+/// Reads the preface and begins; `None` where it does not come. What carries the connection is there for its end.
+async fn begin(connection: Connection, read: Vec<u8>) -> Option<(Box<Served>, Rc<RefCell<Wire>>)> {
+    let Connection { wire, peer, place, deadline, worker, .. } = connection;
     let (rules, head_timeout, keep_alive, max_head) = {
         let service = place.service();
         let listener = &service.listener;
@@ -42,30 +57,28 @@ pub(crate) async fn serve(connection: Connection, read: Vec<u8>) {
     let line = Line::new(wire, read).guarded();
     let (come, wrong, wire) = (Rc::clone(&line.come), Rc::clone(&line.wrong), Rc::clone(&line.wire));
     let shaken = tokio::time::timeout(head_timeout, builder(&rules, max_head).handshake(line)).await;
-    if let Ok(Ok(mut connection)) = shaken {
-        let now = worker.now();
-        let pulse = rules.ping.and_then(|every| Some(Pulse::new(connection.ping_pong()?, every, now)));
-        let served = Served {
-            peer,
-            place,
-            deadline,
-            tally: Tally::new(worker.clock(), rules.max_resets),
-            pulse,
-            come,
-            wrong,
-            cut: false,
-            keep_alive,
-            idle_until: now + keep_alive,
-            old_at: end_of_life(rules.max_age, &worker, now),
-            ending: None,
-            known: None,
-            worker,
-        };
-        served.run(connection).await;
-        // Whether the client or our patience ends it makes no difference.
-        let _ = tokio::time::timeout(LINGER, Box::pin(see_out(&wire))).await;
-    }
-    drop((count, room));
+    let mut connection = shaken.ok()?.ok()?;
+    let now = worker.now();
+    let pulse = rules.ping.and_then(|every| Some(Pulse::new(connection.ping_pong()?, every, now)));
+    let served = Served {
+        connection,
+        peer,
+        place,
+        deadline,
+        tally: Tally::new(worker.clock(), rules.max_resets),
+        pulse,
+        come,
+        wrong,
+        cut: false,
+        keep_alive,
+        idle_until: now + keep_alive,
+        old_at: end_of_life(rules.max_age, &worker, now),
+        ending: None,
+        busy: false,
+        known: None,
+        worker,
+    };
+    Some((Box::new(served), wire))
 }
 
 /// Tells the client that no more comes, and reads on for a while: bytes that came for nobody would make the close a reset, and
@@ -100,6 +113,7 @@ fn builder(rules: &ClientHttp2, max_head: usize) -> server::Builder {
 
 /// A connection as it is served.
 struct Served {
+    connection: H2,
     peer: Peer,
     place: Rc<Place>,
     deadline: Deadline,
@@ -116,34 +130,25 @@ struct Served {
     old_at: Option<Time>,
     /// The client has been told to open no more streams; this is when the connection is cut if it has none.
     ending: Option<Time>,
+    /// It had streams at the last look.
+    busy: bool,
     known: Option<Known>,
 }
 
 type H2 = server::Connection<Line, Bytes>;
 
 impl Served {
-    async fn run(mut self, mut connection: H2) {
-        while let Some((request, respond)) = poll_fn(|cx| self.poll(&mut connection, cx)).await {
-            self.idle_until = self.worker.recently() + self.keep_alive;
-            self.begin(request, respond);
-        }
-    }
-
     /// The next stream; `None` when there will be none, and the connection may go.
-    fn poll(
-        &mut self,
-        connection: &mut H2,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<(Request<RecvStream>, SendResponse<Bytes>)>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<(Request<RecvStream>, SendResponse<Bytes>)>> {
         loop {
             if let Some(reason) = self.offence()
                 && !std::mem::replace(&mut self.cut, true)
             {
-                connection.abrupt_shutdown(reason);
+                self.connection.abrupt_shutdown(reason);
                 // One that does not take this in is cut off.
                 self.ending = Some(self.worker.now() + FAREWELL);
             }
-            match connection.poll_accept(cx) {
+            match self.connection.poll_accept(cx) {
                 Poll::Ready(Some(Ok(stream))) => return Poll::Ready(Some(stream)),
                 Poll::Ready(_) => return Poll::Ready(None),
                 Poll::Pending => {}
@@ -152,24 +157,21 @@ impl Served {
                 continue;
             }
             let now = self.worker.recently();
-            if self.ending.is_none() && self.is_to_end(connection, now) {
-                connection.graceful_shutdown();
+            self.look_for_streams(now);
+            if self.ending.is_none() && self.is_to_end(now) {
+                self.connection.graceful_shutdown();
                 self.ending = Some(now + FAREWELL);
                 // So that it is sent.
                 continue;
             }
-            if self.ending.is_some_and(|end| now >= end) && !connection.has_streams() {
+            if self.ending.is_some_and(|end| now >= end) && !self.busy {
                 return Poll::Ready(None);
             }
             let come = self.come.get();
             if self.pulse.as_mut().is_some_and(|pulse| !pulse.look(come, now, cx)) {
                 return Poll::Ready(None);
             }
-            if !connection.has_streams() {
-                // A quiet connection holds on to nothing that may be out of force.
-                self.known = None;
-            }
-            self.deadline.set(self.next_look(connection, now));
+            self.deadline.set(self.next_look(now));
             if self.deadline.poll(cx).is_pending() {
                 return Poll::Pending;
             }
@@ -182,19 +184,30 @@ impl Served {
         if self.tally.over() { Some(Reason::ENHANCE_YOUR_CALM) } else { self.wrong.get() }
     }
 
-    fn is_to_end(&self, connection: &H2, now: Time) -> bool {
-        let idle = now >= self.idle_until && !connection.has_streams();
+    /// Notes whether there are streams. What is idle begins to be so when the last of them is over.
+    fn look_for_streams(&mut self, now: Time) {
+        let busy = self.connection.has_streams();
+        if busy || self.busy {
+            self.idle_until = now + self.keep_alive;
+        }
+        self.busy = busy;
+        if !busy {
+            // A quiet connection holds on to nothing that may be out of force.
+            self.known = None;
+        }
+    }
+
+    fn is_to_end(&self, now: Time) -> bool {
+        let idle = now >= self.idle_until && !self.busy;
         idle || self.place.closing() || self.old_at.is_some_and(|old| now >= old)
     }
 
     /// When something is due.
-    fn next_look(&self, connection: &H2, now: Time) -> Time {
-        // A connection with streams is idle for a while once the last of them is over, which is not announced.
-        let idle = if connection.has_streams() { now + self.keep_alive } else { self.idle_until };
+    fn next_look(&self, now: Time) -> Time {
         let end = match self.ending {
             Some(end) if now < end => end,
             Some(_) => now + FAREWELL,
-            None => idle,
+            None => self.idle_until,
         };
         let dues = [Some(end), self.old_at.filter(|_| self.ending.is_none()), self.pulse.as_ref().map(Pulse::next)];
         dues.into_iter().flatten().fold(end, Time::min)
@@ -213,7 +226,7 @@ impl Served {
     }
 
     /// Serves a stream on a task of its own.
-    fn begin(&mut self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+    fn serve_stream(&mut self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
         let (parts, body) = request.into_parts();
         let Ok(head) = text::of_request(&parts, body.is_end_stream()) else {
             respond.send_reset(Reason::PROTOCOL_ERROR);
