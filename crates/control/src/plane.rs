@@ -102,6 +102,9 @@ pub struct ListenerStats {
     pub accepted: u64,
     /// TLS handshakes with its clients; `None` is a listener without TLS.
     pub handshakes: Option<HandshakeStats>,
+    /// Client connections refused because of the PROXY header they should begin with, for each reason; empty where none is
+    /// expected.
+    pub proxy_headers_refused: Vec<(&'static str, u64)>,
 }
 
 /// How TLS handshakes with the clients of a listener went.

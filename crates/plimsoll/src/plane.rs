@@ -183,6 +183,9 @@ fn worker(worker: &plimsoll_proxy::WorkerStats) -> WorkerStats {
 }
 
 fn listener(listener: plimsoll_proxy::ListenerStats) -> ListenerStats {
+    let refused = listener.proxy_headers.map(|refused| {
+        vec![("stranger", refused.strangers), ("no_header", refused.no_header), ("timeout", refused.unfinished)]
+    });
     ListenerStats {
         name: listener.name,
         addresses: listener.addresses.iter().map(ToString::to_string).collect(),
@@ -193,6 +196,7 @@ fn listener(listener: plimsoll_proxy::ListenerStats) -> ListenerStats {
             done: handshakes.done,
             failed: handshakes.failures().map(|(reason, count)| (reason.name(), count)).collect(),
         }),
+        proxy_headers_refused: refused.unwrap_or_default(),
     }
 }
 

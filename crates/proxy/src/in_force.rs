@@ -172,16 +172,16 @@ impl InForce {
 
     pub(crate) fn listeners(&self) -> Vec<ListenerStats> {
         let of_now = self.services.iter().map(|service| {
-            let Service { listener: Listener { name, .. }, handshakes, tls, .. } = &**service;
+            let Service { listener: Listener { name, proxy_protocol, .. }, handshakes, tls, .. } = &**service;
             let handshakes = tls.as_ref().map(|_| handshakes.read());
             let at = self.listening.iter().filter(|at| at.listener == *name).map(|at| at.local.clone());
-            (name, pools(service), (&service.room, handshakes), at.collect())
+            (name, pools(service), (&service.room, handshakes, proxy_protocol.is_some()), at.collect())
         });
         let gone = self.leaving.iter().filter(|gone| gone.room.occupancy().inside > 0);
-        let gone = gone.map(|gone| (&gone.listener, gone.pools.clone(), (&gone.room, None), Vec::new()));
-        let stats = |(name, pools, (room, handshakes), addresses): (&String, Vec<String>, Counts<'_>, _)| {
+        let gone = gone.map(|gone| (&gone.listener, gone.pools.clone(), (&gone.room, None, false), Vec::new()));
+        let stats = |(name, pools, (room, handshakes, proxied), addresses): (&String, Vec<String>, Counts<'_>, _)| {
             let Occupancy { limit, inside, entered } = room.occupancy();
-            let (name, proxy_headers) = (name.clone(), room.refused());
+            let (name, proxy_headers) = (name.clone(), proxied.then(|| room.refused()));
             ListenerStats { name, pools, addresses, open: inside, limit, accepted: entered, handshakes, proxy_headers }
         };
         of_now.chain(gone).map(stats).collect()
@@ -199,8 +199,8 @@ impl InForce {
     }
 }
 
-/// What is counted of a listener.
-type Counts<'a> = (&'a Arc<Room>, Option<HandshakeStats>);
+/// Where it is counted who comes to a listener, how handshakes went, and whether PROXY headers are expected.
+type Counts<'a> = (&'a Arc<Room>, Option<HandshakeStats>, bool);
 
 /// The names of the pools of a service.
 fn pools(service: &Service) -> Vec<String> {

@@ -79,8 +79,9 @@ pub struct ListenerStats {
     pub accepted: u64,
     /// How TLS handshakes with its clients went; `None` is a listener without, or one that is gone.
     pub handshakes: Option<HandshakeStats>,
-    /// Client connections among them that were refused because of the PROXY header they should begin with.
-    pub proxy_headers: ProxyHeaderStats,
+    /// Client connections among them that were refused because of the PROXY header they should begin with; `None` is a
+    /// listener that expects none, or one that is gone.
+    pub proxy_headers: Option<ProxyHeaderStats>,
 }
 
 /// Client connections that were refused because of the PROXY header they should begin with.

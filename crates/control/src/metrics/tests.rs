@@ -33,7 +33,11 @@ fn plane() -> PlaneStats {
     let handshakes = Some(HandshakeStats { done: 9, failed: vec![("timeout", 2), ("not_tls", 0)] });
     PlaneStats {
         workers: vec![worker, dead],
-        listeners: vec![ListenerStats { handshakes, ..listener("web", 3) }, listener("web", 1)],
+        listeners: vec![
+            ListenerStats { handshakes, ..listener("web", 3) },
+            listener("web", 1),
+            ListenerStats { proxy_headers_refused: vec![("stranger", 6)], ..listener("db", 1) },
+        ],
         log: Some(LogStats { written: 8, dropped: 2, errors: 0 }),
         stopping: false,
     }
@@ -77,6 +81,7 @@ fn everything_is_told_by_its_name() {
         (r#"plimsoll_listener_connections{listener="web"}"#, 4.0),
         (r#"plimsoll_listener_tls_handshakes_total{listener="web"}"#, 9.0),
         (r#"plimsoll_listener_tls_handshake_failures_total{listener="web",reason="timeout"}"#, 2.0),
+        (r#"plimsoll_listener_proxy_headers_refused_total{listener="db",reason="stranger"}"#, 6.0),
         ("plimsoll_log_lines_dropped_total", 2.0),
         ("plimsoll_config_last_reload_successful", 0.0),
         ("plimsoll_permits_alive", 1.0),

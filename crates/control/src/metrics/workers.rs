@@ -105,7 +105,21 @@ fn listeners(page: &mut Page<'_>, plane: &PlaneStats) -> fmt::Result {
     page.gauges(("plimsoll_listener_connections", "Client connections open."), gauge(0))?;
     page.gauges(("plimsoll_listener_connections_limit", "Client connections that may be open."), gauge(1))?;
     page.counters(("plimsoll_listener_connections_accepted", "Client connections accepted."), lines(2))?;
-    handshakes(page, plane)
+    handshakes(page, plane)?;
+    proxy_headers(page, plane)
+}
+
+fn proxy_headers(page: &mut Page<'_>, plane: &PlaneStats) -> fmt::Result {
+    let refused = plane.listeners.iter().flat_map(|listener| {
+        let of_listener = listener.proxy_headers_refused.iter();
+        of_listener.map(|(reason, count)| ([("listener", &*listener.name), ("reason", *reason)], *count))
+    });
+    let mut refused = refused.peekable();
+    if refused.peek().is_none() {
+        return Ok(());
+    }
+    let family = ("plimsoll_listener_proxy_headers_refused", "Client connections refused for their PROXY header.");
+    page.counters(family, refused)
 }
 
 fn handshakes(page: &mut Page<'_>, plane: &PlaneStats) -> fmt::Result {

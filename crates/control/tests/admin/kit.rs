@@ -60,6 +60,7 @@ impl DataPlane for Plane {
             limit: 20_000,
             accepted: 7,
             handshakes: None,
+            proxy_headers_refused: Vec::new(),
         };
         let worker = WorkerStats { alive: true, open: 3, requests: 11, ..WorkerStats::default() };
         let stopping = self.stopping.load(Ordering::Relaxed);

@@ -11,7 +11,7 @@ use super::{certificate, pem};
 /// A certificate that ends within this time is told of: those that live for 90 days are usually renewed 30 days before.
 const SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
-/// What an operator should know of the certificates and keys of `config`, a sentence each. A file that cannot be used is
+/// What an operator should know of the certificates and secrets of `config`, a sentence each. A file that cannot be used is
 /// not among it: that is an error, told elsewhere.
 pub fn tls_warnings(config: &Config, now: SystemTime) -> Vec<String> {
     let mut warnings = Vec::new();
@@ -22,8 +22,7 @@ pub fn tls_warnings(config: &Config, now: SystemTime) -> Vec<String> {
     let admin = config.admin.iter().filter_map(|admin| admin.tls.as_ref()).map(|tls| &tls.cert);
     let certificates = pairs.iter().map(|pair| &pair.cert).chain(admin);
     warnings.extend(certificates.filter_map(|certificate| about_time(certificate, now)));
-    let exposed = pairs.iter().map(|pair| &pair.key).filter(|key| key.is_exposed());
-    warnings.extend(exposed.map(|key| format!("every user can read {}; make its mode 0600", key.source())));
+    warnings.extend(config.exposed());
     warnings.extend(listeners.flat_map(shadowed));
     for (pool, _) in pools.filter(|(_, tls)| tls.danger_accept_any_certificate) {
         warnings.push(format!(
