@@ -105,7 +105,7 @@ pub(crate) struct Check {
 #[command(after_help = "Example:
   plimsoll cert --name app.example --name '*.app.example' --days 30")]
 pub(crate) struct Cert {
-    /// A host name or an IP address that it is for; give it once for each [default: localhost, 127.0.0.1 and ::1]
+    /// A host name or an IP address that it is for; give it once for each [default: localhost, 127.0.0.1 and `::1`]
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Vec<String>,
     /// For how many days it is valid, from now on
