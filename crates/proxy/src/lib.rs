@@ -1,18 +1,20 @@
-//! Plimsoll's data plane: listeners, HTTP/1.1, TCP, forwarding.
+//! Plimsoll's data plane: listeners, TLS, HTTP/1.1, HTTP/2, gRPC, TCP, forwarding.
 //!
 //! [`Proxy::start`] binds what a [`Config`](plimsoll_config::Config) says and serves it over the given
 //! [`Pools`](plimsoll_core::Pools), one thread for each worker, until it is stopped. A worker has its own sockets,
 //! buffers, timers and connections to servers; the pools are all that workers share. Another configuration is followed while
 //! it serves: [`Proxy::prepare`], then [`Proxy::commit`].
 //!
-//! A request goes through these rooms: `listener` accepts its connection, `serve` reads its head, `request` picks a server
-//! or lets it `wait` for one, `server_conn` finds a connection to it, `exchange` forwards it and brings the response back through
-//! a `flow` for each direction, `tries` says whether another server is tried when that fails, `tunnel` takes over when it
-//! was an upgrade. `http1` knows the wire and never waits. `grpc` knows how calls of gRPC differ. `log` and `trace` collect what is told of a request and hand it
-//! out. Beside all that, `prober` asks the servers how they are.
+//! A request goes through these rooms: `listener` accepts its connection, `arrival` sees to what comes before the protocol
+//! (`proxy_header`, `tls`), `serve` reads its head, `request` picks a server or lets it `wait` for one, `server_conn` finds a
+//! connection to it, `exchange` forwards it and brings the response back through a `flow` for each direction, `tries` says
+//! whether another server is tried when that fails, `tunnel` takes over when it was an upgrade. `http1` knows the words and never
+//! waits, `grpc` how calls of gRPC differ. `log` and `trace` collect what is told of a request and hand it out. Beside all
+//! that, `prober` asks the servers how they are.
 //!
-//! A connection that is balanced as a whole goes from `arrival`, where `proxy_header` may have read whom it is for, to `tcp`,
-//! which knows the same `wait`, `tries` and `tunnel`.
+//! Whatever a connection runs over is a `wire`. A stream of `http2` is one too, and reads like a connection with a single
+//! message of HTTP/1, so it is served as one and forwarded by the same exchange. A connection that is balanced as a whole goes
+//! to `tcp`, which knows the same `wait`, `tries` and `tunnel`.
 //!
 //! A configuration goes through these: `proxy` takes it, `sockets` binds what is new of it, `in_force` remembers what of the
 //! old goes on under it, and each worker's `places` follow. A connection asks its place for the `service` of the moment
