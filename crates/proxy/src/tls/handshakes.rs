@@ -87,7 +87,7 @@ pub(crate) struct Handshakes {
     failed: [AtomicU64; HandshakeFailure::ALL.len()],
 }
 
-/// What [`Handshakes`] have come to.
+/// What `Handshakes` have come to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HandshakeStats {
     /// Those that went well.
