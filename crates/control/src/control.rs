@@ -149,7 +149,7 @@ impl Control {
             writer: Mutex::new(Writer { desired: Desired::new(config), names, load }),
         });
         let config = &shared.published().config;
-        for warning in shared.gate.warnings().into_iter().chain(shared.plane.warnings(config)) {
+        for warning in shared.warnings(config) {
             shared.journal.add(Happened::new(EventKind::Warning, warning));
         }
         let (end, ended) = watch::channel(false);
@@ -240,6 +240,12 @@ impl Shared {
         reloaded
     }
 
+    /// What an operator should know of `config`, which is in force.
+    fn warnings(&self, config: &Config) -> Vec<String> {
+        let exposed = config.exposed().into_iter();
+        exposed.chain(self.gate.warnings()).chain(self.plane.warnings(config)).collect()
+    }
+
     fn try_reload(&self) -> Result<Reloaded, ControlError> {
         let mut writer = self.writer();
         let load = writer.load.as_ref().ok_or(ControlError::NoFile)?;
@@ -248,8 +254,7 @@ impl Shared {
         let before = self.published();
         let generation = self.put_in_force(&mut writer, desired, true)?;
         let now = self.published();
-        notes.extend(self.gate.warnings());
-        notes.extend(self.plane.warnings(&now.config));
+        notes.extend(self.warnings(&now.config));
         if now.config.workers != before.config.workers {
             notes.push("`workers` takes effect at the next start".to_owned());
         }

@@ -30,7 +30,7 @@
 //! # let pool = Pool::new("app", PoolSpec { servers, ..PoolSpec::default() }, Time::ZERO);
 //! # let ask = Ask::default();
 //! let permit = pool.pick(&ask)?;
-//! let address = &permit.server().addresses()[0];
+//! let address = permit.server().addresses()[0].clone();
 //! // ... talk to the server at that address ...
 //! permit.finish(Outcome::success(Duration::from_millis(3), Duration::from_millis(5)).with_bytes(120, 4096));
 //!

@@ -17,7 +17,7 @@ pub(crate) fn run(arguments: &Check) -> Result<(), Failure> {
     let config = source::from_file(arguments.file.as_deref(), without_file)?;
     Control::check(&config).map_err(Failure::Arguments)?;
     plimsoll_proxy::check_tls(&config).map_err(|error| Failure::Arguments(error.to_string()))?;
-    for warning in plimsoll_proxy::tls_warnings(&config, SystemTime::now()) {
+    for warning in config.exposed().into_iter().chain(plimsoll_proxy::tls_warnings(&config, SystemTime::now())) {
         console::say(format_args!("warning: {warning}"));
     }
     if arguments.look_up {

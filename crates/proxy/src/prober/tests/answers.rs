@@ -233,7 +233,7 @@ fn a_probe_by_grpc_needs_http_2_and_an_answer() {
         write(&mut stream, b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
         wait_for_end(&mut stream);
     });
-    fails(http1, "grpc = ''", "the server does not speak HTTP/2, as gRPC needs it");
+    fails(http1, "grpc = ''", "the server does not speak HTTP/2");
     let silent = serve(|mut stream| wait_for_end(&mut stream));
     fails(silent, "grpc = '', timeout = '300ms'", "no answer within 300ms");
 }
