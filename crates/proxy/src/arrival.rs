@@ -5,20 +5,23 @@ use plimsoll_config::ListenerProtocol;
 use crate::serve::{self, Connection};
 use crate::{http2, proxy_header, tcp, tls};
 
-/// Serves a connection that has just been accepted to its end.
-pub(crate) async fn serve(mut connection: Connection) {
+/// Serves a connection that has just been accepted to its end, on a task of its own.
+pub(crate) fn spawn(connection: Connection) {
     let (plain, protocol) = {
         let service = connection.place.service();
         let listener = &service.listener;
         (listener.tls.is_none() && listener.proxy_protocol.is_none(), listener.protocol)
     };
-    // Boxed, so that connections that need none of it do not hold the memory for it.
-    if !plain {
-        match Box::pin(arrive(connection)).await {
-            Some(arrived) => connection = arrived,
-            None => return,
-        }
+    // Most that are idle are of the first kind, and hold no memory for what they do not need.
+    match (plain, protocol) {
+        (true, ListenerProtocol::Http) => drop(tokio::task::spawn_local(serve::serve(connection))),
+        _ => drop(tokio::task::spawn_local(arrive_and_serve(connection, protocol))),
     }
+}
+
+async fn arrive_and_serve(connection: Connection, protocol: ListenerProtocol) {
+    // Boxed, so that what is only needed at first is not held for long.
+    let Some(connection) = Box::pin(arrive(connection)).await else { return };
     match protocol {
         ListenerProtocol::Tcp => Box::pin(tcp::serve(connection)).await,
         ListenerProtocol::Http if connection.peer.speaks_http2() => {

@@ -78,7 +78,7 @@ impl Place {
         self.worker.counts.accepted.add(1);
         serve::Connection {
             wire,
-            peer,
+            peer: Rc::new(peer),
             deadline: self.worker.timers.deadline(),
             place: Rc::clone(self),
             count: Some(self.worker.client()),
@@ -110,7 +110,7 @@ pub(crate) async fn accept(door: Door, place: Rc<Place>) {
                 }
                 Some((client, entry)) = accept_one(&door, &room, &mut waiting) => {
                     let connection = place.connection(client, entry);
-                    tokio::task::spawn_local(arrival::serve(connection));
+                    arrival::spawn(connection);
                 }
             }
         }
@@ -159,7 +159,7 @@ fn serve_when_there_is_room(client: Client, place: &Rc<Place>) {
         let entry = place.room().enter().await;
         let connection = place.connection(client, entry);
         drop(count);
-        arrival::serve(connection).await;
+        arrival::spawn(connection);
     });
 }
 

@@ -9,6 +9,7 @@ mod parse;
 mod write;
 
 use std::future::poll_fn;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use crate::peer::Peer;
@@ -62,7 +63,7 @@ async fn admit(connection: &mut Connection) -> Result<(), Refusal> {
         Poll::Ready(named) => Poll::Ready(named),
         Poll::Pending => deadline.poll(cx).map(|()| Err(Refusal::Unfinished)),
     });
-    named.await?.apply(peer);
+    named.await?.apply(Rc::make_mut(peer));
     Ok(())
 }
 

@@ -52,7 +52,7 @@ const BESIDE_TARGET: usize = 64;
 /// A client connection and what belongs to it as long as it lives.
 pub(crate) struct Connection {
     pub(crate) wire: Wire,
-    pub(crate) peer: Peer,
+    pub(crate) peer: Rc<Peer>,
     /// Where it came in.
     pub(crate) place: Rc<Place>,
     pub(crate) deadline: Deadline,

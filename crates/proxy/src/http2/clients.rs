@@ -114,7 +114,7 @@ fn builder(rules: &ClientHttp2, max_head: usize) -> server::Builder {
 /// A connection as it is served.
 struct Served {
     connection: H2,
-    peer: Peer,
+    peer: Rc<Peer>,
     place: Rc<Place>,
     deadline: Deadline,
     worker: Rc<Worker>,
@@ -236,7 +236,7 @@ impl Served {
         let stream = Stream::from_client((head, body), respond, self.tally.clone(), websocket);
         let connection = Connection {
             wire: Wire::Http2(Box::new(stream)),
-            peer: self.peer.clone(),
+            peer: Rc::clone(&self.peer),
             place: Rc::clone(&self.place),
             deadline: self.worker.timers.deadline(),
             worker: Rc::clone(&self.worker),

@@ -49,7 +49,7 @@ pub(crate) async fn accept(connection: Connection) -> Option<Connection> {
             if !side.settings.session_tickets {
                 wire.acknowledge();
             }
-            peer.tls = Some(Rc::new(facts));
+            Rc::make_mut(&mut peer).tls = Some(Rc::new(facts));
             return Some(Connection { wire, peer, place, deadline, worker, count, room, known });
         }
         Err(Failed::Timeout) => {
