@@ -156,6 +156,8 @@ fn servers_that_speak_http_2_are_asked_by_it() {
 fn a_probe_by_http_2_of_who_does_not_speak_it_says_so() {
     let only = Server::start(|talk| {
         talk.send("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+        // Closing before it has been read would make it a reset.
+        talk.await_end();
     });
     let program = Config::to(&[only.address()])
         .pool(&format!("protocol = \"http2\"\nprobe = {{ http = \"/health\", {PACE} }}"))
