@@ -30,10 +30,12 @@ mod raw;
 mod reader;
 mod resolve;
 mod resolved;
+mod route;
 mod secret;
 mod server_name;
 mod setting;
 mod source;
+mod template;
 mod value;
 mod webhook;
 mod wording;
@@ -41,15 +43,21 @@ mod wording;
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use document::{reference, schema};
 pub use log::{LogFormat, LogPiece, LogTarget, LogVariable};
+pub use network::NetworkSet;
 pub use probe::{Check, Conditions, GrpcStatusSet, Http, Pattern, Probe, StatusSet};
 pub use protocol::{
     Bind, CertPair, ClientCert, ClientHttp2, Hsts, ListenerProtocol, ListenerTls, Network, ProxyFrom, ProxyVersion,
-    Redirect, ServerHttp2, ServerName, ServerProtocol, ServerTls, Target, TlsVersion, UnknownServerName,
+    ServerHttp2, ServerName, ServerProtocol, ServerTls, Target, TlsVersion, UnknownServerName,
 };
 pub use resolved::{
     AccessLog, Admin, BareLf, ClientTimeouts, Config, FieldMode, Forward, FromClient, Host, HostMode, KeepAlive,
     Listener, OnDown, Page, Pool, RequestId, Retry, Server, ServerTimeouts, Tls, Trace, Unavailable,
 };
+pub use route::{
+    Access, Action, Algorithm, BasicAuth, Compress, HeaderEdit, HostPattern, Mirror, PathPattern, Redirect, Respond,
+    Route, RouteRules, RouteTimeouts, Share, ValuePattern, When,
+};
 pub use secret::Secret;
 pub use source::{load, parse};
+pub use template::{Piece, Template, Variable};
 pub use webhook::{Occasion, Webhook};

@@ -1,4 +1,4 @@
-//! Ranges of addresses as people write them: an address alone, or with the number of bits that count.
+//! Ranges of addresses as people write them: an address alone, or with the number of bits that count; and sets of them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -84,6 +84,107 @@ fn masked(address: IpAddr, bits: u8) -> IpAddr {
         IpAddr::V6(v6) => {
             let mask = u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0);
             Ipv6Addr::from(u128::from(v6) & mask).into()
+        }
+    }
+}
+
+/// Any number of ranges, asked in a time that grows with the logarithm of their number.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NetworkSet {
+    /// First and last address of each, in order and apart from each other.
+    v4: Vec<(u32, u32)>,
+    v6: Vec<(u128, u128)>,
+    unix: bool,
+}
+
+impl NetworkSet {
+    /// Whether `address` is in one of them; `None` is a client on a Unix socket. An IPv4 address inside an IPv6 one is taken
+    /// for what it is.
+    pub fn contains(&self, address: Option<IpAddr>) -> bool {
+        match address.map(|address| address.to_canonical()) {
+            None => self.unix,
+            Some(IpAddr::V4(address)) => within(&self.v4, u32::from(address)),
+            Some(IpAddr::V6(address)) => within(&self.v6, u128::from(address)),
+        }
+    }
+
+    /// Whether it holds nobody.
+    pub fn is_empty(&self) -> bool {
+        self.v4.is_empty() && self.v6.is_empty() && !self.unix
+    }
+}
+
+impl FromIterator<Network> for NetworkSet {
+    fn from_iter<I: IntoIterator<Item = Network>>(networks: I) -> Self {
+        let mut set = Self::default();
+        for network in networks {
+            match network {
+                Network::Unix => set.unix = true,
+                Network::Ip { address: IpAddr::V4(address), bits } => {
+                    let first = u32::from(address);
+                    set.v4.push((first, first | u32::MAX.checked_shr(u32::from(bits)).unwrap_or(0)));
+                }
+                Network::Ip { address: IpAddr::V6(address), bits } => {
+                    let first = u128::from(address);
+                    set.v6.push((first, first | u128::MAX.checked_shr(u32::from(bits)).unwrap_or(0)));
+                }
+            }
+        }
+        join(&mut set.v4);
+        join(&mut set.v6);
+        set
+    }
+}
+
+/// Puts ranges in order, and those that overlap together.
+fn join<T: Ord + Copy>(ranges: &mut Vec<(T, T)>) {
+    ranges.sort_unstable();
+    ranges.dedup_by(|next, kept| {
+        let overlaps = next.0 <= kept.1;
+        if overlaps {
+            kept.1 = kept.1.max(next.1);
+        }
+        overlaps
+    });
+}
+
+fn within<T: Ord>(ranges: &[(T, T)], address: T) -> bool {
+    let after = ranges.partition_point(|(first, _)| *first <= address);
+    after.checked_sub(1).is_some_and(|last| address <= ranges[last].1)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn any_network() -> impl Strategy<Value = Network> {
+        let v4 = (any::<u32>(), 0_u8..=32).prop_map(|(address, bits)| (IpAddr::V4(address.into()), bits));
+        let v6 = (any::<u128>(), 0_u8..=128).prop_map(|(address, bits)| (IpAddr::V6(address.into()), bits));
+        let ip = prop_oneof![v4, v6].prop_map(|(address, bits)| Network::Ip { address: masked(address, bits), bits });
+        prop_oneof![10 => ip, 1 => Just(Network::Unix)]
+    }
+
+    proptest! {
+        #[test]
+        fn a_set_holds_whom_one_of_its_networks_holds(
+            networks in prop::collection::vec(any_network(), 0..8),
+            near in any::<prop::sample::Index>(),
+            (low, other) in (0_u128..3, any::<u32>()),
+        ) {
+            let set: NetworkSet = networks.iter().copied().collect();
+            let mut asked = vec![None, Some(IpAddr::V4(other.into())), Some("::1".parse().unwrap())];
+            if let Some(Network::Ip { address, .. }) = (!networks.is_empty()).then(|| near.get(&networks)) {
+                asked.push(Some(match address {
+                    IpAddr::V4(address) => IpAddr::V4(u32::from(*address).wrapping_add(low as u32).wrapping_sub(1).into()),
+                    IpAddr::V6(address) => IpAddr::V6(u128::from(*address).wrapping_add(low).wrapping_sub(1).into()),
+                }));
+            }
+            for address in asked {
+                let held = networks.iter().any(|network| network.contains(address));
+                prop_assert_eq!(set.contains(address), held, "{:?}", address);
+            }
         }
     }
 }

@@ -1,11 +1,12 @@
 //! What is spoken with clients and with servers: TLS, HTTP/2, the PROXY protocol.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::Secret;
+use crate::{Action, Route, Secret};
 
 /// A place to listen at.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -47,15 +48,16 @@ pub enum ListenerProtocol {
     Tcp,
 }
 
-/// What the requests of a listener come to.
+/// What the requests or connections of a listener come to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// The pool of this name, which is among [`Config::pools`](crate::Config::pools), serves them.
+    /// HTTP: the first of these routes that a request matches. Never empty; where the listener itself says what becomes of
+    /// the others, its route is the last and matches all.
+    Routes(Vec<Route>),
+    /// TCP: the pool of this name, which is among [`Config::pools`](crate::Config::pools), serves all connections.
     Pool(String),
-    /// Every request is sent elsewhere.
-    Redirect(Redirect),
-    /// The pool is chosen by the name that the client's TLS handshake asks for, and the bytes go through as they are. TCP
-    /// only, without TLS of our own.
+    /// TCP without TLS of our own: the pool is chosen by the name that the client's TLS handshake asks for, and the bytes
+    /// go through as they are.
     Sni {
         /// Which pool serves which names. Never empty, no name twice.
         names: Vec<(ServerName, String)>,
@@ -65,24 +67,36 @@ pub enum Target {
 }
 
 impl Target {
-    /// The pools that it names.
-    pub fn pools(&self) -> impl Iterator<Item = &str> {
-        let (names, alone): (&[_], _) = match self {
-            Self::Pool(pool) => (&[], Some(pool)),
-            Self::Redirect(_) => (&[], None),
-            Self::Sni { names, other } => (names, other.as_ref()),
+    /// The routes of HTTP.
+    pub fn routes(&self) -> &[Route] {
+        if let Self::Routes(routes) = self { routes } else { &[] }
+    }
+
+    /// The pools that it names, each once.
+    pub fn pools(&self) -> Vec<&str> {
+        let all: Vec<&str> = match self {
+            Self::Routes(routes) => routes.iter().flat_map(Route::pools).collect(),
+            Self::Pool(pool) => vec![pool],
+            Self::Sni { names, other } => names.iter().map(|(_, pool)| pool).chain(other).map(String::as_str).collect(),
         };
-        names.iter().map(|(_, pool)| pool).chain(alone).map(String::as_str)
+        let mut known = HashSet::with_capacity(all.len());
+        all.into_iter().filter(|pool| known.insert(*pool)).collect()
     }
 }
 
 impl fmt::Display for Target {
-    /// Writes it to follow where it listens: `pool app`, `redirect to https`, `pools a, b by name`.
+    /// Writes it to follow where it listens: `pool app`, `redirect to https://$host$target`, `12 routes to pools a, b`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pools = self.pools().join(", ");
         match self {
             Self::Pool(pool) => write!(f, "pool {pool}"),
-            Self::Redirect(_) => f.write_str("redirect to https"),
-            Self::Sni { .. } => write!(f, "pools {} by server name", self.pools().collect::<Vec<_>>().join(", ")),
+            Self::Sni { .. } => write!(f, "pools {pools} by server name"),
+            Self::Routes(routes) => match (&routes[..], &*pools) {
+                ([Route { action: Action::Redirect(redirect), .. }], _) => write!(f, "redirect to {}", redirect.to),
+                ([Route { action: Action::Pools(_), when, .. }], _) if when.is_any() => write!(f, "pool {pools}"),
+                (_, "") => write!(f, "{} routes to no pool", routes.len()),
+                _ => write!(f, "{} routes to pools {pools}", routes.len()),
+            },
         }
     }
 }
@@ -94,15 +108,6 @@ pub enum ServerName {
     Exact(String),
     /// Any single label before this: `example.com` for `*.example.com`.
     Wildcard(String),
-}
-
-/// Where requests are sent to by `redirect`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Redirect {
-    /// 301 or 308.
-    pub status: u16,
-    /// The port of the `https` address; 443 is not written.
-    pub port: u16,
 }
 
 /// TLS with clients.

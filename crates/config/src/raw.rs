@@ -24,7 +24,8 @@ pub(crate) use log::{AccessLog, RequestId, Trace};
 pub(crate) use pool::{KeepAlive, Pool, Server, ServerTable, ServerTimeouts, Unavailable};
 pub(crate) use probe::Probe;
 pub(crate) use protocol::{
-    CertPair, ClientCert, ClientHttp2, Hsts, ProxyFrom, Redirect, ServerHttp2, ServerTls, ServerTlsTable, TlsOptions,
+    CertPair, ClientCert, ClientHttp2, Hsts, ProxyFrom, Redirect, RedirectTable, ServerHttp2, ServerTls,
+    ServerTlsTable, TlsOptions,
 };
 pub(crate) use webhook::Webhook;
 

@@ -115,8 +115,6 @@ pub struct Listener {
     pub max_head: usize,
     /// The longest request target, in bytes; smaller than `max_head`.
     pub max_target: usize,
-    /// The largest request body, in bytes; `None` is no limit.
-    pub max_body: Option<u64>,
     /// How long to wait for a client.
     pub timeouts: ClientTimeouts,
     /// What to do with a line that ends in LF alone.

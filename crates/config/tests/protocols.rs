@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use plimsoll_config::{
-    Bind, Check, ClientHttp2, Config, GrpcStatusSet, Host, Hsts, ListenerProtocol, Network, Pool, ProxyVersion,
-    Redirect, ServerHttp2, ServerName, ServerProtocol, Target, TlsVersion, UnknownServerName, parse,
+    Action, Bind, Check, ClientHttp2, Config, GrpcStatusSet, Host, Hsts, ListenerProtocol, Network, Piece, Pool,
+    ProxyVersion, Redirect, Route, ServerHttp2, ServerName, ServerProtocol, Target, Template, TlsVersion,
+    UnknownServerName, Variable, parse,
 };
 
 const PROTOCOLS: &str = include_str!("protocols.toml");
@@ -21,6 +22,17 @@ fn served(listener: &str, pool: &str) -> Config {
 }
 
 const TLS: &str = "tls = { cert = \"tests/site.pem\", key = \"tests/site.key\" }";
+
+fn to_pool(pool: &str) -> Target {
+    Target::Routes(vec![Route::to_pool(pool)])
+}
+
+fn to_https(status: u16, port: &str) -> Target {
+    let (literal, target) = (|text: &str| Piece::Literal(text.to_owned()), Piece::Variable(Variable::Target));
+    let mut to = vec![literal("https://"), Piece::Variable(Variable::Host), literal(port), target];
+    to.retain(|piece| *piece != literal(""));
+    Target::Routes(vec![Route::for_all(Action::Redirect(Redirect { status, to: Template(to) }))])
+}
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -87,8 +99,8 @@ fn who_sends_proxy_headers_is_told_by_networks() {
 fn a_listener_has_a_pool_or_names_to_choose_one_by_or_redirects() {
     let config = protocols();
     let [web, plain, db, pass] = &config.listeners[..] else { panic!("four listeners") };
-    assert_eq!((web.protocol, &web.target), (ListenerProtocol::Http, &Target::Pool("app".to_owned())));
-    assert_eq!(plain.target, Target::Redirect(Redirect { status: 301, port: 8443 }));
+    assert_eq!((web.protocol, &web.target), (ListenerProtocol::Http, &to_pool("app")));
+    assert_eq!(plain.target, to_https(301, ":8443"));
     assert_eq!((db.protocol, &db.target), (ListenerProtocol::Tcp, &Target::Pool("postgres".to_owned())));
     assert!(db.tls.is_some() && !db.http2.enabled);
     let names = vec![
@@ -103,7 +115,7 @@ fn a_listener_has_a_pool_or_names_to_choose_one_by_or_redirects() {
 fn a_redirect_alone_needs_no_pool() {
     let text = "[listen.web]\nbind = \"80\"\nredirect = \"https\"";
     let config = parse("redirect.toml", text).unwrap_or_else(|problems| panic!("{problems}"));
-    assert_eq!(config.listeners[0].target, Target::Redirect(Redirect { status: 308, port: 443 }));
+    assert_eq!(config.listeners[0].target, to_https(308, ""));
     assert!(config.pools.is_empty());
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use plimsoll_config::{
     BareLf, Check, ClientTimeouts, Conditions, Config, FieldMode, Forward, GrpcStatusSet, Host, HostMode, KeepAlive,
-    Occasion, OnDown, Pool, Retry, ServerTimeouts, StatusSet, Target, parse,
+    Occasion, OnDown, Pool, Retry, Route, ServerTimeouts, StatusSet, parse,
 };
 use plimsoll_core::{
     AdminState, Eject, Initial, Percent, PolicyKind, PoolRules, ProbeRule, QueueRule, WarmUp, WhenNone,
@@ -24,9 +24,11 @@ fn each_setting_of_a_listener_reaches_its_field() {
     let listener = &config.listeners[0];
     let binds: Vec<_> = listener.binds.iter().map(ToString::to_string).collect();
     assert_eq!(binds, ["127.0.0.1:8080", "[::1]:8080", "[::]:8443", "127.0.0.1:8081", "127.0.0.1:8082"]);
-    assert_eq!((listener.name.as_str(), &listener.target), ("web", &Target::Pool("app".to_owned())));
+    let mut route = Route::to_pool("app");
+    route.rules.max_body = Some(10_000_000);
+    assert_eq!((listener.name.as_str(), listener.target.routes()), ("web", &[route][..]));
     assert_eq!((listener.max_connections, listener.max_head, listener.max_target), (77, 32_768, 5000));
-    assert_eq!((listener.max_body, listener.bare_lf), (Some(10_000_000), BareLf::Accept));
+    assert_eq!(listener.bare_lf, BareLf::Accept);
     let timeouts = ClientTimeouts {
         head: Duration::from_millis(250),
         body: Duration::from_secs(7200),
@@ -110,7 +112,7 @@ fn what_a_file_leaves_open_has_its_default() {
     let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
     assert_eq!((config.workers, config.shutdown_timeout), (None, 30 * second));
     let (listener, pool) = (&config.listeners[0], &config.pools[0]);
-    assert_eq!((listener.max_connections, listener.max_body), (20_000, None));
+    assert_eq!((listener.max_connections, listener.target.routes()), (20_000, &[Route::to_pool("app")][..]));
     assert_eq!((listener.max_head, listener.max_target, listener.bare_lf), (16_384, 8192, BareLf::Reject));
     let ClientTimeouts { head, body, keep_alive } = listener.timeouts;
     assert_eq!((head, body, keep_alive), (10 * second, minute, 75 * second));

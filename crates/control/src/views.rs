@@ -101,7 +101,7 @@ impl<'a> Picture<'a> {
         let listener = |listener: &ListenerStats| api::Listener {
             name: listener.name.clone(),
             addresses: listener.addresses.clone(),
-            pools: target(&listener.name).into_iter().flat_map(Target::pools).map(str::to_owned).collect(),
+            pools: target(&listener.name).map_or_else(Vec::new, Target::pools).into_iter().map(str::to_owned).collect(),
             open: listener.open,
             limit: listener.limit,
             accepted: listener.accepted,

@@ -72,10 +72,10 @@ impl Plane {
             let listener = config.listeners.iter().find(|listener| listener.name == *name);
             let Some(listener) = listener else { continue };
             let scheme = listener.scheme();
-            let serving = match &listener.target {
-                Target::Pool(name) => config.pools.iter().find(|pool| pool.name == *name),
-                _ => None,
-            };
+            let pools = listener.target.pools();
+            let plain = listener.target.routes().len() <= 1 && !matches!(listener.target, Target::Sni { .. });
+            let alone = pools.first().filter(|_| plain && pools.len() == 1);
+            let serving = alone.and_then(|name| config.pools.iter().find(|pool| pool.name == **name));
             match serving {
                 Some(pool) => {
                     let (name, count, policy) = (&pool.name, servers(pool.servers.len()), pool.policy);

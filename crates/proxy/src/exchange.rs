@@ -180,7 +180,7 @@ impl<'a> Exchange<'a> {
                 desk.replay.keep(&input.filled()[..count], !self.sending.has_trailers());
                 self.sending.join_small(&mut desk.to_server, input);
                 self.body_received += count as u64;
-                if tries.service.listener.max_body.is_some_and(|max| self.body_received > max) {
+                if tries.route().and_then(|route| route.rules.max_body).is_some_and(|max| self.body_received > max) {
                     return Poll::Ready(Err(Trouble::ClientWrong(TOO_LARGE)));
                 }
             }

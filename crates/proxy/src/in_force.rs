@@ -204,12 +204,12 @@ type Counts<'a> = (&'a Arc<Room>, Option<HandshakeStats>, bool);
 
 /// The names of the pools of a service.
 fn pools(service: &Service) -> Vec<String> {
-    service.listener.target.pools().map(str::to_owned).collect()
+    service.listener.target.pools().into_iter().map(str::to_owned).collect()
 }
 
 /// The error for a pool that is not there, with the listener that wants it, be it as a fallback.
 fn no_pool(config: &Config, pool: String) -> StartError {
-    let names = |listener: &&Listener| listener.target.pools().any(|named| named == pool);
+    let names = |listener: &&Listener| listener.target.pools().contains(&&*pool);
     let wants = config.listeners.iter().find(names).or(config.listeners.first());
     StartError::NoPool { listener: wants.map_or_else(String::new, |listener| listener.name.clone()), pool }
 }

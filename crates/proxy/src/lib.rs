@@ -44,6 +44,7 @@ mod proxy_header;
 mod replay;
 mod request;
 mod room;
+mod route;
 mod serve;
 mod server_conn;
 mod service;

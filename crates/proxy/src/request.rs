@@ -15,6 +15,7 @@ use crate::http1::body::Body;
 use crate::http1::framing::BodyLength;
 use crate::http1::redirect;
 use crate::http1::write::{self, RequestRules};
+use crate::route::Goal;
 use crate::serve::{Busy, Connection, Next};
 use crate::server_conn::{ConnectError, ServerConn};
 use crate::service::{Aim, Served};
@@ -62,19 +63,25 @@ impl Busy<'_> {
         if let Err(reject) = grpc::begin(desk, &self.input.filled()[..head_length], now) {
             return Next::Answer { reject, refused: None, unread: true };
         }
+        // All else is for connections that are balanced as a whole.
+        let Aim::Routes(routes) = &service.aim else { return Next::Close };
+        let Some(id) = routes.find() else {
+            let reject = Reject { status: 404, reason: "no route is for this request" };
+            return Next::Answer { reject, refused: None, unread: true };
+        };
+        let route = routes.get(id);
         if let BodyLength::Known(length) = desk.request.body
-            && service.listener.max_body.is_some_and(|max| length > max)
+            && route.rules.max_body.is_some_and(|max| length > max)
         {
             let reject = Reject { status: 413, reason: "the request body is too large" };
             return Next::Answer { reject, refused: None, unread: true };
         }
-        let first = match &service.aim {
-            Aim::Pool(first) => Arc::clone(first),
-            Aim::Redirect(rule) => return self.redirected(*rule, desk, head_length),
-            // Names are for connections that are balanced as a whole.
-            Aim::Sni { .. } => return Next::Close,
+        let first = match &route.goal {
+            Goal::Pools(pools) => Arc::clone(&pools[0].0),
+            Goal::Redirect(rule) => return self.redirected(rule, desk, head_length),
+            Goal::Respond(_) => return Next::Close,
         };
-        let mut tries = Tries::new(service, first).of_call(desk.call.as_ref());
+        let mut tries = Tries::new(Arc::clone(&service), first).on_route(id).of_call(desk.call.as_ref());
         let permit = match tries.pick(&worker, now) {
             Ok(permit) => permit,
             // Waiting is rare, so the memory for it is not held by those who need not.
@@ -119,13 +126,13 @@ impl Busy<'_> {
         if is_stream && length != BodyLength::None { Body::UntilClose } else { Body::from(length) }
     }
 
-    /// Sends the client to where the same is served by TLS.
-    fn redirected(&mut self, rule: Redirect, desk: &Desk, head_length: usize) -> Next {
+    /// Sends the client to where what it asks for is served.
+    fn redirected(&mut self, rule: &Redirect, desk: &Desk, head_length: usize) -> Next {
         let head = &self.input.filled()[..head_length];
         let next = match desk.request.host {
             Some(host) => Next::Redirect {
                 status: rule.status,
-                location: redirect::location(rule, host.slice(head), desk.request.target.path.slice(head)),
+                location: redirect::location(&rule.to, host.slice(head), desk.request.target.path.slice(head)),
             },
             None => Next::Answer {
                 reject: Reject::bad("the request names no host that it could be sent to by https"),

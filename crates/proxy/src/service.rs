@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use plimsoll_config::{Conditions, Config, HostMode, Hsts, Listener, Pool as PoolRules, Redirect, ServerName, Target};
+use plimsoll_config::{Conditions, Config, HostMode, Hsts, Listener, Pool as PoolRules, ServerName, Target};
 use plimsoll_core::{OutcomeKind, Pool, Pools, Server};
 
 use crate::grpc::{Answered, Status};
 use crate::log::Observe;
 use crate::room::Room;
+use crate::route::Routes;
 use crate::tls::{ClientSide, Handshakes, ServerSide, TlsPlan};
 
 /// One listener with all that a request on it needs. Shared by the workers.
@@ -30,10 +31,10 @@ pub(crate) struct Service {
     pub(crate) room: Arc<Room>,
 }
 
-/// What requests come to.
+/// What requests or connections come to.
 pub(crate) enum Aim {
+    Routes(Routes),
     Pool(Arc<Served>),
-    Redirect(Redirect),
     /// By the name that a client's TLS handshake asks for.
     Sni {
         names: Vec<(ServerName, Arc<Served>)>,
@@ -46,8 +47,8 @@ impl Aim {
     pub(crate) fn new(target: &Target, catalog: &Catalog) -> Result<Self, String> {
         let find = |pool: &String| catalog.get(pool).cloned().ok_or_else(|| pool.clone());
         Ok(match target {
+            Target::Routes(routes) => Self::Routes(Routes::new(routes, catalog)?),
             Target::Pool(pool) => Self::Pool(find(pool)?),
-            Target::Redirect(redirect) => Self::Redirect(*redirect),
             Target::Sni { names, other } => {
                 let named = |(name, pool): &(ServerName, String)| Ok((name.clone(), find(pool)?));
                 let names = names.iter().map(named).collect::<Result<_, String>>()?;
@@ -57,13 +58,12 @@ impl Aim {
     }
 
     /// The pools that may serve.
-    pub(crate) fn pools(&self) -> impl Iterator<Item = &Arc<Served>> {
-        let (names, alone): (&[_], _) = match self {
-            Self::Pool(served) => (&[], Some(served)),
-            Self::Redirect(_) => (&[], None),
-            Self::Sni { names, other } => (names, other.as_ref()),
-        };
-        names.iter().map(|(_, served)| served).chain(alone)
+    pub(crate) fn pools(&self) -> Vec<&Arc<Served>> {
+        match self {
+            Self::Routes(routes) => routes.pools().collect(),
+            Self::Pool(served) => vec![served],
+            Self::Sni { names, other } => names.iter().map(|(_, served)| served).chain(other).collect(),
+        }
     }
 }
 

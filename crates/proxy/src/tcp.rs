@@ -51,7 +51,7 @@ impl Session<'_> {
                 Some(served) => served,
                 None => return,
             },
-            Aim::Redirect(_) => return self.refuse(),
+            Aim::Routes(_) => return self.refuse(),
         };
         let mut tries = Tries::new(Arc::clone(service), first);
         if !self.pick(&mut tries).await {

@@ -9,14 +9,17 @@ use crate::grpc::{Answered, Call, Status};
 use crate::http1::request::MethodKind;
 use crate::log::entry::Entry;
 use crate::replay::Replay;
+use crate::route::{Route, RouteId};
 use crate::server_conn::ConnectError;
-use crate::service::{Served, Service};
+use crate::service::{Aim, Served, Service};
 use crate::trouble::Trouble;
 use crate::worker::Worker;
 
 /// What a request has tried so far.
 pub(crate) struct Tries {
     pub(crate) service: Arc<Service>,
+    /// The route it has there, where there are routes.
+    route: Option<RouteId>,
     /// The pool that is asked first.
     first: Arc<Served>,
     /// How many pools could not take it, so that the one behind them is asked.
@@ -59,6 +62,7 @@ impl Tries {
     pub(crate) fn new(service: Arc<Service>, first: Arc<Served>) -> Self {
         Self {
             service,
+            route: None,
             first,
             fallbacks: 0,
             begun: None,
@@ -68,6 +72,17 @@ impl Tries {
             tried: Vec::new(),
             next: None,
         }
+    }
+
+    /// The same for a request on this route.
+    pub(crate) fn on_route(self, route: RouteId) -> Self {
+        Self { route: Some(route), ..self }
+    }
+
+    /// The route of the request.
+    pub(crate) fn route(&self) -> Option<&Route> {
+        let Aim::Routes(routes) = &self.service.aim else { return None };
+        self.route.map(|id| routes.get(id))
     }
 
     /// The same for a request that is this call, if it is one.

@@ -4,11 +4,12 @@ use std::ops::Range;
 
 use super::{binds, log, protocol, tcp};
 use crate::files::Files;
-use crate::protocol::{ListenerProtocol, Redirect, Target};
+use crate::protocol::{ListenerProtocol, Target};
 use crate::quantity::show_bytes;
 use crate::raw;
 use crate::reader::Reader;
 use crate::resolved::{ClientTimeouts, Forward, Listener};
+use crate::route::{Action, Route};
 use crate::value::Entry;
 use crate::wording::quoted;
 
@@ -44,7 +45,6 @@ pub(super) fn resolve(
         max_connections: raw.max_connections.value.0 as usize,
         max_head: raw.max_head.value.0 as usize,
         max_target: raw.max_target.value.0 as usize,
-        max_body: raw.max_body.as_ref().map(|max| max.value.0),
         timeouts: client_timeouts(&raw.timeout.value),
         bare_lf: raw.http1.value.bare_lf.value.0,
         forward: forward(&raw.forward.value),
@@ -53,20 +53,22 @@ pub(super) fn resolve(
     }
 }
 
-/// What requests come to. Where the file names nothing, which was reported, a pool without a name.
+/// What requests or connections come to. Where the file names nothing, which was reported, a pool without a name.
 fn target(raw: &raw::Listener) -> Target {
     let pool = raw.pool.as_ref().map(|pool| pool.value.0.clone());
-    if let Some(redirect) = &raw.redirect {
-        let table = &redirect.value.0;
-        return Target::Redirect(Redirect { status: table.status.value.0, port: table.port.value.0 as u16 });
+    if let Some(sni) = &raw.sni {
+        let names = sni.value.0.iter().map(|entry| (entry.name.clone(), entry.pool.value.0.clone()));
+        return Target::Sni { names: names.collect(), other: pool };
     }
-    match &raw.sni {
-        Some(sni) => {
-            let names = sni.value.0.iter().map(|entry| (entry.name.clone(), entry.pool.value.0.clone()));
-            Target::Sni { names: names.collect(), other: pool }
-        }
-        None => Target::Pool(pool.unwrap_or_default()),
+    if raw.protocol.value.0 == ListenerProtocol::Tcp {
+        return Target::Pool(pool.unwrap_or_default());
     }
+    let mut route = match &raw.redirect {
+        Some(redirect) => Route::for_all(Action::Redirect(protocol::redirect(&redirect.value.0))),
+        None => Route::to_pool(pool.unwrap_or_default()),
+    };
+    route.rules.max_body = raw.max_body.as_ref().map(|max| max.value.0);
+    Target::Routes(vec![route])
 }
 
 /// A listener has a pool, or names to choose one by, or sends everyone elsewhere.

@@ -3,7 +3,9 @@
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-use plimsoll_config::{ClientCert, Config, FieldMode, Hsts, Redirect, Target};
+use plimsoll_config::{
+    Action, ClientCert, Config, FieldMode, Hsts, Piece, Redirect, Route, Target, Template, Variable,
+};
 use rustls::ClientConfig;
 
 use super::kit::{Authority, Running, answer, ask, config, der, echo, key_der, listener_tls, serve};
@@ -80,10 +82,18 @@ fn a_listener_without_certificates_is_no_way_around_one_with() {
     assert!(!told.to_ascii_lowercase().replace('_', "-").contains("x-client-cert"), "{told}");
 }
 
+/// Every request is sent to port 8443 by https.
+fn to_https() -> Target {
+    let literal = |text: &str| Piece::Literal(text.to_owned());
+    let (host, target) = (Piece::Variable(Variable::Host), Piece::Variable(Variable::Target));
+    let to = Template(vec![literal("https://"), host, literal(":8443"), target]);
+    Target::Routes(vec![Route::for_all(Action::Redirect(Redirect { status: 308, to }))])
+}
+
 /// The first listener speaks TLS, with this HSTS, and the second sends its clients there.
 fn secured(config: &mut Config, authority: &Authority, hsts: Hsts) {
     let mut plain = config.listeners[0].clone();
-    (plain.name, plain.target) = ("plain".to_owned(), Target::Redirect(Redirect { status: 308, port: 8443 }));
+    (plain.name, plain.target) = ("plain".to_owned(), to_https());
     config.listeners[0].tls = Some(listener_tls(vec![authority.pair(&["a.example"])]));
     config.listeners[0].hsts = Some(hsts);
     config.listeners[0].forward.forwarded = FieldMode::Set;

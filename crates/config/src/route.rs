@@ -1,0 +1,290 @@
+//! Routes: which requests of a listener come where, and what is changed on their way.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use plimsoll_core::Percent;
+
+use crate::network::NetworkSet;
+use crate::probe::{Pattern, StatusSet};
+use crate::protocol::Network;
+use crate::resolved::{Page, Retry, ServerTimeouts};
+use crate::template::Template;
+
+/// One way through a listener: the requests it is for, what they come to, and its rules. Of the routes of a listener the
+/// first that a request matches is its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// What logs, metrics and limits call it; unlike any other of the listener.
+    pub name: String,
+    /// Where it stands in the file, as a line counted from 1; 0 where it stands for what the listener itself says.
+    pub line: usize,
+    /// The requests it is for.
+    pub when: When,
+    /// What they come to.
+    pub action: Action,
+    /// The rules under which they do.
+    pub rules: RouteRules,
+}
+
+impl Route {
+    /// A route for every request, to this pool, with nothing else set.
+    pub fn to_pool(pool: impl Into<String>) -> Self {
+        Self::for_all(Action::Pools(vec![Share { pool: pool.into(), weight: 1 }]))
+    }
+
+    /// A route for every request, with nothing else set.
+    pub fn for_all(action: Action) -> Self {
+        let (when, rules) = (When::default(), RouteRules::default());
+        Self { name: Self::OF_LISTENER.to_owned(), line: 0, when, action, rules }
+    }
+
+    /// The name of the route that stands for what a listener itself says: the last one.
+    pub const OF_LISTENER: &str = "default";
+
+    /// The pools that it names: those that may serve its requests, and the one that gets copies of them.
+    pub fn pools(&self) -> impl Iterator<Item = &str> {
+        let shares: &[_] = if let Action::Pools(shares) = &self.action { shares } else { &[] };
+        let mirror = self.rules.mirror.as_ref().map(|mirror| mirror.pool.as_str());
+        shares.iter().map(|share| share.pool.as_str()).chain(mirror)
+    }
+}
+
+/// The requests a route is for: those that meet all of this.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct When {
+    /// The host asked for is one of these; empty is any, also none.
+    pub hosts: Vec<HostPattern>,
+    /// The path, normalised, is one of these; empty is any.
+    pub paths: Vec<PathPattern>,
+    /// The method is one of these; empty is any.
+    pub methods: Vec<String>,
+    /// Fields of the head, their names in lower case; all must be met.
+    pub headers: Vec<(String, ValuePattern)>,
+    /// Parameters of the query; all must be met.
+    pub query: Vec<(String, ValuePattern)>,
+    /// The client is in one of these; empty is any.
+    pub clients: Vec<Network>,
+}
+
+impl When {
+    /// Whether every request meets it.
+    pub fn is_any(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The hosts a route is for, in lower case and without a port.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum HostPattern {
+    /// This host alone.
+    Exact(String),
+    /// Every host below this one, at any depth: `example.com` for `*.example.com`.
+    Below(String),
+}
+
+/// The paths a route is for. They are compared with the normalised path of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PathPattern {
+    /// This path alone.
+    Exact {
+        /// It begins with a slash and is normalised.
+        path: String,
+        /// Whether capital and small letters (of ASCII) are the same.
+        ignore_case: bool,
+    },
+    /// This path and all below it, by whole segments: `/a` is for `/a` and `/a/b`, not for `/ab`.
+    Prefix {
+        /// It begins with a slash, is normalised and does not end in a slash; the root is empty.
+        path: String,
+        /// Whether capital and small letters (of ASCII) are the same.
+        ignore_case: bool,
+    },
+    /// The expression is found somewhere in the path.
+    Regex(Pattern),
+}
+
+/// What the value of a field or a parameter of the query must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ValuePattern {
+    /// It is there, whatever it is.
+    Present,
+    /// It is not there.
+    Absent,
+    /// It is this, in one of its occurrences.
+    Exact(String),
+    /// The expression is found in one of its occurrences.
+    Regex(Pattern),
+}
+
+/// What the requests of a route come to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// One of these pools serves them, drawn by weight. Never empty, no pool twice, no weight 0.
+    Pools(Vec<Share>),
+    /// They are sent elsewhere.
+    Redirect(Redirect),
+    /// They are answered here.
+    Respond(Respond),
+}
+
+/// A pool's part of a route's requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share {
+    /// The pool's name, which is among [`Config::pools`](crate::Config::pools).
+    pub pool: String,
+    /// Relative to the other shares.
+    pub weight: u32,
+}
+
+/// Where requests are sent to by `redirect`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redirect {
+    /// 301, 302, 303, 307 or 308.
+    pub status: u16,
+    /// The value of `Location`.
+    pub to: Template,
+}
+
+/// An answer without a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Respond {
+    /// 200 to 599.
+    pub status: u16,
+    /// What it says; `None` is nothing for a status from 200 to 299, and a line of text for the others.
+    pub page: Option<Page>,
+}
+
+/// How the requests of a route, and their answers, are handled.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RouteRules {
+    /// Cut from the front of the path before it is forwarded, whole segments of it; empty is nothing.
+    pub strip_prefix: String,
+    /// Put before the path after that; empty is nothing.
+    pub add_prefix: String,
+    /// What becomes of the fields of requests, those of the listener first.
+    pub request_headers: Vec<HeaderEdit>,
+    /// What becomes of the fields of answers, ours too, those of the listener first.
+    pub response_headers: Vec<HeaderEdit>,
+    /// In place of those of the pool.
+    pub timeouts: RouteTimeouts,
+    /// In place of that of the pool.
+    pub retry: Option<Retry>,
+    /// The largest request body, in bytes; `None` is no limit.
+    pub max_body: Option<u64>,
+    /// Who may ask, by the listener, then by the route: all must allow it.
+    pub access: Vec<Access>,
+    /// Who must show a password.
+    pub basic_auth: Option<BasicAuth>,
+    /// Pages for answers of ours; the first that names the status is taken.
+    pub errors: Vec<(StatusSet, Page)>,
+    /// Where copies of requests go.
+    pub mirror: Option<Mirror>,
+    /// Whether and how answers are compressed.
+    pub compress: Option<Compress>,
+}
+
+/// Timeouts of a pool that a route sets otherwise; `None` leaves the pool's.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RouteTimeouts {
+    /// See [`ServerTimeouts::connect`].
+    pub connect: Option<Duration>,
+    /// See [`ServerTimeouts::first_byte`].
+    pub first_byte: Option<Duration>,
+    /// See [`ServerTimeouts::idle`].
+    pub idle: Option<Duration>,
+    /// See [`ServerTimeouts::tunnel`].
+    pub tunnel: Option<Duration>,
+}
+
+impl RouteTimeouts {
+    /// Those of a pool with these in their place.
+    pub fn over(&self, pool: &ServerTimeouts) -> ServerTimeouts {
+        ServerTimeouts {
+            connect: self.connect.unwrap_or(pool.connect),
+            first_byte: self.first_byte.unwrap_or(pool.first_byte),
+            idle: self.idle.unwrap_or(pool.idle),
+            tunnel: self.tunnel.unwrap_or(pool.tunnel),
+        }
+    }
+}
+
+/// What becomes of one field of a head. Names are tokens as the file writes them, and none is of those that frame a
+/// message or belong to a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeaderEdit {
+    /// The field has this value alone, whatever was there.
+    Set(String, Template),
+    /// A field line with this value comes after what is there.
+    Add(String, Template),
+    /// No field of this name is left.
+    Remove(String),
+}
+
+/// Who may come, by address.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Who is let in; `None` is everyone.
+    pub allow: Option<Arc<NetworkSet>>,
+    /// Who is not, though allowed.
+    pub deny: Option<Arc<NetworkSet>>,
+}
+
+impl Access {
+    /// Whether a client at `address` may come; `None` is a client on a Unix socket.
+    pub fn lets(&self, address: Option<std::net::IpAddr>) -> bool {
+        self.allow.as_ref().is_none_or(|allow| allow.contains(address))
+            && !self.deny.as_ref().is_some_and(|deny| deny.contains(address))
+    }
+}
+
+/// A name and a password are asked for (RFC 7617).
+#[derive(Clone, PartialEq, Eq)]
+pub struct BasicAuth {
+    /// What browsers show, without quotes and backslashes.
+    pub realm: String,
+    /// Names and the hashes of their passwords, bcrypt (`$2y$…`) or Argon2 (`$argon2id$…`), sorted by name.
+    pub users: Arc<[(String, String)]>,
+}
+
+impl fmt::Debug for BasicAuth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BasicAuth").field("realm", &self.realm).field("users", &self.users.len()).finish()
+    }
+}
+
+/// Copies of requests to a pool whose answers nobody gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mirror {
+    /// The pool's name, which is among [`Config::pools`](crate::Config::pools).
+    pub pool: String,
+    /// The share of requests that are copied.
+    pub sample: Percent,
+    /// The largest body that is copied, in bytes; a request with a larger one is not.
+    pub max_body: usize,
+    /// Copies under way at once, in each worker; beyond it none is made.
+    pub limit: usize,
+}
+
+/// Compression of answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compress {
+    /// What may be used, the most wanted first. Never empty.
+    pub algorithms: Vec<Algorithm>,
+    /// What is compressed: media types in lower case; `text/*` is every type of text.
+    pub types: Vec<String>,
+    /// The shortest body that is compressed where its length is known, in bytes.
+    pub min_size: u64,
+}
+
+/// A content coding (RFC 9110, section 8.4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Algorithm {
+    /// `gzip`.
+    Gzip,
+    /// `br`.
+    Brotli,
+    /// `zstd`.
+    Zstd,
+}
