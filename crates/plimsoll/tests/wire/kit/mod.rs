@@ -7,6 +7,7 @@ mod program;
 mod server;
 #[path = "../../kit/until.rs"]
 mod until;
+mod websocket;
 
 pub(crate) use client::{Broken, Client, End, Response};
 pub(crate) use fates::{Mortal, in_turn, nobody};
@@ -14,6 +15,7 @@ pub(crate) use load::{Load, Seen, with_status};
 pub(crate) use program::{Config, Program};
 pub(crate) use server::{Gate, Request, Server, Talk};
 pub(crate) use until::{PATIENCE, until};
+pub(crate) use websocket::echo_messages;
 
 /// A plain GET of `target`.
 pub(crate) fn get(target: &str) -> String {
