@@ -1,6 +1,6 @@
-//! The files beside the main one: read from its folder, each kept in mind.
+//! The files beside the main one, read from its folder.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,9 @@ use crate::quantity::show_bytes;
 use crate::resolved::Page;
 use crate::source::unreadable;
 
-/// The files of one configuration.
+/// Where the other files of a configuration are, and the pages that were read.
 pub(crate) struct Files<'a> {
     folder: &'a Path,
-    read: BTreeSet<PathBuf>,
     pub(crate) pages: HashMap<String, Page>,
 }
 
@@ -22,7 +21,7 @@ pub(crate) struct Unfit(pub(crate) String);
 impl<'a> Files<'a> {
     /// No file yet; those to come are in `folder` where their paths are relative.
     pub(crate) fn in_folder(folder: &'a Path) -> Self {
-        Self { folder, read: BTreeSet::new(), pages: HashMap::new() }
+        Self { folder, pages: HashMap::new() }
     }
 
     /// Where relative paths begin.
@@ -34,21 +33,10 @@ impl<'a> Files<'a> {
     pub(crate) fn path(&self, path: &str) -> PathBuf {
         self.folder.join(path)
     }
-
-    /// What is in the regular file at `path`, of at most `largest` bytes.
-    pub(crate) fn content(&mut self, path: &Path, largest: u64) -> Result<Vec<u8>, Unfit> {
-        let content = content_of(path, largest)?;
-        self.read.insert(path.to_owned());
-        Ok(content)
-    }
-
-    /// Every file that was read, each once.
-    pub(crate) fn into_read(self) -> Vec<PathBuf> {
-        self.read.into_iter().collect()
-    }
 }
 
-fn content_of(file: &Path, largest: u64) -> Result<Vec<u8>, Unfit> {
+/// What is in the regular file at `path`, of at most `largest` bytes.
+pub(crate) fn content_of(file: &Path, largest: u64) -> Result<Vec<u8>, Unfit> {
     let mut content = Vec::new();
     let unreadable = |error| Unfit(unreadable(&error));
     let about = fs::metadata(file).map_err(unreadable)?;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::files::{Files, Unfit};
+use crate::files::{Files, Unfit, content_of};
 use crate::reader::Reader;
 use crate::resolved::Page;
 use crate::setting::{Field, Item, Place, Setting, Shape};
@@ -69,7 +69,7 @@ impl Files<'_> {
             return Some(page.clone());
         }
         let file = self.path(path);
-        match self.content(&file, LARGEST).and_then(|content| checked(content, content_type)) {
+        match content_of(&file, LARGEST).and_then(|content| checked(content, content_type)) {
             Ok(content) => {
                 let page = Page { content_type, content: content.into() };
                 self.pages.insert(path.clone(), page.clone());

@@ -32,12 +32,12 @@ pub(crate) fn resolve(file: &raw::File, mut files: Files<'_>, reader: &mut Reade
     let tcp_only =
         if file.pool.is_some() || reader.reported() == 0 { names::check(listen, pool, reader) } else { Vec::new() };
     binds::check(file, files.folder(), reader);
-    let admin = file.admin.as_ref().map(|table| admin::resolve(table, &mut files, reader));
+    let admin = file.admin.as_ref().map(|table| admin::resolve(table, &files, reader));
     let access_log = log::access_log(file, files.folder(), reader);
-    let webhook = file.webhook.as_ref().map(|table| webhook::resolve(table, &mut files, reader));
+    let webhook = file.webhook.as_ref().map(|table| webhook::resolve(table, &files, reader));
     let listeners = listen
         .iter()
-        .filter_map(|entry| Some(listener::resolve(entry, entry.table.as_ref()?, &mut files, reader)))
+        .filter_map(|entry| Some(listener::resolve(entry, entry.table.as_ref()?, &files, reader)))
         .collect();
     let mut pools = Vec::new();
     for (entry, tcp_only) in pool.iter().zip(tcp_only) {
@@ -56,7 +56,6 @@ pub(crate) fn resolve(file: &raw::File, mut files: Files<'_>, reader: &mut Reade
         webhook,
         listeners,
         pools,
-        files: files.into_read(),
     }
 }
 

@@ -39,8 +39,6 @@ pub struct Config {
     /// The pools, in the order of the file. Empty only where every listener redirects. Names differ, each is used by a
     /// listener or as a fallback.
     pub pools: Vec<Pool>,
-    /// Every other file that was read: certificates, keys, tokens, pages. Each once.
-    pub files: Vec<PathBuf>,
 }
 
 /// The admin API with the dashboard and the metrics: at an address, a socket or both.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::files::{Files, Unfit};
+use crate::files::{Files, Unfit, content_of};
 use crate::reader::Reader;
 use crate::setting::{Field, Item, Place, Setting, Shape};
 use crate::wording::{quoted, quoted_path};
@@ -105,7 +105,7 @@ const LARGEST_PEM: u64 = 1 << 20;
 const LARGEST_OCSP: u64 = 64 << 10;
 
 /// The token in the file at `path`, or a report why there is none.
-pub(crate) fn token_in_file(path: &Field<FilePath>, files: &mut Files<'_>, reader: &mut Reader) -> Option<Secret> {
+pub(crate) fn token_in_file(path: &Field<FilePath>, files: &Files<'_>, reader: &mut Reader) -> Option<Secret> {
     let secret = in_file("file", path, LONGEST_TOKEN, files, reader)?;
     let content = without_line_end(secret.bytes()).into();
     checked(Secret { content, ..secret }, path, reader)
@@ -124,24 +124,18 @@ pub(crate) fn token_in_variable(name: &Field<VariableName>, reader: &mut Reader)
 }
 
 /// The certificates or the key in a file, which are PEM.
-pub(crate) fn pem(key: &str, path: &Field<FilePath>, files: &mut Files<'_>, reader: &mut Reader) -> Option<Secret> {
+pub(crate) fn pem(key: &str, path: &Field<FilePath>, files: &Files<'_>, reader: &mut Reader) -> Option<Secret> {
     in_file(key, path, LARGEST_PEM, files, reader)
 }
 
 /// The OCSP response in a file, which is DER.
-pub(crate) fn ocsp(path: &Field<FilePath>, files: &mut Files<'_>, reader: &mut Reader) -> Option<Secret> {
+pub(crate) fn ocsp(path: &Field<FilePath>, files: &Files<'_>, reader: &mut Reader) -> Option<Secret> {
     in_file("ocsp", path, LARGEST_OCSP, files, reader)
 }
 
-fn in_file(
-    key: &str,
-    path: &Field<FilePath>,
-    largest: u64,
-    files: &mut Files<'_>,
-    reader: &mut Reader,
-) -> Option<Secret> {
+fn in_file(key: &str, path: &Field<FilePath>, largest: u64, files: &Files<'_>, reader: &mut Reader) -> Option<Secret> {
     let file = files.path(&path.value.0);
-    match files.content(&file, largest) {
+    match content_of(&file, largest) {
         Ok(content) => {
             let exposed = file.metadata().is_ok_and(|about| is_exposed(&about));
             Some(Secret { content: content.into(), source: file.display().to_string(), exposed })

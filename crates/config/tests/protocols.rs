@@ -1,6 +1,6 @@
 //! What a right file says is spoken with clients and servers.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use plimsoll_config::{
@@ -246,17 +246,6 @@ fn http2_with_clients_may_be_off_and_a_client_certificate_is_required_unless_tol
     assert_eq!(listener.http2, ClientHttp2 { enabled: false, ..ClientHttp2::default() });
     let client = listener.tls.as_ref().and_then(|tls| tls.client_cert.as_ref()).expect("one is asked for");
     assert!(client.required);
-}
-
-#[test]
-fn every_file_that_was_read_is_named_once() {
-    let config = protocols();
-    let read =
-        ["admin.key", "admin.pem", "site.key", "site.ocsp", "site.pem"].map(|name| Path::new("tests").join(name));
-    assert_eq!(config.files, read);
-    let pool = "unavailable = { page = \"tests/sorry.html\" }";
-    assert_eq!(served("pool = \"app\"", pool).files, [Path::new("tests/sorry.html")]);
-    assert!(served("pool = \"app\"", "").files.is_empty());
 }
 
 #[test]

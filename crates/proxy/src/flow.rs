@@ -248,9 +248,7 @@ impl Flow {
         *staged = Staged::default();
         Poll::Ready(Ok(()))
     }
-}
 
-impl Flow {
     /// Sends all that is staged as frames: the first `length` bytes of `head` as a head, what stands behind them and the
     /// staged data as data, then the end if it has come and `ends` the stream.
     fn poll_flush_frames(

@@ -49,7 +49,7 @@ impl Places {
         for served in services.iter().flat_map(|(_, service)| service.aim.pools()).flat_map(Served::chain) {
             self.worker.tick_pool(&served.pool);
         }
-        if services.iter().any(|(_, service)| service.tls.is_some()) {
+        if services.iter().any(|(_, service)| service.uses_tls()) {
             tls::warm_up();
         }
         let service = |id| services.iter().find(|(known, _)| *known == id).map(|(_, service)| service);

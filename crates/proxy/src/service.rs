@@ -80,6 +80,11 @@ pub(crate) struct Served {
 }
 
 impl Service {
+    /// Whether hands are shaken with its clients, or with servers of its pools.
+    pub(crate) fn uses_tls(&self) -> bool {
+        self.tls.is_some() || self.aim.pools().flat_map(Served::chain).any(|served| served.tls.is_some())
+    }
+
     /// The host and port of `server` as configured, where a request needs it for its `Host`.
     pub(crate) fn host_for<'a>(&self, served: &'a Served, server: &Server, client_sent_host: bool) -> &'a str {
         if self.tells_host(client_sent_host) { served.authority(server) } else { "" }

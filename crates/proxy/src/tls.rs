@@ -39,6 +39,9 @@ pub(crate) fn warm_up() {
     let _ = aws_lc_rs::default_provider().secure_random.fill(&mut [0; 32]);
 }
 
+/// The record for the fatal alert `unrecognized_name` (RFC 6066, section 3), in the clear like every alert before the keys.
+pub(crate) const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
+
 /// The names of HTTP/1.1 and HTTP/2 in a handshake (RFC 7301, section 6).
 const HTTP1: &[u8] = b"http/1.1";
 const HTTP2: &[u8] = b"h2";

@@ -9,7 +9,7 @@ use crate::secret::{Secret, pem, token_in_file, token_in_variable};
 use crate::setting::Field;
 
 /// The admin API.
-pub(super) fn resolve(table: &Field<raw::Admin>, files: &mut Files<'_>, reader: &mut Reader) -> Admin {
+pub(super) fn resolve(table: &Field<raw::Admin>, files: &Files<'_>, reader: &mut Reader) -> Admin {
     let raw = &table.value;
     // What could not be read may have been either.
     if raw.bind.is_none() && raw.socket.is_none() && !reader.has_problem_in(&table.span) {
@@ -61,7 +61,7 @@ fn check_use(raw: &raw::Admin, reader: &mut Reader) {
 }
 
 /// The token, or a report why there is none.
-pub(super) fn token(setting: &Field<raw::Token>, files: &mut Files<'_>, reader: &mut Reader) -> Option<Secret> {
+pub(super) fn token(setting: &Field<raw::Token>, files: &Files<'_>, reader: &mut Reader) -> Option<Secret> {
     let table = setting.value.0.as_ref()?;
     match (&table.file, &table.env) {
         (Some(file), None) => token_in_file(file, files, reader),
@@ -77,7 +77,7 @@ pub(super) fn token(setting: &Field<raw::Token>, files: &mut Files<'_>, reader: 
     }
 }
 
-fn tls(raw: &raw::Tls, files: &mut Files<'_>, reader: &mut Reader) -> Option<Tls> {
+fn tls(raw: &raw::Tls, files: &Files<'_>, reader: &mut Reader) -> Option<Tls> {
     let (cert, key) = (pem("cert", &raw.cert, files, reader), pem("key", &raw.key, files, reader));
     Some(Tls { cert: cert?, key: key? })
 }

@@ -17,7 +17,7 @@ use crate::wording::quoted;
 pub(super) fn resolve(
     entry: &Entry<raw::Listener>,
     raw: &raw::Listener,
-    files: &mut Files<'_>,
+    files: &Files<'_>,
     reader: &mut Reader,
 ) -> Listener {
     let http = raw.protocol.value.0 == ListenerProtocol::Http;

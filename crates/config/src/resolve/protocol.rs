@@ -19,7 +19,7 @@ use crate::value::OrOff;
 use crate::wording::quoted;
 
 /// TLS with clients.
-pub(super) fn listener_tls(raw: &raw::Listener, files: &mut Files<'_>, reader: &mut Reader) -> Option<ListenerTls> {
+pub(super) fn listener_tls(raw: &raw::Listener, files: &Files<'_>, reader: &mut Reader) -> Option<ListenerTls> {
     let pairs = &raw.tls.as_ref()?.value.0;
     let pairs = pairs.iter().filter_map(|pair| cert_pair(&pair.value, files, reader)).collect();
     let options = &raw.tls_options.value;
@@ -34,13 +34,13 @@ pub(super) fn listener_tls(raw: &raw::Listener, files: &mut Files<'_>, reader: &
 }
 
 /// A certificate and what belongs to it; `None` where something could not be read, which was reported.
-fn cert_pair(raw: &raw::CertPair, files: &mut Files<'_>, reader: &mut Reader) -> Option<CertPair> {
+fn cert_pair(raw: &raw::CertPair, files: &Files<'_>, reader: &mut Reader) -> Option<CertPair> {
     let (cert, key) = (pem("cert", &raw.cert, files, reader), pem("key", &raw.key, files, reader));
     let ocsp = raw.ocsp.as_ref().and_then(|path| ocsp(path, files, reader));
     Some(CertPair { cert: cert?, key: key?, ocsp })
 }
 
-fn client_cert(raw: &raw::ClientCert, files: &mut Files<'_>, reader: &mut Reader) -> Option<ClientCert> {
+fn client_cert(raw: &raw::ClientCert, files: &Files<'_>, reader: &mut Reader) -> Option<ClientCert> {
     Some(ClientCert { ca: pem("ca", &raw.ca, files, reader)?, required: raw.required.value })
 }
 
@@ -118,7 +118,7 @@ impl Default for ServerHttp2 {
 pub(super) fn server_tls(
     field: &Field<raw::ServerTls>,
     servers: &[Server],
-    files: &mut Files<'_>,
+    files: &Files<'_>,
     reader: &mut Reader,
 ) -> Option<ServerTls> {
     let raw = field.value.0.as_ref()?;

@@ -12,7 +12,7 @@ use crate::wording::quoted;
 const OURS: &[&str] = &["authorization", "connection", "content-length", "content-type", "host", "transfer-encoding"];
 
 /// The webhook.
-pub(super) fn resolve(table: &Field<raw::Webhook>, files: &mut Files<'_>, reader: &mut Reader) -> Webhook {
+pub(super) fn resolve(table: &Field<raw::Webhook>, files: &Files<'_>, reader: &mut Reader) -> Webhook {
     let raw = &table.value;
     if raw.events.value.0.is_empty() && !reader.has_problem_in(&raw.events.span) {
         let message = "`events` is an empty list, so that nothing would be told".to_owned();

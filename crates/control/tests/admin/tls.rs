@@ -1,12 +1,10 @@
 //! The same behind TLS.
 
 use std::process::Command;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 
-use crate::kit::{REST, Stand, folder, write};
+use crate::kit::{REST, Stand, folder, until, write};
 
 /// A certificate of these names and its key, in PEM.
 fn certificate(names: &[&str]) -> (String, String) {
@@ -50,12 +48,7 @@ fn it_is_served_by_tls_and_follows_a_new_certificate() {
 
 /// Waits until this has been told.
 fn wait_for_told(stand: &Stand, part: &str) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    let told = || stand.told.lock().expect("nobody panicked").join("\n");
-    while !told().contains(part) {
-        assert!(Instant::now() < deadline, "nobody told of {part:?} in\n{}", told());
-        thread::sleep(Duration::from_millis(20));
-    }
+    until(part, || stand.told.lock().expect("nobody panicked").join("\n").contains(part));
 }
 
 #[test]

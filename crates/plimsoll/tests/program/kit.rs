@@ -1,5 +1,8 @@
 //! What the tests need around the program: it running, a server behind it, a client before it.
 
+#[path = "../kit/until.rs"]
+mod until;
+
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -8,15 +11,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Far above what anything takes on a busy machine: a test that waits this long has failed.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
-
-/// How often a condition is looked at. The program under test needs the processor more than the test does.
-const LOOK: Duration = Duration::from_millis(2);
+pub(crate) use until::{PATIENCE, until};
 
 /// The program with these arguments.
 pub(crate) fn plimsoll(arguments: &[&str]) -> Command {
@@ -102,9 +101,9 @@ impl Running {
 
     /// Waits for a line that contains `part`.
     pub(crate) fn line(&mut self, part: &str) -> String {
-        let until = Instant::now() + DEADLINE;
+        let deadline = Instant::now() + PATIENCE;
         loop {
-            let left = until.saturating_duration_since(Instant::now());
+            let left = deadline.saturating_duration_since(Instant::now());
             let line = match self.lines.recv_timeout(left) {
                 Ok(line) => line,
                 Err(error) => panic!("no line with {part:?} ({error}) in\n{}", self.seen),
@@ -135,10 +134,10 @@ impl Running {
 
     /// Waits for the end of the program. Gives its exit code and everything it said.
     pub(crate) fn end(mut self) -> (Option<i32>, String) {
-        let until = Instant::now() + DEADLINE;
+        let deadline = Instant::now() + PATIENCE;
         // The output ends with the program, so there is nothing else to wait for.
         loop {
-            let left = until.saturating_duration_since(Instant::now());
+            let left = deadline.saturating_duration_since(Instant::now());
             match self.lines.recv_timeout(left) {
                 Ok(line) => self.seen += &(line + "\n"),
                 Err(RecvTimeoutError::Timeout) => panic!("the program does not end:\n{}", self.seen),
@@ -220,8 +219,8 @@ pub(crate) struct Answer {
 
 impl Client {
     pub(crate) fn connect(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect_timeout(&address, DEADLINE)?;
-        stream.set_read_timeout(Some(DEADLINE))?;
+        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
         Ok(Self(BufReader::new(stream)))
     }
@@ -264,13 +263,4 @@ fn read_head(stream: &mut BufReader<TcpStream>) -> io::Result<Option<String>> {
         }
     }
     Ok(Some(head))
-}
-
-/// Waits until `condition` holds.
-pub(crate) fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    let until = Instant::now() + DEADLINE;
-    while !condition() {
-        assert!(Instant::now() < until, "in vain: {what}");
-        thread::sleep(LOOK);
-    }
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use rustix::process::{Pid, Signal};
 
-use super::kit::{Client, Folder, Origin, Running, plimsoll, run, stderr, wait_until};
+use super::kit::{Client, Folder, Origin, Running, plimsoll, run, stderr, until};
 
 #[test]
 fn options_alone_make_a_balancer() {
@@ -58,7 +58,7 @@ fn the_options_set_policy_and_workers() {
     let line = program.line("listening on ");
     assert!(line.ends_with("(1 server, two-choices)"), "{line}");
     let pid = program.pid();
-    wait_until("three workers run", || workers(pid) == 3);
+    until("three workers run", || workers(pid) == 3);
 }
 
 /// Threads of the program called `worker-…`.

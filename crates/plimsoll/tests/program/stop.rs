@@ -8,7 +8,7 @@ use std::thread;
 
 use rustix::process::Signal;
 
-use super::kit::{Client, Folder, Origin, Running, plimsoll, wait_until};
+use super::kit::{Client, Folder, Origin, Running, plimsoll, until};
 
 /// Clients at once.
 const CLIENTS: usize = 6;
@@ -30,7 +30,7 @@ fn a_stop_under_load_loses_no_request() {
         });
         let clients: Vec<_> =
             (0..CLIENTS).map(|_| Arc::clone(&load)).map(|load| thread::spawn(move || load.run())).collect();
-        wait_until("the load is under way", || load.answered.load(Ordering::SeqCst) >= WARM);
+        until("the load is under way", || load.answered.load(Ordering::SeqCst) >= WARM);
         load.stopping.store(true, Ordering::SeqCst);
         program.signal(signal);
         for client in clients {
@@ -116,7 +116,7 @@ fn a_request_under_way_is_waited_for_until_the_time_is_over() {
     let mut program = Running::saying(plimsoll(&["serve", &file]));
     let mut client = Client::connect(program.address()).expect("it listens");
     client.send().expect("the request can be sent");
-    wait_until("the request is under way", || silent.requests() == 1);
+    until("the request is under way", || silent.requests() == 1);
     program.signal(Signal::TERM);
     let (code, said) = program.end();
     assert_eq!(code, Some(0), "{said}");
@@ -132,7 +132,7 @@ fn a_second_signal_ends_it_at_once() {
     let mut program = Running::saying(plimsoll(&["serve", "--listen", "0", "--to", &to]));
     let mut client = Client::connect(program.address()).expect("it listens");
     client.send().expect("the request can be sent");
-    wait_until("the request is under way", || silent.requests() == 1);
+    until("the request is under way", || silent.requests() == 1);
     program.signal(Signal::INT);
     program.line("once more to stop at once");
     program.signal(Signal::INT);

@@ -14,7 +14,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use tungstenite::Message;
 
-use super::kit::{DEADLINE, Folder, Origin, Running, plimsoll, run, stderr, stdout};
+use super::kit::{Folder, Origin, PATIENCE, Running, plimsoll, run, stderr, stdout};
 
 /// Makes `NAME.pem` and `NAME.key` in `folder`.
 fn certificate(folder: &Folder, name: &str, more: &[&str]) {
@@ -263,7 +263,7 @@ fn websockets_run_over_tls_on_both_sides() {
     let name = ServerName::try_from("a.example").expect("it is a name");
     let session = ClientConnection::new(Arc::new(config), name).expect("the configuration is good");
     let stream = TcpStream::connect(address).expect("it listens");
-    stream.set_read_timeout(Some(DEADLINE)).expect("it can be set");
+    stream.set_read_timeout(Some(PATIENCE)).expect("it can be set");
     let stream = StreamOwned::new(session, stream);
     let (mut socket, response) = tungstenite::client("wss://a.example/chat", stream).expect("the upgrade is granted");
     assert_eq!(response.status(), 101);

@@ -2,36 +2,11 @@
 
 use std::net::TcpStream;
 
-use tungstenite::protocol::Role;
 use tungstenite::{Message, WebSocket};
 
-use crate::kit::{Config, PATIENCE, Program, Server, Talk, field, get, ok, until};
+use crate::kit::{Config, PATIENCE, Program, Server, echo_messages, field, get, until};
 
 type Socket = WebSocket<TcpStream>;
-
-/// Echoes messages where an upgrade is asked for, and answers everything else.
-fn serve(talk: &mut Talk) {
-    while let Some(request) = talk.request() {
-        let Some(key) = request.field("sec-websocket-key") else {
-            talk.send(ok("plain"));
-            continue;
-        };
-        assert!(request.field("connection").is_some_and(|value| value.eq_ignore_ascii_case("upgrade")), "{request:?}");
-        assert_eq!(request.field("upgrade"), Some("websocket"));
-        let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
-        talk.send(format!(
-            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Accept: {accept}\r\n\r\n"
-        ));
-        let mut socket = WebSocket::from_raw_socket(talk.stream().try_clone().unwrap(), Role::Server, None);
-        while let Ok(message) = socket.read() {
-            if (message.is_text() || message.is_binary()) && socket.send(message).is_err() {
-                break;
-            }
-        }
-        return;
-    }
-}
 
 fn connect(program: &Program) -> Socket {
     let stream = TcpStream::connect(program.address()).unwrap();
@@ -60,7 +35,7 @@ fn close(mut socket: Socket) {
 
 #[test]
 fn messages_of_all_kinds_come_back() {
-    let server = Server::start(serve);
+    let server = Server::start(echo_messages);
     let mut program = Config::to(&[server.address()]).start();
     let mut socket = connect(&program);
     echo(&mut socket, &Message::text("gr\u{fc}\u{df} dich"));
@@ -79,7 +54,7 @@ fn messages_of_all_kinds_come_back() {
 
 #[test]
 fn an_open_websocket_holds_its_place_to_the_end() {
-    let servers = [Server::start(serve), Server::start(serve)];
+    let servers = [Server::start(echo_messages), Server::start(echo_messages)];
     let program = Config::to(&[servers[0].address(), servers[1].address()]).start();
     let mut socket = connect(&program);
     echo(&mut socket, &Message::text("hello"));
@@ -101,7 +76,7 @@ fn an_open_websocket_holds_its_place_to_the_end() {
 
 #[test]
 fn a_websocket_that_is_cut_off_frees_its_place() {
-    let server = Server::start(serve);
+    let server = Server::start(echo_messages);
     let program = Config::to(&[]).workers(1).server(server.address(), "max_connections = 1").start();
     for _ in 0..3 {
         let mut socket = None;
@@ -165,7 +140,7 @@ fn each_side_of_a_tunnel_may_finish_by_itself() {
 
 #[test]
 fn a_quiet_tunnel_ends_after_its_time() {
-    let server = Server::start(serve);
+    let server = Server::start(echo_messages);
     let program = Config::to(&[server.address()]).pool("timeout = { tunnel = \"300ms\" }").start();
     let mut socket = connect(&program);
     echo(&mut socket, &Message::text("hello"));

@@ -54,7 +54,8 @@ enum Outgoing {
 enum Side {
     /// `websocket` says that a 2xx would tell the client that it is connected to one.
     Client {
-        tally: Tally,
+        /// Told once when the client gives the stream up.
+        tally: Option<Tally>,
         websocket: bool,
     },
     Server {
@@ -97,7 +98,7 @@ impl Stream {
             data: false,
             trailers: None,
             outgoing: Outgoing::Response(respond),
-            side: Side::Client { tally, websocket },
+            side: Side::Client { tally: Some(tally), websocket },
         }
     }
 
@@ -147,10 +148,19 @@ impl Stream {
             Outgoing::Body(body) | Outgoing::Ended(body) => ready!(body.poll_reset(cx)),
             Outgoing::Request => return Poll::Pending,
         };
-        if let (Ok(_), Side::Client { tally, .. }) = (&reset, &self.side) {
-            tally.reset();
+        if reset.is_ok() {
+            self.given_up();
         }
         Poll::Ready(())
+    }
+
+    /// The client has reset the stream.
+    fn given_up(&mut self) {
+        if let Side::Client { tally, .. } = &mut self.side
+            && let Some(tally) = tally.take()
+        {
+            tally.reset();
+        }
     }
 
     /// Tells the other side that this message will not be whole.
@@ -321,7 +331,7 @@ impl Stream {
 
     fn failed(&mut self, error: h2::Error) -> io::Error {
         match &mut self.side {
-            Side::Client { tally, .. } if error.is_reset() && error.is_remote() => tally.reset(),
+            Side::Client { .. } if error.is_reset() && error.is_remote() => self.given_up(),
             Side::Server { failure, .. } => {
                 // A farewell fails the streams behind the last that the server has taken up; what those before it meet is the
                 // end of the connection.

@@ -13,6 +13,7 @@ use tokio::io::AsyncWriteExt;
 use crate::buffer::Buffer;
 use crate::serve::Connection;
 use crate::service::Served;
+use crate::tls::UNRECOGNIZED_NAME;
 use crate::wire::Wire;
 
 /// How much of a connection is looked at. The first message of a handshake has 200 bytes to 2 KiB, with tickets, large
@@ -21,9 +22,6 @@ const MOST: usize = 16 * 1024;
 
 /// The first byte of a TLS connection: the type of a record with a handshake in it.
 const HANDSHAKE: u8 = 22;
-
-/// The fatal alert `unrecognized_name` in a record of its own.
-const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 
 /// Which pool serves which names, and which one all else.
 pub(super) type Choice<'a> = (&'a [(ServerName, Arc<Served>)], Option<&'a Arc<Served>>);

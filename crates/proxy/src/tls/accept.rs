@@ -14,7 +14,7 @@ use tokio_rustls::StartHandshake;
 
 use super::handshakes::HandshakeFailure;
 use super::to_clients::ClientSide;
-use super::{HTTP2, TlsWire, certificate};
+use super::{HTTP2, TlsWire, UNRECOGNIZED_NAME, certificate};
 use crate::http1::Reject;
 use crate::peer::TlsFacts;
 use crate::serve::{self, Connection};
@@ -22,9 +22,6 @@ use crate::wire::Wire;
 
 /// Bytes of a connection that tell whether somebody speaks plain HTTP.
 const FIRST: usize = 8;
-
-/// The record for the alert `unrecognized_name` (RFC 6066, section 3), in the clear like every alert before the keys.
-const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 
 /// Shakes hands with the client of `connection`. `None` when that fails; the client has been told then, if it listens.
 pub(crate) async fn accept(connection: Connection) -> Option<Connection> {

@@ -1,6 +1,6 @@
 //! `drain`, `ready`, `down`, `weight`, `limit`, `add`, `remove`, `diff` and `reload`.
 
-use super::super::kit::{Client, Origin, Running, stderr, wait_until};
+use super::super::kit::{Client, Origin, Running, stderr, until};
 use super::{Held, Served, two_quick};
 
 #[test]
@@ -38,7 +38,7 @@ fn a_drain_that_waits_returns_when_nothing_is_in_flight() {
     for client in &mut clients {
         client.send().expect("the request can be sent");
     }
-    wait_until("the request is in flight", || served.server("s1")["in_flight"] == 1);
+    until("the request is in flight", || served.server("s1")["in_flight"] == 1);
     let short = served.run(&["drain", "app/s1", "--wait", "--timeout", "300ms"]);
     assert_eq!(short.status.code(), Some(1), "{}", stderr(&short));
     assert!(
@@ -61,7 +61,7 @@ fn a_drain_that_waits_ends_when_it_is_taken_back() {
     let served = Served::pool_of(&[("s1", held.address)]);
     let mut client = Client::connect(served.address).expect("it listens");
     client.send().expect("the request can be sent");
-    wait_until("the request is in flight", || served.server("s1")["in_flight"] == 1);
+    until("the request is in flight", || served.server("s1")["in_flight"] == 1);
     let mut waiting = Running::saying(served.command(&["drain", "s1", "--wait"]));
     waiting.line("in flight: 1");
     served.prints(&["ready", "s1"]);

@@ -55,7 +55,7 @@ impl Served {
         self.address = program.address();
         let socket = self.folder.path().join("admin.sock");
         // The file alone may be what one that was killed has left.
-        super::kit::wait_until("the admin socket answers", || UnixStream::connect(&socket).is_ok());
+        super::kit::until("the admin socket answers", || UnixStream::connect(&socket).is_ok());
         self.program = Some(program);
     }
 

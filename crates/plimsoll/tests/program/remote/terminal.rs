@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Instant;
 
-use super::super::kit::DEADLINE;
+use super::super::kit::PATIENCE;
 
 /// Rows and columns of the screen.
 const SIZE: (usize, usize) = (30, 110);
@@ -53,13 +53,13 @@ impl Terminal {
 
     /// Waits until the screen is as `condition` wants it.
     pub(super) fn until(&mut self, what: &str, condition: impl Fn(&str) -> bool) -> String {
-        let until = Instant::now() + DEADLINE;
+        let deadline = Instant::now() + PATIENCE;
         loop {
             let text = self.screen.text();
             if condition(&text) {
                 return text;
             }
-            match self.output.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            match self.output.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(bytes) => self.take(&bytes),
                 Err(error) => panic!("in vain ({error}): {what}; the screen is\n{text}"),
             }
@@ -73,9 +73,9 @@ impl Terminal {
 
     /// Waits for the end; gives the exit code and all that was written.
     pub(super) fn end(mut self) -> (Option<i32>, String) {
-        let until = Instant::now() + DEADLINE;
+        let deadline = Instant::now() + PATIENCE;
         loop {
-            match self.output.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            match self.output.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(bytes) => self.take(&bytes),
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => panic!("it does not end; the screen is\n{}", self.screen.text()),

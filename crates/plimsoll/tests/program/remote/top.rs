@@ -2,7 +2,7 @@
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::super::kit::{Client, Origin, wait_until};
+use super::super::kit::{Client, Origin, until};
 use super::terminal::Terminal;
 use super::{Held, Served, two_quick};
 
@@ -59,7 +59,7 @@ fn a_drain_that_waits_draws_its_line_anew() {
     let served = Served::pool_of(&[("s1", held.address)]);
     let mut client = Client::connect(served.address).expect("it listens");
     client.send().expect("the request can be sent");
-    wait_until("the request is in flight", || served.server("s1")["in_flight"] == 1);
+    until("the request is in flight", || served.server("s1")["in_flight"] == 1);
     let program = env!("CARGO_BIN_EXE_plimsoll");
     let mut waiting = Terminal::run(&format!("{program} drain s1 --wait"), |command| {
         command.current_dir(served.folder.path()).env("PLIMSOLL_ADMIN", "./admin.sock");
@@ -114,5 +114,5 @@ fn a_thousand_servers_scroll() {
     top.until("it alone is shown", |text| text.contains("server-0500") && !text.contains("server-0999"));
     top.keys("q");
     assert_eq!(top.end().0, Some(0));
-    wait_until("the program still serves", || served.server("server-0999")["state"] == "ready");
+    until("the program still serves", || served.server("server-0999")["state"] == "ready");
 }

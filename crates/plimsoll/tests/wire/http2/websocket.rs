@@ -1,13 +1,10 @@
 //! `WebSocket`s where one side or both speak HTTP/2 (RFC 8441).
 
-use tungstenite::WebSocket;
-use tungstenite::protocol::Role;
-
 use super::frames::code::PROTOCOL_ERROR;
 use super::frames::{
     Conn, DATA, ENABLE_CONNECT_PROTOCOL, END_STREAM, Fate, Fields, HEADERS, SETTINGS, data, get, headers, reset,
 };
-use crate::kit::{Client, Config, Program, Server, Talk, field, get as plain_get, ok, until};
+use crate::kit::{Client, Config, Program, Server, echo_messages, field, get as plain_get, until};
 
 /// A client's message "hi" as RFC 6455 has it, masked with zeros, and what the server says to it.
 const HI: &[u8] = &[0x81, 0x82, 0, 0, 0, 0, b'h', b'i'];
@@ -15,29 +12,6 @@ const HI_BACK: &[u8] = &[0x81, 0x02, b'h', b'i'];
 /// A close without a reason, from the client and from the server.
 const CLOSE: &[u8] = &[0x88, 0x80, 0, 0, 0, 0];
 const CLOSE_BACK: &[u8] = &[0x88, 0x00];
-
-/// Echoes messages where an upgrade is asked for, and answers everything else.
-fn echo(talk: &mut Talk) {
-    while let Some(request) = talk.request() {
-        let Some(key) = request.field("sec-websocket-key") else {
-            talk.send(ok("plain"));
-            continue;
-        };
-        assert_eq!((request.method(), request.field("upgrade")), ("GET", Some("websocket")));
-        let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
-        talk.send(format!(
-            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Accept: {accept}\r\n\r\n"
-        ));
-        let mut socket = WebSocket::from_raw_socket(talk.stream().try_clone().unwrap(), Role::Server, None);
-        while let Ok(message) = socket.read() {
-            if (message.is_text() || message.is_binary()) && socket.send(message).is_err() {
-                break;
-            }
-        }
-        return;
-    }
-}
 
 fn connect(stream: u32, protocol: &str, more: &Fields<'_>) -> Vec<u8> {
     let pseudo = [
@@ -62,7 +36,7 @@ fn bytes(conn: &mut Conn, stream: u32, count: usize) -> Vec<u8> {
 
 #[test]
 fn a_client_of_http2_talks_to_a_server_of_http1() {
-    let server = Server::start(echo);
+    let server = Server::start(echo_messages);
     let program = Config::to(&[]).workers(1).server(server.address(), "max_connections = 1").start();
     let mut conn = Conn::connect(program.address());
     let offer = conn.find(|frame| frame.kind == SETTINGS).unwrap();
@@ -87,7 +61,7 @@ fn a_client_of_http2_talks_to_a_server_of_http1() {
 
 #[test]
 fn a_websocket_that_is_reset_frees_its_place() {
-    let server = Server::start(echo);
+    let server = Server::start(echo_messages);
     let program = Config::to(&[]).workers(1).server(server.address(), "max_connections = 1").start();
     let mut conn = Conn::connect(program.address());
     for stream in [1, 3, 5] {
@@ -102,7 +76,7 @@ fn a_websocket_that_is_reset_frees_its_place() {
 
 #[test]
 fn what_is_no_websocket_is_refused() {
-    let server = Server::start(echo);
+    let server = Server::start(echo_messages);
     let program = Config::to(&[server.address()]).start();
     let mut conn = Conn::connect(program.address());
     for (number, protocol) in ["connect-udp", "WebSocket", "", "websocket\r\nx: y"].into_iter().enumerate() {

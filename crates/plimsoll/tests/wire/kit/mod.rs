@@ -5,27 +5,17 @@ mod fates;
 mod load;
 mod program;
 mod server;
-
-use std::time::{Duration, Instant};
+#[path = "../../kit/until.rs"]
+mod until;
+mod websocket;
 
 pub(crate) use client::{Broken, Client, End, Response};
 pub(crate) use fates::{Mortal, in_turn, nobody};
 pub(crate) use load::{Load, Seen, with_status};
 pub(crate) use program::{Config, Program};
 pub(crate) use server::{Gate, Request, Server, Talk};
-
-/// How long anything may take before a test gives it up: far beyond what a loaded machine needs.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Waits until `holds`, looking again and again; fails the test when it does not come to hold.
-#[track_caller]
-pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "in vain: {what}");
-        std::thread::park_timeout(Duration::from_millis(1));
-    }
-}
+pub(crate) use until::{PATIENCE, until};
+pub(crate) use websocket::echo_messages;
 
 /// A plain GET of `target`.
 pub(crate) fn get(target: &str) -> String {

@@ -76,92 +76,14 @@ fn an_rsa_certificate_may_stand_beside_another_for_clients_that_know_no_better()
     let config = config(server, |config| config.listeners[0].tls = Some(listener_tls(pairs)));
     let running = Running::new(&config, server);
     for (scheme, expected) in [(SignatureScheme::ED25519, &other), (SignatureScheme::ECDSA_NISTP256_SHA256, &ecdsa.0)] {
-        let mut client_config = blind();
-        client_config.dangerous().set_certificate_verifier(Arc::new(Only(scheme, AnyCertificate::new())));
-        let mut client = running.client(&Arc::new(client_config), "a.example");
+        let mut client = running.client(&Notes::understanding(vec![scheme]).client_config(), "a.example");
         ask(&mut client, "");
         assert_eq!(client.conn.peer_certificates().unwrap()[0], der(expected));
     }
 }
 
-/// Understands one way of signing alone.
-#[derive(Debug)]
-struct Only(SignatureScheme, AnyCertificate);
-
-impl ServerCertVerifier for Only {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.1.verify_tls12_signature(message, certificate, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.1.verify_tls13_signature(message, certificate, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![self.0]
-    }
-}
-
 #[test]
 fn an_ocsp_response_is_stapled_as_it_is_in_its_file() {
-    #[derive(Debug)]
-    struct Notes(Mutex<Vec<u8>>, AnyCertificate);
-    impl ServerCertVerifier for Notes {
-        fn verify_server_cert(
-            &self,
-            _: &CertificateDer<'_>,
-            _: &[CertificateDer<'_>],
-            _: &ServerName<'_>,
-            ocsp: &[u8],
-            _: UnixTime,
-        ) -> Result<ServerCertVerified, Error> {
-            *self.0.lock().unwrap() = ocsp.to_vec();
-            Ok(ServerCertVerified::assertion())
-        }
-
-        fn verify_tls12_signature(
-            &self,
-            message: &[u8],
-            certificate: &CertificateDer<'_>,
-            signed: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            self.1.verify_tls12_signature(message, certificate, signed)
-        }
-
-        fn verify_tls13_signature(
-            &self,
-            message: &[u8],
-            certificate: &CertificateDer<'_>,
-            signed: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            self.1.verify_tls13_signature(message, certificate, signed)
-        }
-
-        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-            self.1.supported_verify_schemes()
-        }
-    }
     let authority = Authority::new();
     let server = serve(echo);
     // The status `successful` and no response behind it: nobody on this side looks further.
@@ -171,11 +93,9 @@ fn an_ocsp_response_is_stapled_as_it_is_in_its_file() {
         config.listeners[0].tls = Some(listener_tls(vec![pair]));
     });
     let running = Running::new(&config, server);
-    let notes = Arc::new(Notes(Mutex::default(), AnyCertificate::new()));
-    let mut client_config = blind();
-    client_config.dangerous().set_certificate_verifier(Arc::clone(&notes) as Arc<dyn ServerCertVerifier>);
-    ask(&mut running.client(&Arc::new(client_config), "a.example"), "");
-    assert_eq!(*notes.0.lock().unwrap(), response);
+    let notes = Notes::understanding(vec![SignatureScheme::ECDSA_NISTP256_SHA256]);
+    ask(&mut running.client(&Arc::clone(&notes).client_config(), "a.example"), "");
+    assert_eq!(*notes.ocsp.lock().unwrap(), response);
 }
 
 #[test]
@@ -221,5 +141,63 @@ fn sessions_are_resumed_by_tickets_alone_and_across_reloads() {
         assert_eq!(kind(), HandshakeKind::Resumed);
         running.follow(&with(authority.pair(&["a.example"]), false));
         assert_eq!([kind(), kind()], [HandshakeKind::Full; 2]);
+    }
+}
+
+/// A client's trust in any certificate, which notes the OCSP response that comes with one.
+#[derive(Debug)]
+struct Notes {
+    /// The ways of signing that it understands.
+    understood: Vec<SignatureScheme>,
+    ocsp: Mutex<Vec<u8>>,
+    signatures: AnyCertificate,
+}
+
+impl Notes {
+    fn understanding(understood: Vec<SignatureScheme>) -> Arc<Self> {
+        Arc::new(Self { understood, ocsp: Mutex::default(), signatures: AnyCertificate::new() })
+    }
+
+    /// A client that trusts in this way.
+    fn client_config(self: Arc<Self>) -> Arc<ClientConfig> {
+        let mut config = blind();
+        config.dangerous().set_certificate_verifier(self);
+        Arc::new(config)
+    }
+}
+
+impl ServerCertVerifier for Notes {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        ocsp: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        *self.ocsp.lock().unwrap() = ocsp.to_vec();
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.signatures.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.signatures.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.understood.clone()
     }
 }

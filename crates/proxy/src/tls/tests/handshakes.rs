@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use plimsoll_config::ListenerTls;
 
-use super::kit::{Authority, PATIENCE, Running, ask, config, echo, listener_tls, serve, wait_until};
+use super::kit::{Authority, PATIENCE, Running, ask, config, echo, listener_tls, serve, until};
 use crate::tls::HandshakeFailure;
 
 /// A proxy whose handshakes may take so long.
@@ -56,7 +56,7 @@ fn a_handshake_that_does_not_go_on_ends_and_gives_its_place_up() {
         assert_eq!(stream.read(&mut [0; 16]).unwrap_or(0), 0);
     }
     assert!(begun.elapsed() >= Duration::from_millis(150));
-    wait_until(|| running.listener().open == 0);
+    until("both places are free again", || running.listener().open == 0);
     running.wait_for_failed(HandshakeFailure::Timeout, 2);
 }
 
@@ -70,7 +70,7 @@ fn who_only_looks_whether_the_port_is_open_is_no_failure() {
     broken_off.shutdown(Shutdown::Write).unwrap();
     assert_eq!(broken_off.read(&mut [0; 16]).unwrap(), 0);
     ask(&mut running.client(&Arc::new(authority.client_config()), "a.example"), "");
-    wait_until(|| running.listener().open <= 1);
+    until("the others are gone", || running.listener().open <= 1);
     let stats = running.listener().handshakes.unwrap();
     assert_eq!((stats.done, stats.failed.iter().sum()), (1, 1));
     running.wait_for_failed(HandshakeFailure::Other, 1);
@@ -81,7 +81,7 @@ fn a_stop_does_not_wait_for_handshakes_that_do_not_go_on() {
     let running = running(&Authority::new(), Duration::from_secs(3600));
     let mut halfway = running.connect();
     halfway.write_all(&[22, 3, 1, 2, 0, 1]).unwrap();
-    wait_until(|| running.listener().open == 1);
+    until("it has its place", || running.listener().open == 1);
     assert_eq!(running.stop(), 0);
     assert_eq!(halfway.read(&mut [0; 16]).unwrap_or(0), 0);
 }

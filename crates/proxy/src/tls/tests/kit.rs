@@ -1,5 +1,8 @@
 //! What the tests of TLS have in common: an authority, a proxy, clients and servers.
 
+#[path = "../../../tests/kit/until.rs"]
+mod until;
+
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -8,7 +11,7 @@ use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use plimsoll_config::{CertPair, Config, ListenerTls, Secret, ServerTls, TlsVersion, UnknownServerName};
 use plimsoll_core::{PoolSpec, Pools, ServerSpec};
@@ -27,9 +30,7 @@ use crate::proxy::Proxy;
 use crate::stats::ListenerStats;
 use crate::tls::HandshakeFailure;
 use crate::tls::to_servers::AnyCertificate;
-
-/// Outer limit of every wait; nothing here takes long.
-pub(in crate::tls) const PATIENCE: Duration = Duration::from_secs(30);
+pub(in crate::tls) use until::{PATIENCE, until};
 
 /// A client or a server that speaks TLS over TCP.
 pub(in crate::tls) type Client = StreamOwned<ClientConnection, TcpStream>;
@@ -272,7 +273,7 @@ impl Running {
     /// Waits until so many handshakes with its clients have failed so: they hear of it before it is counted.
     #[track_caller]
     pub(in crate::tls) fn wait_for_failed(&self, failure: HandshakeFailure, count: u64) {
-        wait_until(|| self.listener().handshakes.unwrap().failed[failure as usize] == count);
+        until("they have failed so", || self.listener().handshakes.unwrap().failed[failure as usize] == count);
     }
 
     pub(in crate::tls) fn connect(&self) -> TcpStream {
@@ -361,14 +362,4 @@ pub(in crate::tls) fn answer(stream: &mut impl Read) -> Option<(String, String)>
     let mut body = vec![0; length];
     stream.read_exact(&mut body).unwrap();
     Some((head, String::from_utf8(body).unwrap()))
-}
-
-/// Waits until it is so.
-#[track_caller]
-pub(in crate::tls) fn wait_until(mut so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !so() {
-        assert!(Instant::now() < deadline, "it never came to be so");
-        thread::sleep(Duration::from_millis(2));
-    }
 }

@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use plimsoll_config::CertPair;
 
 use super::kit::{
-    Authority, Running, answer, ask, blind, config, der, echo, head, listener_tls, serve, serve_tls, server_tls,
-    wait_until,
+    Authority, Running, answer, ask, blind, config, der, echo, head, listener_tls, serve, serve_tls, server_tls, until,
 };
 
 #[test]
@@ -120,7 +119,7 @@ fn a_stop_finishes_what_is_under_way_and_says_goodbye_to_who_is_idle() {
     let mut busy = running.client(&client_config, "a.example");
     busy.write_all(b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
     busy.flush().unwrap();
-    wait_until(|| running.pools.pool("app").unwrap().stats().in_flight() == 1);
+    until("the request is in flight", || running.pools.pool("app").unwrap().stats().in_flight() == 1);
     running.proxy.stop();
     // Ends with a proper goodbye: no error.
     assert_eq!(idle.read(&mut [0; 16]).unwrap(), 0);

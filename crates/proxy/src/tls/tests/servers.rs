@@ -8,7 +8,7 @@ use plimsoll_config::ServerTls;
 use plimsoll_core::HealthState;
 use rcgen::CertificateParams;
 
-use super::kit::{Authority, Running, ask, config, echo, head, listener_tls, serve, serve_tls, server_tls, wait_until};
+use super::kit::{Authority, Running, ask, config, echo, head, listener_tls, serve, serve_tls, server_tls, until};
 
 #[test]
 fn requests_over_tls_reach_a_server_over_tls_and_its_connection_is_used_again() {
@@ -131,12 +131,12 @@ fn probes_by_tls_say_what_is_wrong_with_a_certificate() {
     };
     let running = Running::with_rules(&with("app.internal"), server);
     let health = || running.pools.pool("app").unwrap().servers()[0].health();
-    wait_until(|| health() == HealthState::Up);
+    until("it is up", || health() == HealthState::Up);
     running.follow(&with("wrong.internal"));
-    wait_until(|| health() == HealthState::Down);
+    until("it is down", || health() == HealthState::Down);
     let report = running.pools.pool("app").unwrap().servers()[0].health_report();
     let why = format!("{report:?}");
     assert!(why.contains("the server's certificate is not valid for wrong.internal; it is for"), "{why}");
     running.follow(&with("app.internal"));
-    wait_until(|| health() == HealthState::Up);
+    until("it is up", || health() == HealthState::Up);
 }

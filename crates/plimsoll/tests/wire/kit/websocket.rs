@@ -1,0 +1,30 @@
+//! What a server of `WebSocket`s does, by a library of other people.
+
+use tungstenite::WebSocket;
+use tungstenite::protocol::Role;
+
+use super::{Talk, ok};
+
+/// Echoes messages where an upgrade is asked for, and answers everything else.
+pub(crate) fn echo_messages(talk: &mut Talk) {
+    while let Some(request) = talk.request() {
+        let Some(key) = request.field("sec-websocket-key") else {
+            talk.send(ok("plain"));
+            continue;
+        };
+        assert!(request.field("connection").is_some_and(|value| value.eq_ignore_ascii_case("upgrade")), "{request:?}");
+        assert_eq!((request.method(), request.field("upgrade")), ("GET", Some("websocket")));
+        let accept = tungstenite::handshake::derive_accept_key(key.as_bytes());
+        talk.send(format!(
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Accept: {accept}\r\n\r\n"
+        ));
+        let mut socket = WebSocket::from_raw_socket(talk.stream().try_clone().unwrap(), Role::Server, None);
+        while let Ok(message) = socket.read() {
+            if (message.is_text() || message.is_binary()) && socket.send(message).is_err() {
+                break;
+            }
+        }
+        return;
+    }
+}
