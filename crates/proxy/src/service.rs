@@ -82,7 +82,7 @@ pub(crate) struct Served {
 impl Service {
     /// Whether hands are shaken with its clients, or with servers of its pools.
     pub(crate) fn uses_tls(&self) -> bool {
-        self.tls.is_some() || self.aim.pools().flat_map(Served::chain).any(|served| served.tls.is_some())
+        self.tls.is_some() || self.aim.pools().into_iter().flat_map(Served::chain).any(|served| served.tls.is_some())
     }
 
     /// The host and port of `server` as configured, where a request needs it for its `Host`.
