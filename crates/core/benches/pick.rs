@@ -54,7 +54,7 @@ fn policies<const SERVERS: usize>(bencher: Bencher<'_, '_>, policy: PolicyKind) 
     let mut random = 0_u64;
     bencher.bench_local(|| {
         random = random.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let ask = Ask { random, ..ASK };
+        let ask = Ask { random, key: Some(random), ..ASK };
         pool.pick(black_box(&ask)).map(|permit| permit.finish(black_box(OUTCOME)))
     });
 }
@@ -74,7 +74,7 @@ fn plain_scan(bencher: Bencher<'_, '_>, servers: usize) {
     });
 }
 
-const ASK: Ask<'static> = Ask { now: Time::from_nanos(1_000_000), random: 0, tried: &[] };
+const ASK: Ask<'static> = Ask { now: Time::from_nanos(1_000_000), random: 0, tried: &[], key: None, stick: None };
 
 const OUTCOME: Outcome = Outcome::success(Duration::from_millis(3), Duration::from_millis(5)).with_bytes(300, 5000);
 

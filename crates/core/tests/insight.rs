@@ -103,7 +103,7 @@ fn picks_go_where_they_would_go_unrecorded() {
             pools[0].record_picks(Time::LAST);
             let mut held: [Vec<Permit>; 2] = [vec![], vec![]];
             for step in 0..200 {
-                let ask = Ask { now: at(step * 37), random: random.next(), tried: &[] };
+                let ask = Ask { now: at(step * 37), random: random.next(), ..Ask::default() };
                 let picked = [0, 1].map(|i| pools[i].pick(&ask));
                 let [one, other] =
                     picked.each_ref().map(|pick| pick.as_ref().map(|permit| permit.server().id().clone()));
