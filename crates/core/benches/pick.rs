@@ -59,6 +59,19 @@ fn policies<const SERVERS: usize>(bencher: Bencher<'_, '_>, policy: PolicyKind) 
     });
 }
 
+/// Clients that are stuck, each to another server.
+#[divan::bench(args = [16, 1000, 10_000], sample_size = 5000)]
+fn stuck(bencher: Bencher<'_, '_>, servers: usize) {
+    let pool = pool(PolicyKind::LeastConnections, servers);
+    let names: Vec<String> = (0..servers).map(|i| format!("s{i}")).collect();
+    let mut next = 0;
+    bencher.bench_local(|| {
+        next = (next + 7) % servers;
+        let ask = Ask { stick: Some(&names[next]), ..ASK };
+        pool.pick(black_box(&ask)).map(|permit| permit.finish(black_box(OUTCOME)))
+    });
+}
+
 /// What the others do: look at every server's count, then count one up and down. It keeps no statistics,
 /// no limits and no turns.
 #[divan::bench(args = SIZES, threads = [1, 2], sample_size = 5000)]

@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::ArcSwap;
 
 use crate::alive::{Alive, Step};
 use crate::budget::Budget;
 use crate::events::Events;
-use crate::guard;
+use crate::guard::Guard;
 use crate::judge::Rates;
 use crate::live::Live;
 use crate::lock::{lock, try_lock};
@@ -32,7 +32,7 @@ use crate::{Ask, HealthState, Permit, Refused, Server, Time};
 pub(crate) struct Home {
     pub(crate) current: ArcSwap<Snapshot>,
     pub(crate) clock: Clock,
-    pub(crate) guard: guard::Guard,
+    pub(crate) guard: Guard,
     /// When the next server may be tried again, in nanoseconds.
     trial_due: AtomicU64,
     /// Picks that came while somebody warmed up.
@@ -61,7 +61,7 @@ impl Home {
         Self {
             current: ArcSwap::from_pointee(snapshot),
             clock: Clock::default(),
-            guard: guard::Guard::new(),
+            guard: Guard::new(),
             trial_due: AtomicU64::new(u64::MAX),
             arrivals: AtomicU64::new(0),
             queue: Queue::new(),
@@ -140,7 +140,7 @@ impl Home {
     }
 
     /// The current snapshot, made anew when somebody has warmed up.
-    pub(crate) fn warm_snapshot(&self, now: Time) -> Guard<Arc<Snapshot>> {
+    pub(crate) fn warm_snapshot(&self, now: Time) -> arc_swap::Guard<Arc<Snapshot>> {
         let snapshot = self.current.load();
         if !snapshot.warmed_up(now) {
             return snapshot;

@@ -41,7 +41,7 @@ impl Ring {
         let shift = (0..u64::BITS).find(|shift| wanted >> shift <= MOST_POINTS).unwrap_or(0);
         let mut points = Vec::new();
         for (place, owner) in owners.iter().enumerate().filter(|(_, owner)| owner.weight > 0) {
-            let count = (POINTS * u64::from(owner.weight) >> shift).max(1);
+            let count = ((POINTS * u64::from(owner.weight)) >> shift).max(1);
             let mut draws = Draws::new(hash_of(owner.name));
             points.extend((0..count).map(|_| (draws.next(), place)));
         }

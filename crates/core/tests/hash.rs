@@ -5,11 +5,12 @@ mod common;
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::thread;
+use std::time::Duration;
 
 use common::{Random, address, at, histories};
 use plimsoll_core::{
-    AdminState, Ask, Because, HashBound, Permit, PolicyKind, Pool, PoolRules, PoolSpec, ProbeResult, ProbeRule,
-    Refused, ServerSpec, Time, Verdict,
+    AdminState, Ask, Because, HashBound, Initial, Permit, PolicyKind, Pool, PoolRules, PoolSpec, ProbeResult,
+    ProbeRule, Refused, ServerSpec, Time, Verdict,
 };
 
 const KEYS: u64 = 20_000;
@@ -63,7 +64,7 @@ fn keys_are_shared_out_by_weight() {
 #[test]
 fn keys_of_a_server_that_is_out_come_back_to_it() {
     let servers: Vec<ServerSpec> = (0..8).map(|i| server(&format!("s{i}"))).collect();
-    let probe = ProbeRule { fall: NonZeroU32::MIN, rise: NonZeroU32::MIN, initial: Default::default() };
+    let probe = ProbeRule { fall: NonZeroU32::MIN, rise: NonZeroU32::MIN, initial: Initial::Ready };
     let rules = PoolRules { probe: Some(probe), ..rules() };
     let pool = Pool::new("p", PoolSpec { rules: rules.clone(), ..spec(&servers) }, Time::ZERO);
     let before = owners(&pool);
@@ -83,7 +84,7 @@ fn keys_of_a_server_that_is_out_come_back_to_it() {
         assert_eq!(owners(&pool), before, "{state}");
     }
     let s3 = pool.server("s3").expect("it is listed");
-    let probed = |failure: Option<&str>| ProbeResult { took: Default::default(), failure: failure.map(Into::into) };
+    let probed = |failure: Option<&str>| ProbeResult { took: Duration::ZERO, failure: failure.map(Into::into) };
     pool.probed(&s3, probed(Some("refused")), at(1));
     check("its probes fail");
     pool.probed(&s3, probed(None), at(2));
@@ -271,6 +272,8 @@ fn owners(pool: &Pool) -> Vec<String> {
 
 fn counted(names: &[String]) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
-    names.iter().for_each(|name| *counts.entry(name.clone()).or_default() += 1);
+    for name in names {
+        *counts.entry(name.clone()).or_default() += 1;
+    }
     counts
 }

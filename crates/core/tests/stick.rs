@@ -11,7 +11,7 @@ use std::time::Duration;
 use common::{Random, address, at};
 use plimsoll_core::{
     AdminState, Ask, Because, Eject, HealthState, Outcome, OutcomeKind, Permit, PolicyKind, Pool, PoolRules, PoolSpec,
-    ProbeResult, ProbeRule, QueueRule, Refused, ServerSpec, Time, Verdict, WarmUp, WhenNone,
+    ProbeResult, ProbeRule, QueueRule, Refused, ServerId, ServerSpec, Time, Verdict, WarmUp, WhenNone,
 };
 
 #[test]
@@ -67,7 +67,7 @@ fn weight_0_and_a_backup_keep_their_clients_and_down_does_not() {
 #[test]
 fn a_drain_keeps_stuck_clients_for_its_time_and_a_reload_does_not_begin_it_anew() {
     let mut servers = servers(3);
-    let kept = PoolRules { stick_drain: Duration::from_millis(1000), ..rules() };
+    let kept = PoolRules { stick_drain: Duration::from_secs(1), ..rules() };
     let wanted = |servers: &[ServerSpec]| PoolSpec { rules: kept.clone(), ..spec(servers) };
     let pool = Pool::new("p", wanted(&servers), at(0));
     servers[1].state = AdminState::Drain;
@@ -102,7 +102,7 @@ fn the_time_of_a_drain_goes_on_while_health_changes() {
     let mut servers = servers(3);
     servers[1].state = AdminState::Drain;
     let probe = Some(any_probe());
-    let rules = PoolRules { stick_drain: Duration::from_millis(1000), probe, ..rules() };
+    let rules = PoolRules { stick_drain: Duration::from_secs(1), probe, ..rules() };
     let pool = Pool::new("p", PoolSpec { rules, ..spec(&servers) }, at(0));
     probe_all(&pool, ["s1"], Some("refused"), 300);
     assert_ne!(picked(&pool, "s1", 400), "s1", "one that drains and fails has nobody stuck to it");
@@ -185,7 +185,9 @@ fn a_warm_up_ends_also_where_all_are_stuck() {
 #[test]
 fn nobody_who_waits_is_overtaken_and_who_waited_has_its_server_if_it_has_room() {
     let mut servers = servers(2);
-    servers.iter_mut().for_each(|server| server.max_connections = NonZeroU32::new(1));
+    for server in &mut servers {
+        server.max_connections = NonZeroU32::new(1);
+    }
     servers.push(ServerSpec::new("zero", address(1)).with_weight(0));
     let queue = QueueRule { limit: NonZeroU32::new(9).expect("it is not 0"), timeout: Duration::from_secs(9) };
     let pool = Pool::new("p", PoolSpec { rules: PoolRules { queue: Some(queue), ..rules() }, ..spec(&servers) }, at(0));
@@ -225,7 +227,7 @@ fn an_explanation_tells_who_is_stuck_and_takes_nothing() {
     pool.record_picks(Time::LAST);
     assert_eq!(picked(&pool, "s1", 6), "s1");
     let kept = pool.recorded(1).remove(0);
-    assert_eq!(kept.picked.as_ref().map(|id| id.name()), Ok("s1"));
+    assert_eq!(kept.picked.as_ref().map(ServerId::name), Ok("s1"));
     assert_eq!(kept.candidates[0].id.name(), "s1", "{kept:?}");
 }
 
@@ -234,7 +236,9 @@ fn threads_that_are_stuck_and_threads_that_are_not_never_exceed_a_limit() {
     const THREADS: u64 = 16;
     for (policy, size) in PolicyKind::ALL.into_iter().flat_map(|policy| [(policy, 6), (policy, 100)]) {
         let mut servers = servers(size);
-        servers.iter_mut().for_each(|server| server.max_connections = NonZeroU32::new(3));
+        for server in &mut servers {
+            server.max_connections = NonZeroU32::new(3);
+        }
         servers[2].weight = 0;
         servers[4].state = AdminState::Drain;
         let rules = PoolRules { stick_drain: Duration::from_secs(99), ..rules() };
@@ -243,32 +247,35 @@ fn threads_that_are_stuck_and_threads_that_are_not_never_exceed_a_limit() {
         thread::scope(|scope| {
             for seed in 0..THREADS {
                 let (pool, kept, picks) = (&pool, &kept, &picks);
-                scope.spawn(move || {
-                    let mut random = Random::new(seed);
-                    let mut held: Vec<Permit> = Vec::new();
-                    for _ in 0..2000 {
-                        if held.len() > 3 || random.below(3) == 0 && !held.is_empty() {
-                            drop(held.swap_remove(random.below(held.len())));
-                            continue;
-                        }
-                        let wanted = format!("s{}", random.below(6));
-                        let stick = (random.below(2) == 0).then_some(wanted.as_str());
-                        let ask = Ask { random: random.next(), key: Some(random.next() % 9), stick, ..Ask::default() };
-                        let Ok(permit) = pool.pick(&ask) else { continue };
-                        assert!((1..=3).contains(&permit.server().in_flight()), "{policy}");
-                        let only_stuck = ["s2", "s4"].contains(&permit.server().id().name());
-                        assert!(!only_stuck || stick == Some(permit.server().id().name()), "{policy}");
-                        kept.fetch_add(u64::from(only_stuck), Ordering::Relaxed);
-                        picks.fetch_add(1, Ordering::Relaxed);
-                        held.push(permit);
-                    }
-                });
+                scope.spawn(move || requests(pool, (kept, picks), &mut Random::new(seed)));
             }
         });
         let stats = pool.stats();
         assert_eq!((stats.in_flight(), pool.audit().apart), (0, 0), "{policy}");
         assert_eq!(stats.servers.iter().map(|member| member.server.picks).sum::<u64>(), picks.into_inner(), "{policy}");
         assert!(kept.into_inner() > 0, "{policy}");
+    }
+}
+
+/// Requests of clients that are stuck and of others; counts all picks, and those of servers that only the stuck may have.
+fn requests(pool: &Pool, (kept, picks): (&AtomicU64, &AtomicU64), random: &mut Random) {
+    let mut held: Vec<Permit> = Vec::new();
+    for _ in 0..2000 {
+        if held.len() > 3 || random.below(3) == 0 && !held.is_empty() {
+            drop(held.swap_remove(random.below(held.len())));
+            continue;
+        }
+        let wanted = format!("s{}", random.below(6));
+        let stick = (random.below(2) == 0).then_some(wanted.as_str());
+        let ask = Ask { random: random.next(), key: Some(random.next() % 9), stick, ..Ask::default() };
+        let Ok(permit) = pool.pick(&ask) else { continue };
+        assert!((1..=3).contains(&permit.server().in_flight()));
+        let given = permit.server().id().name();
+        let only_stuck = ["s2", "s4"].contains(&given);
+        assert!(!only_stuck || stick == Some(given), "{given} takes nothing new");
+        kept.fetch_add(u64::from(only_stuck), Ordering::Relaxed);
+        picks.fetch_add(1, Ordering::Relaxed);
+        held.push(permit);
     }
 }
 
