@@ -48,7 +48,7 @@ fn pick_finish_busy(bencher: Bencher<'_, '_>, servers: usize) {
 }
 
 /// Every policy at one small and one large size.
-#[divan::bench(args = PolicyKind::ALL, consts = [16, 10_000], sample_size = 5000)]
+#[divan::bench(args = PolicyKind::ALL, consts = [16, 1000, 10_000], sample_size = 5000)]
 fn policies<const SERVERS: usize>(bencher: Bencher<'_, '_>, policy: PolicyKind) {
     let pool = pool(policy, SERVERS);
     let mut random = 0_u64;
