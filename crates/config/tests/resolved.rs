@@ -182,6 +182,7 @@ fn each_rule_of_a_pool_reaches_its_field() {
         probe: Some(ProbeRule { fall: count(14), rise: count(15), initial: Initial::Down }),
         queue: Some(QueueRule { limit: count(8), timeout: second(9) }),
         retry_budget: Percent::new(25),
+        ..PoolRules::default()
     };
     assert_eq!(app.rules, rules);
     let on = Conditions { timeout: true, statuses: statuses(&[(500, 500), (502, 504)]), ..Conditions::default() };

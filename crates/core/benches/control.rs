@@ -3,7 +3,7 @@
 //! The bar for ten thousand servers that are added to as many is 300 ms, of a second for the whole request.
 
 use divan::{Bencher, black_box};
-use plimsoll_core::{Ask, Audit, Explanation, Pool, PoolSpec, PoolStats, ServerSpec, Time};
+use plimsoll_core::{Ask, Audit, Explanation, PolicyKind, Pool, PoolSpec, PoolStats, ServerSpec, Time};
 
 const SIZES: [u16; 3] = [16, 1000, 10_000];
 
@@ -27,6 +27,14 @@ fn add_as_many(bencher: Bencher<'_, '_>, servers: u16) {
 fn apply_the_same(bencher: Bencher<'_, '_>, servers: u16) {
     let pool = pool(servers);
     bencher.with_inputs(|| spec(servers)).bench_local_values(|spec| pool.apply(spec, Time::ZERO));
+}
+
+/// The same where keys have their places on a ring, which is made anew.
+#[divan::bench(args = SIZES, sample_count = 20)]
+fn apply_keyed(bencher: Bencher<'_, '_>, servers: u16) {
+    let keyed = || PoolSpec { policy: PolicyKind::Hash, ..spec(servers) };
+    let pool = Pool::new("bench", keyed(), Time::ZERO);
+    bencher.with_inputs(keyed).bench_local_values(|spec| pool.apply(spec, Time::ZERO));
 }
 
 #[divan::bench(args = SIZES, sample_count = 20)]

@@ -48,13 +48,26 @@ fn pick_finish_busy(bencher: Bencher<'_, '_>, servers: usize) {
 }
 
 /// Every policy at one small and one large size.
-#[divan::bench(args = PolicyKind::ALL, consts = [16, 10_000], sample_size = 5000)]
+#[divan::bench(args = PolicyKind::ALL, consts = [16, 1000, 10_000], sample_size = 5000)]
 fn policies<const SERVERS: usize>(bencher: Bencher<'_, '_>, policy: PolicyKind) {
     let pool = pool(policy, SERVERS);
     let mut random = 0_u64;
     bencher.bench_local(|| {
         random = random.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let ask = Ask { random, ..ASK };
+        let ask = Ask { random, key: Some(random), ..ASK };
+        pool.pick(black_box(&ask)).map(|permit| permit.finish(black_box(OUTCOME)))
+    });
+}
+
+/// Clients that are stuck, each to another server.
+#[divan::bench(args = [16, 1000, 10_000], sample_size = 5000)]
+fn stuck(bencher: Bencher<'_, '_>, servers: usize) {
+    let pool = pool(PolicyKind::LeastConnections, servers);
+    let names: Vec<String> = (0..servers).map(|i| format!("s{i}")).collect();
+    let mut next = 0;
+    bencher.bench_local(|| {
+        next = (next + 7) % servers;
+        let ask = Ask { stick: Some(&names[next]), ..ASK };
         pool.pick(black_box(&ask)).map(|permit| permit.finish(black_box(OUTCOME)))
     });
 }
@@ -74,7 +87,7 @@ fn plain_scan(bencher: Bencher<'_, '_>, servers: usize) {
     });
 }
 
-const ASK: Ask<'static> = Ask { now: Time::from_nanos(1_000_000), random: 0, tried: &[] };
+const ASK: Ask<'static> = Ask { now: Time::from_nanos(1_000_000), random: 0, tried: &[], key: None, stick: None };
 
 const OUTCOME: Outcome = Outcome::success(Duration::from_millis(3), Duration::from_millis(5)).with_bytes(300, 5000);
 

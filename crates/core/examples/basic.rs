@@ -45,7 +45,7 @@ fn main() -> Result<(), Refused> {
 /// One call: pick, work, finish.
 fn call(pool: &Pool, number: u64, started: Instant) -> Result<(), Refused> {
     let now = Time::ZERO + started.elapsed();
-    let permit = pool.pick(&Ask { now, random: number, tried: &[] })?;
+    let permit = pool.pick(&Ask { now, random: number, ..Ask::default() })?;
     let server = permit.server();
     println!("call {number:3} -> {} ({} in flight)", server.id(), server.in_flight());
 

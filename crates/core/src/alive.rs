@@ -106,6 +106,12 @@ impl<const STRIPES: usize> Alive<STRIPES> {
         step
     }
 
+    /// Permits alive at about this time.
+    pub(crate) fn permits(&self) -> u64 {
+        let ended = self.sum(|stripe| &stripe.ended);
+        difference(self.sum(|stripe| &stripe.made), ended)
+    }
+
     /// Holds the permits against what `in_flight` reads of all servers.
     pub(crate) fn audit(&self, in_flight: impl Fn() -> u64) -> Audit {
         // A pool of a few servers is read in less than a microsecond, in which most often nothing moves.

@@ -15,8 +15,24 @@ pub struct Explanation {
     pub policy: String,
     /// Who would be picked, or why nobody.
     pub picked: Result<ServerId, Refused>,
+    /// What decided it, if somebody would be.
+    pub because: Option<Because>,
     /// Every server, primaries first, each in the order they are listed.
     pub servers: Vec<Considered>,
+}
+
+/// What decided whom a pick would take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Because {
+    /// The client is stuck to it.
+    Stuck,
+    /// It was left out, and this request is to try it.
+    Trial,
+    /// The hash of the request's key, by a policy that goes by it.
+    Key,
+    /// The policy.
+    Policy,
 }
 
 /// One server as a pick would see it.
@@ -80,6 +96,7 @@ impl Explanation {
             pool: pool.to_owned(),
             policy: sight.policy().to_owned(),
             picked: sight.picked(),
+            because: sight.because(),
             servers: (0..sight.len()).map(|i| sight.considered(i)).collect(),
         })
     }
@@ -170,8 +187,14 @@ impl fmt::Display for Explanation {
             writeln!(f, "{}", if server.backup { " (backup)" } else { "" })?;
         }
         match &self.picked {
-            Ok(id) => write!(f, "next: {}", id.name()),
-            Err(refused) => write!(f, "next: none, {refused}"),
+            Ok(id) => write!(f, "next: {}", id.name())?,
+            Err(refused) => write!(f, "next: none, {refused}")?,
+        }
+        match self.because {
+            Some(Because::Stuck) => f.write_str(", to which the client is stuck"),
+            Some(Because::Trial) => f.write_str(", on trial"),
+            Some(Because::Key) => f.write_str(", by the hash of the key"),
+            Some(Because::Policy) | None => Ok(()),
         }
     }
 }

@@ -84,6 +84,7 @@ impl Home {
             && !self.guard.charging(ask.now)
             && !snapshot.is_bounded()
             && ask.tried.is_empty()
+            && ask.stick.is_none()
             && !self.recorder.is_due(ask.now);
         if !plain {
             drop(snapshot);
@@ -93,8 +94,8 @@ impl Home {
         Ok(Permit::new(Arc::clone(server), ask.now, step))
     }
 
-    /// The same while somebody is due for a trial, charged for failures or warming up, for retries, and while picks are
-    /// recorded.
+    /// The same while somebody is due for a trial, charged for failures or warming up, for retries and clients that are
+    /// stuck, and while picks are recorded.
     #[cold]
     fn pick_closely(&self, ask: &Ask<'_>, step: Step<'_>) -> Result<Permit, Refused> {
         let servers = || self.current.load().members.len();
@@ -122,21 +123,36 @@ impl Home {
     }
 
     fn pick_with_care(&self, ask: &Ask<'_>, step: Step<'_>) -> Result<Permit, Refused> {
+        if let Some(server) = self.claim_stuck(ask) {
+            return Ok(Permit::new(server, ask.now, step));
+        }
         if let Some(server) = self.begin_trial(ask) {
             return Ok(Permit::new(server, ask.now, step).on_trial());
         }
-        let mut snapshot = self.current.load();
-        if snapshot.warmed_up(ask.now) {
-            self.refresh(ask.now);
-            snapshot = self.current.load();
-        }
-        let arrivals = if snapshot.is_bounded() { self.arrivals.fetch_add(1, Ordering::Relaxed) + 1 } else { 0 };
+        let snapshot = self.warm_snapshot(ask.now);
+        let arrivals = if snapshot.is_bounded() { self.arrive() } else { 0 };
         for bounds in self.bounds(ask, arrivals) {
             if let Ok(server) = snapshot.claim(ask, self, bounds) {
                 return Ok(Permit::new(Arc::clone(server), ask.now, step));
             }
         }
         Err(snapshot.why_none())
+    }
+
+    /// The current snapshot, made anew when somebody has warmed up.
+    pub(crate) fn warm_snapshot(&self, now: Time) -> arc_swap::Guard<Arc<Snapshot>> {
+        let snapshot = self.current.load();
+        if !snapshot.warmed_up(now) {
+            return snapshot;
+        }
+        drop(snapshot);
+        self.refresh(now);
+        self.current.load()
+    }
+
+    /// The number of one more arrival, while somebody warms up.
+    pub(crate) fn arrive(&self) -> u64 {
+        self.arrivals.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// What to look at, from the strictest to what must do when nobody else can: a request is not refused for the sake

@@ -12,8 +12,8 @@ use crate::policy::Policy;
 use crate::snapshot::{Snapshot, Wanted};
 use crate::turn::stride;
 use crate::{
-    Audit, Event, Explanation, MemberStats, Permit, Picked, PoolRules, PoolSpec, PoolStats, ProbeResult, QueueStats,
-    Refused, RetryBudget, Server, ServerId, ServerSpec, Ticket, Time,
+    AdminState, Audit, Event, Explanation, MemberStats, Permit, Picked, PoolRules, PoolSpec, PoolStats, ProbeResult,
+    QueueStats, Refused, RetryBudget, Server, ServerId, ServerSpec, Ticket, Time,
 };
 
 /// What one pick is given.
@@ -26,6 +26,15 @@ pub struct Ask<'a> {
     pub random: u64,
     /// Servers this request was sent to before: none of them is picked while another is eligible.
     pub tried: &'a [Arc<Server>],
+    /// A hash of what the request is told by: its client's address, a header, a cookie or its path. The policy `hash` goes by
+    /// it, and by least connections where there is none; the others ignore it.
+    pub key: Option<u64>,
+    /// The name of the server that the client is stuck to. It is picked, whatever the policy, if it is listed, up, not full
+    /// and not tried before, also when its weight is 0, when it warms up, and while it drains for as long as
+    /// [`stick_drain`](PoolRules::stick_drain) says. Otherwise the policy decides at once: nobody waits for the one server.
+    /// Nor does anybody overtake for its sake: while others wait in the queue this client waits like them, and has its
+    /// server, if it has room, when its turn comes.
+    pub stick: Option<&'a str>,
 }
 
 impl Ask<'_> {
@@ -129,7 +138,7 @@ impl Pool {
         let policy = self.own_policy.clone().unwrap_or_else(|| spec.policy.policy());
         let mut roster = Roster::new(&old, std::mem::take(&mut *leaving));
         let wanted = roster.enlist(&self.home, &self.name, &spec, now);
-        let new = Arc::new(Snapshot::new(old.generation + 1, (policy, Arc::new(spec.rules)), wanted, now));
+        let new = Arc::new(Snapshot::new(old.generation + 1, (policy, Arc::new(spec.rules)), (wanted, None), now));
         roster.welcome(&self.home, &new);
         let mut budget = lock(&self.home.budget);
         self.home.put_in_force(&new, roster.unlisted(), now);
@@ -162,8 +171,7 @@ impl Pool {
     /// The server of this name, if it is listed now: what [`Ask::tried`] takes, to find out what a retry would meet.
     pub fn server(&self, name: &str) -> Option<Arc<Server>> {
         let snapshot = self.home.current.load();
-        let named = snapshot.details.iter().map(|details| &details.server).find(|server| server.id().name() == name);
-        named.cloned()
+        snapshot.find(name).map(|i| Arc::clone(&snapshot.details[i].server))
     }
 
     /// What the pool and each of its servers do.
@@ -178,6 +186,7 @@ impl Pool {
             limit: details.limit,
             backup: member.backup,
             state: details.state,
+            sticks_until: details.sticks_until(&snapshot.rules),
             listed: true,
         });
         let gone = leaving.iter().filter(|server| server.in_flight() > 0).map(|server| MemberStats {
@@ -187,7 +196,8 @@ impl Pool {
             weight: 0,
             limit: 0,
             backup: false,
-            state: crate::AdminState::Drain,
+            state: AdminState::Drain,
+            sticks_until: None,
             listed: false,
         });
         let (retries, retries_over_budget) = lock(&self.home.budget).spent();
@@ -276,16 +286,18 @@ struct Known {
     server: Arc<Server>,
     /// Whether it took requests until now.
     admitted: bool,
+    /// Since when it drains, if it does.
+    draining_since: Option<Time>,
 }
 
 impl Roster {
     fn new(old: &Snapshot, leaving: Vec<Arc<Server>>) -> Self {
-        let left = leaving.into_iter().map(|server| Known { server, admitted: false });
-        let listed = old
-            .members
-            .iter()
-            .zip(&old.details)
-            .map(|(member, details)| Known { server: Arc::clone(&details.server), admitted: member.admits() });
+        let left = leaving.into_iter().map(|server| Known { server, admitted: false, draining_since: None });
+        let listed = old.members.iter().zip(&old.details).map(|(member, details)| Known {
+            server: Arc::clone(&details.server),
+            admitted: member.admits(),
+            draining_since: details.draining_since,
+        });
         let known = left.chain(listed).map(|known| (known.server.id().clone(), known));
         Self { known: known.collect(), listed: BTreeSet::new(), served: BTreeSet::new() }
     }
@@ -302,12 +314,13 @@ impl Roster {
             }
             let known = self.known.remove(&id);
             let served = known.as_ref().is_some_and(|known| known.admitted);
+            let since = known.as_ref().and_then(|known| known.draining_since).unwrap_or(now);
             let server = known.map_or_else(
                 || Arc::new(Server::new(id.clone(), &server_spec.addresses, home, Health::new(spec.rules.probe, now))),
                 |known| follow(&known.server, server_spec, (home, &spec.rules), now),
             );
             self.listed.insert(id);
-            let wanted = Wanted::new(server, server_spec);
+            let wanted = Wanted::new(server, server_spec, since);
             if running && wanted.admissible() && !served {
                 wanted.server.live.health(|health| health.warm_from(now));
             }

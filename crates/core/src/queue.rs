@@ -41,6 +41,8 @@ struct Place {
     since: Time,
     random: u64,
     tried: Box<[Arc<Server>]>,
+    key: Option<u64>,
+    stick: Option<Box<str>>,
     hand: Mutex<Hand>,
 }
 
@@ -93,8 +95,14 @@ impl Queue {
         if places.by_number.len() >= rule.limit.get() as usize {
             return Err(Refused::QueueFull);
         }
-        let place =
-            Arc::new(Place { since: ask.now, random: ask.random, tried: ask.tried.into(), hand: Mutex::default() });
+        let place = Arc::new(Place {
+            since: ask.now,
+            random: ask.random,
+            tried: ask.tried.into(),
+            key: ask.key,
+            stick: ask.stick.map(Into::into),
+            hand: Mutex::default(),
+        });
         let number = places.next;
         places.next += 1;
         places.by_number.insert(number, Arc::clone(&place));
@@ -122,7 +130,7 @@ impl Home {
         loop {
             let mut places = self.queue.places();
             let Some((&number, place)) = places.by_number.first_key_value() else { return };
-            let ask = Ask { now, random: place.random, tried: &place.tried };
+            let ask = place.ask(now);
             // The permit may be dropped by one who just left, but never under this lock: it is in the hand by then.
             let Ok(permit) = self.pick(&ask) else { return };
             let place = Arc::clone(place);
@@ -165,6 +173,11 @@ impl Home {
 }
 
 impl Place {
+    /// What it asks for at `now`.
+    fn ask(&self, now: Time) -> Ask<'_> {
+        Ask { now, random: self.random, tried: &self.tried, key: self.key, stick: self.stick.as_deref() }
+    }
+
     fn hand(&self) -> MutexGuard<'_, Hand> {
         lock(&self.hand)
     }

@@ -21,6 +21,11 @@ pub struct PoolRules {
     pub queue: Option<QueueRule>,
     /// The retries a pool may make, as a share of the requests it carries.
     pub retry_budget: Percent,
+    /// How far above the average the policy `hash` lets a server be loaded before its keys go on to the next.
+    pub hash_bound: HashBound,
+    /// For how long a server that drains takes requests of clients that are stuck to it, from when it began; zero for not at
+    /// all. A change that leaves it draining does not begin anew.
+    pub stick_drain: Duration,
 }
 
 impl Default for PoolRules {
@@ -33,6 +38,8 @@ impl Default for PoolRules {
             probe: None,
             queue: None,
             retry_budget: Percent::new(20),
+            hash_bound: HashBound::default(),
+            stick_drain: Duration::ZERO,
         }
     }
 }
@@ -126,6 +133,29 @@ pub struct QueueRule {
     pub limit: NonZeroU32,
     /// For how long.
     pub timeout: Duration,
+}
+
+/// The most that a server may have in flight for its weight, as whole per cent of the average: more than 100.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HashBound(u16);
+
+impl HashBound {
+    /// So many per cent; fewer than 101 are 101, since somebody must always have room for one more.
+    pub const fn new(percent: u16) -> Self {
+        Self(if percent > 100 { percent } else { 101 })
+    }
+
+    /// The whole number of per cent.
+    pub const fn as_u16(self) -> u16 {
+        self.0
+    }
+}
+
+impl Default for HashBound {
+    /// A quarter above the average: few keys leave their server, and nobody carries much more than others.
+    fn default() -> Self {
+        Self::new(125)
+    }
 }
 
 /// A share in whole per cent, 0 to 100.

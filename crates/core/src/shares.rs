@@ -28,6 +28,11 @@ impl Shares {
         if backup { self.primaries..self.upto.len() } else { 0..self.primaries }
     }
 
+    /// The weights of a tier together.
+    pub(crate) fn total(&self, tier: &Range<usize>) -> u64 {
+        self.upto[tier.clone()].last().copied().unwrap_or(0)
+    }
+
     /// A member of the tier drawn by weight, leaving out `besides`; `None` when no weight is left.
     pub(crate) fn draw(&self, tier: &Range<usize>, besides: Option<usize>, draws: &mut Draws) -> Option<usize> {
         let sums = &self.upto[tier.clone()];
@@ -63,7 +68,8 @@ impl Draws {
         ((u128::from(self.next()) * u128::from(bound)) >> 64) as u64
     }
 
-    fn next(&mut self) -> u64 {
+    /// The next number of the stream.
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

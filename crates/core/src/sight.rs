@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use crate::home::Home;
 use crate::rank::{Rank, Ranking};
 use crate::snapshot::Snapshot;
-use crate::{AdminState, Ask, Choice, Considered, HealthState, Refused, Server, ServerId, Verdict, View};
+use crate::{AdminState, Ask, Because, Choice, Considered, HealthState, Refused, Server, ServerId, Verdict, View};
 
 /// What a pick with one ask has before it.
 pub(crate) struct Sight<'a> {
@@ -15,6 +15,8 @@ pub(crate) struct Sight<'a> {
     view: &'a View<'a>,
     /// Whom the pick would try again.
     trial: Option<usize>,
+    /// The server that the client is stuck to, if it may have it.
+    stuck: Option<usize>,
     picked: Option<usize>,
     primary_serves: bool,
 }
@@ -29,16 +31,17 @@ impl Sight<'_> {
             renewed.repair_all(home.moment(ask.now));
         }
         let snapshot: &Snapshot = renewed.as_ref().unwrap_or(&current);
-        let trial = home.trial_candidate(snapshot, ask);
+        let stuck = snapshot.stuck(ask).filter(|&i| snapshot.has_room_for_stuck(i));
+        let trial = if stuck.is_some() { None } else { home.trial_candidate(snapshot, ask) };
         let bounds = home.bounds(ask, home.arrivals.load(Ordering::Relaxed) + 1);
-        let views = bounds.map(|bounds| View::new(snapshot, ask, bounds));
+        let views = bounds.map(|bounds| View::new((snapshot, home), ask, bounds));
         let choose = |view: &View<'_>| snapshot.policy.choose(view, ask).map(Choice::index);
         let choice = views.iter().find_map(|view| Some((choose(view)?, view)));
         let (picked, view) = choice.map_or((None, &views[views.len() - 1]), |(i, view)| (Some(i), view));
         // Who waits comes first.
-        let picked = trial.or(picked).filter(|_| !home.queue.is_waited_in());
+        let picked = stuck.or(trial).or(picked).filter(|_| !home.queue.is_waited_in());
         let primary_serves = (0..view.primaries()).any(|i| view.eligible(i));
-        look(&Sight { home, snapshot, ask, view, trial, picked, primary_serves })
+        look(&Sight { home, snapshot, ask, view, trial, stuck, picked, primary_serves })
     }
 
     /// The name of the policy.
@@ -57,6 +60,16 @@ impl Sight<'_> {
             Some(i) => Ok(self.snapshot.details[i].server.id().clone()),
             None => Err(self.snapshot.why_none()),
         }
+    }
+
+    /// What decided whom the pick would take, if it would take one.
+    pub(crate) fn because(&self) -> Option<Because> {
+        self.picked.map(|_| match (self.stuck, self.trial) {
+            (Some(_), _) => Because::Stuck,
+            (None, Some(_)) => Because::Trial,
+            (None, None) if self.snapshot.policy.is_keyed() && self.ask.key.is_some() => Because::Key,
+            (None, None) => Because::Policy,
+        })
     }
 
     /// The number of the server that the pick would take, if it would take one.
@@ -105,6 +118,9 @@ impl Sight<'_> {
         let (member, details) = (&self.snapshot.members[i], &self.snapshot.details[i]);
         if self.trial == Some(i) {
             return Verdict::OnTrial;
+        }
+        if self.stuck == Some(i) {
+            return Verdict::Eligible;
         }
         if self.view.eligible(i) {
             return if member.backup && self.primary_serves { Verdict::Standby } else { Verdict::Eligible };

@@ -7,6 +7,7 @@ use crate::home::Home;
 use crate::live::Live;
 use crate::policy::Policy;
 use crate::rank::{Load, Rank, Ranking};
+use crate::roll::Roll;
 use crate::shares::Shares;
 use crate::slots::Claim;
 use crate::tournament::{Contest, MAX_MEMBERS, Reach, Tournament};
@@ -31,6 +32,7 @@ pub(crate) struct Snapshot {
     /// How many of the members are primaries.
     pub(crate) primaries: usize,
     pub(crate) shares: Shares,
+    pub(crate) roll: Arc<Roll>,
     /// The members that warm up.
     pub(crate) ramped: Box<[u32]>,
     /// When the first of them will be warm.
@@ -48,7 +50,7 @@ struct Index {
 }
 
 /// Pools of more members than this have an index.
-const SCANNED: usize = 64;
+pub(crate) const SCANNED: usize = 64;
 
 /// What a choice reads of a member: little, so that many fit a line of the cache.
 #[derive(Debug)]
@@ -68,6 +70,8 @@ pub(crate) struct Details {
     pub(crate) server: Arc<Server>,
     pub(crate) limit: u32,
     pub(crate) state: AdminState,
+    /// Since when it drains, while it does.
+    pub(crate) draining_since: Option<Time>,
     /// Its ramp and its fair share of its tier, while it is ramped.
     pub(crate) ramp: Option<(Ramp, (u16, u64))>,
 }
@@ -92,13 +96,20 @@ pub(crate) struct Wanted {
     pub(crate) weight: u16,
     pub(crate) backup: bool,
     pub(crate) state: AdminState,
+    pub(crate) draining_since: Option<Time>,
 }
 
 impl Wanted {
-    /// A server as `spec` wants it.
-    pub(crate) fn new(server: Arc<Server>, spec: &ServerSpec) -> Self {
+    /// A server as `spec` wants it. If it is to drain, it has done so since then.
+    pub(crate) fn new(server: Arc<Server>, spec: &ServerSpec, since: Time) -> Self {
         let limit = spec.max_connections.map_or(MAX_IN_FLIGHT, |limit| limit.get().min(MAX_IN_FLIGHT));
-        Self { server, limit, weight: spec.weight, backup: spec.backup, state: spec.state }
+        let draining_since = (spec.state == AdminState::Drain).then_some(since);
+        Self { server, limit, weight: spec.weight, backup: spec.backup, state: spec.state, draining_since }
+    }
+
+    /// Its name within the pool.
+    pub(crate) fn name(&self) -> &str {
+        self.server.id().name()
     }
 
     /// Whether it would take requests if its health were no matter.
@@ -139,18 +150,20 @@ const CHOICES: u32 = 4;
 impl Snapshot {
     /// A pool's first: no members.
     pub(crate) fn empty(policy: Arc<dyn Policy>) -> Self {
-        Self::new(0, (policy, Arc::default()), Vec::new(), Time::ZERO)
+        Self::new(0, (policy, Arc::default()), (Vec::new(), None), Time::ZERO)
     }
 
-    /// The members as they are wanted, each as far as its health at `now` lets it.
+    /// The members as they are wanted, each as far as its health at `now` lets it. A roll of the same members in the same
+    /// order is kept.
     pub(crate) fn new(
         generation: u64,
         (policy, rules): (Arc<dyn Policy>, Arc<PoolRules>),
-        mut wanted: Vec<Wanted>,
+        (mut wanted, roll): (Vec<Wanted>, Option<&Arc<Roll>>),
         now: Time,
     ) -> Self {
         wanted.sort_by_key(|wanted| wanted.backup);
         let primaries = wanted.partition_point(|wanted| !wanted.backup);
+        let roll = roll.map_or_else(|| Arc::new(Roll::new(&wanted, primaries, policy.is_keyed())), Arc::clone);
         let none = !wanted.iter().any(|wanted| wanted.admissible() && wanted.up());
         let regardless = none && rules.when_none == WhenNone::TryAll;
         let admits = |wanted: &Wanted| wanted.admissible() && (wanted.up() || regardless);
@@ -160,10 +173,10 @@ impl Snapshot {
             .zip(ramps)
             .map(|(wanted, ramp)| {
                 let capacity = if admits(&wanted) { wanted.limit } else { 0 };
-                let Wanted { server, limit, weight, backup, state } = wanted;
+                let Wanted { server, limit, weight, backup, state, draining_since } = wanted;
                 let live = Arc::clone(&server.live);
                 let member = Member { live, capacity, weight, backup, ramped: ramp.is_some() };
-                (member, Details { server, limit, state, ramp })
+                (member, Details { server, limit, state, draining_since, ramp })
             })
             .unzip();
         // One that takes nothing new is never to be drawn.
@@ -179,7 +192,7 @@ impl Snapshot {
         });
         let ramped_until = ramped_until.unwrap_or(Time::LAST);
         let (members, details) = (members.into(), details.into());
-        Self { generation, policy, rules, members, details, primaries, shares, ramped, ramped_until, index }
+        Self { generation, policy, rules, members, details, primaries, shares, roll, ramped, ramped_until, index }
     }
 
     /// The same after what is believed of the servers has changed, or time has passed.
@@ -190,9 +203,10 @@ impl Snapshot {
             weight: member.weight,
             backup: member.backup,
             state: details.state,
+            draining_since: details.draining_since,
         });
         let rules = (Arc::clone(&self.policy), Arc::clone(&self.rules));
-        Self::new(self.generation + 1, rules, wanted.collect(), now)
+        Self::new(self.generation + 1, rules, (wanted.collect(), Some(&self.roll)), now)
     }
 
     /// Picks ever, of all members.
@@ -214,7 +228,7 @@ impl Snapshot {
     /// Chooses a member and claims a slot on it, in one step. The caller owes the release.
     #[inline]
     pub(crate) fn claim(&self, ask: &Ask<'_>, home: &Home, bounds: Bounds) -> Result<&Arc<Server>, Refused> {
-        let view = View::new(self, ask, bounds);
+        let view = View::new((self, home), ask, bounds);
         for _ in 0..CHOICES {
             let Some(choice) = self.policy.choose(&view, ask) else {
                 return self.claim_any(ask, home, &view);

@@ -117,17 +117,20 @@ pub enum PolicyKind {
     TwoChoices,
     /// Drawn by weight.
     Random,
+    /// By a key of the request, as long as its server is not much busier than others.
+    Hash,
 }
 
 impl PolicyKind {
     /// Every policy, the default first.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::LeastConnections,
         Self::ShortestExpectedDelay,
         Self::RoundRobin,
         Self::LeastResponseTime,
         Self::TwoChoices,
         Self::Random,
+        Self::Hash,
     ];
 
     /// The word for it in configuration files.
@@ -139,6 +142,7 @@ impl PolicyKind {
             Self::LeastResponseTime => "least-response-time",
             Self::TwoChoices => "two-choices",
             Self::Random => "random",
+            Self::Hash => "hash",
         }
     }
 
@@ -156,6 +160,10 @@ impl PolicyKind {
             }
             Self::TwoChoices => "Of two servers drawn by weight the one with less in flight / weight.",
             Self::Random => "Drawn by weight, whatever is in flight.",
+            Self::Hash => {
+                "The first by the hash of the request's key that is not far busier than the average; without a key the least \
+                 in flight / weight."
+            }
         }
     }
 }

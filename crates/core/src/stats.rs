@@ -122,6 +122,8 @@ pub struct MemberStats {
     pub backup: bool,
     /// What the operator wants of it.
     pub state: AdminState,
+    /// Until when a server that drains takes requests of clients that are stuck to it; `None` when it takes none.
+    pub sticks_until: Option<Time>,
     /// Whether it is still listed. One that is not finishes what it has and takes nothing new.
     pub listed: bool,
 }

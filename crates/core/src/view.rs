@@ -1,8 +1,11 @@
 //! What a policy may see of its pool.
 
+use std::ops::Range;
+
+use crate::home::Home;
 use crate::rank::{Load, Rank, Ranking};
 use crate::shares::Draws;
-use crate::snapshot::{Member, Snapshot};
+use crate::snapshot::{Member, SCANNED, Snapshot};
 use crate::{Ask, Verdict};
 
 /// A pool as a policy sees it during one pick: lazily, so that a policy that looks at two servers never
@@ -13,6 +16,7 @@ use crate::{Ask, Verdict};
 #[derive(Debug)]
 pub struct View<'a> {
     snapshot: &'a Snapshot,
+    home: &'a Home,
     ask: &'a Ask<'a>,
     bounds: Bounds,
     /// Something beside load and limit matters.
@@ -58,11 +62,11 @@ impl Choice {
 }
 
 impl<'a> View<'a> {
-    pub(crate) fn new(snapshot: &'a Snapshot, ask: &'a Ask<'a>, bounds: Bounds) -> Self {
+    pub(crate) fn new((snapshot, home): (&'a Snapshot, &'a Home), ask: &'a Ask<'a>, bounds: Bounds) -> Self {
         let tried = bounds.tried && !ask.tried.is_empty();
         let bounds = Bounds { tried, ..bounds };
         let closely = bounds.charged || tried || snapshot.is_bounded() || !bounds.backups;
-        Self { snapshot, ask, bounds, closely }
+        Self { snapshot, home, ask, bounds, closely }
     }
 
     /// How many servers the pool has, eligible or not.
@@ -157,6 +161,46 @@ impl<'a> View<'a> {
             Ranking::Turn => self.scan(|member, n| member.rank(Ranking::Turn, (n, 0), self.ask.now)),
             Ranking::ResponseTime => self.scan(|member, n| member.rank(Ranking::ResponseTime, (n, 0), self.ask.now)),
         }
+    }
+
+    /// The server of a key: the first around the pool's ring that is eligible and within the bound on its load, from the same
+    /// tier as [`least`](View::least) would take. When nobody is found soon, the least loaded. Only a policy that
+    /// [is keyed](crate::Policy::is_keyed) has a ring.
+    pub fn keyed(&self, key: u64) -> Option<Choice> {
+        if let Some(choice) = self.around(false, key) {
+            return Some(choice);
+        }
+        let least = self.least(Ranking::Load)?;
+        let backup = self.member(least.index()).backup;
+        let around = if backup { self.around(true, key) } else { None };
+        Some(around.unwrap_or(least))
+    }
+
+    /// The first of a tier around its ring that may have the request.
+    fn around(&self, backup: bool, key: u64) -> Option<Choice> {
+        /// Points looked at at least. Where one server in twenty serves, they miss it once in 700 times.
+        const FEWEST: usize = 128;
+        let tier = self.snapshot.shares.tier(backup);
+        let weights = u128::from(self.snapshot.shares.total(&tier));
+        let ring = self.snapshot.roll.ring(backup).filter(|_| weights > 0)?;
+        // In flight < bound x average x weight, all multiplied out; in flight + 1 is at most that rounded up.
+        let bound = u128::from(self.snapshot.rules.hash_bound.as_u16());
+        let room = bound * u128::from(self.at_work(&tier) + 1);
+        let far = tier.len().max(FEWEST);
+        ring.from(key).take(far).filter_map(|i| self.choice(i)).find(|choice| {
+            let member = self.member(choice.index());
+            let load = u128::from(choice.seen + self.charged(member));
+            load * 100 * weights < room * u128::from(member.weight)
+        })
+    }
+
+    /// What the servers of a tier have in flight that take requests; in a large pool, what all servers have.
+    fn at_work(&self, tier: &Range<usize>) -> u64 {
+        if self.len() > SCANNED {
+            return self.home.alive.permits();
+        }
+        let serving = self.snapshot.members[tier.clone()].iter().filter(|member| member.admits());
+        serving.map(|member| u64::from(member.live.slots.in_flight())).sum()
     }
 
     /// An eligible server drawn by weight, from the same tier as [`least`](View::least) would take.

@@ -73,6 +73,11 @@ impl Admitted {
         self.0.store(arrivals, Ordering::Relaxed);
     }
 
+    /// Notes a pick for arrival number `arrivals` that was not held back.
+    pub(crate) fn note(&self, arrivals: u64) {
+        self.0.fetch_max(arrivals, Ordering::Relaxed);
+    }
+
     /// Whether the server may be picked for arrival number `arrivals`.
     pub(crate) fn due(&self, arrivals: u64, interval: f64) -> bool {
         arrivals.saturating_sub(self.0.load(Ordering::Relaxed)) as f64 >= interval

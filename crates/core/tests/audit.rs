@@ -59,7 +59,7 @@ impl Drop for Stop<'_> {
 /// Requests of all fates; what they leave for others to end goes to `handed_on`.
 fn requests(pool: &Pool, handed_on: &Mutex<Vec<Permit>>, running: &AtomicBool, random: &mut Random) {
     while running.load(Ordering::Relaxed) {
-        let ask = Ask { now: Time::from_nanos(random.next() % 1_000_000_000), random: random.next(), tried: &[] };
+        let ask = Ask { now: Time::from_nanos(random.next() % 1_000_000_000), random: random.next(), ..Ask::default() };
         let Ok(permit) = pool.pick(&ask) else { continue };
         match random.below(8) {
             0 => drop(permit),

@@ -101,7 +101,7 @@ fn only_a_failure_faster_than_the_median_is_charged() {
         let pool = pool(PolicyKind::LeastConnections, 2, PoolRules { eject: None, ..PoolRules::default() });
         let first = pool.servers().swap_remove(0);
         let end = |now, kind, millis| {
-            let ask = Ask { now, random: 0, tried: &[pool.servers().swap_remove(1)] };
+            let ask = Ask { now, tried: &[pool.servers().swap_remove(1)], ..Ask::default() };
             pool.pick(&ask).expect("there is room").finish(Outcome::of(kind, Duration::from_millis(millis)));
         };
         for _ in 0..50 {

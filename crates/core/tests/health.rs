@@ -332,7 +332,7 @@ fn name(permit: &Permit) -> String {
 fn end_on(pool: &Pool, name: &str, now: Time, requests: u32, kind: OutcomeKind) {
     for _ in 0..requests {
         let others = pool.servers().into_iter().filter(|server| server.id().name() != name).collect::<Vec<_>>();
-        let permit = pool.pick(&Ask { now, random: 0, tried: &others }).expect("there is room");
+        let permit = pool.pick(&Ask { now, tried: &others, ..Ask::default() }).expect("there is room");
         assert_eq!(permit.server().id().name(), name);
         permit.finish(Outcome::of(kind, Duration::ZERO));
     }

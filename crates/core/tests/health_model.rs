@@ -173,7 +173,7 @@ impl History {
     }
 
     fn pick(&mut self) {
-        let ask = Ask { now: self.now, random: self.random.next(), tried: &[] };
+        let ask = Ask { now: self.now, random: self.random.next(), ..Ask::default() };
         let told = self.pool.explain(&ask);
         let due = self.due_for_trial();
         let looked_at = self.last_pick.replace(self.now);

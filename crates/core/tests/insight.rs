@@ -29,7 +29,7 @@ fn the_last_picks_are_told_with_what_they_had_before_them() {
     pool.record_picks(at(500));
     held.push(pick(&pool, at(2)).unwrap());
     let tried = [Arc::clone(held[1].server())];
-    held.push(pool.pick(&Ask { now: at(3), random: 0, tried: &tried }).unwrap());
+    held.push(pool.pick(&Ask { now: at(3), tried: &tried, ..Ask::default() }).unwrap());
     let told = pool.recorded(9);
     assert_eq!(
         told.iter().map(|pick| (pick.number, pick.at, pick.retry)).collect::<Vec<_>>(),
@@ -103,7 +103,7 @@ fn picks_go_where_they_would_go_unrecorded() {
             pools[0].record_picks(Time::LAST);
             let mut held: [Vec<Permit>; 2] = [vec![], vec![]];
             for step in 0..200 {
-                let ask = Ask { now: at(step * 37), random: random.next(), tried: &[] };
+                let ask = Ask { now: at(step * 37), random: random.next(), ..Ask::default() };
                 let picked = [0, 1].map(|i| pools[i].pick(&ask));
                 let [one, other] =
                     picked.each_ref().map(|pick| pick.as_ref().map(|permit| permit.server().id().clone()));
@@ -168,7 +168,7 @@ fn nobody_waits_for_who_reads_the_record() {
 fn it_can_be_asked_what_a_retry_would_meet() {
     let pool = pool(vec![server("a"), server("b").with_weight(2), server("c").with_backup()]);
     let tried: Vec<_> = ["a", "b"].into_iter().filter_map(|name| pool.server(name)).collect();
-    let told = pool.explain(&Ask { now: at(1), random: 0, tried: &tried });
+    let told = pool.explain(&Ask { now: at(1), tried: &tried, ..Ask::default() });
     assert_eq!(told.picked.as_ref().map(ServerId::name), Ok("c"));
     assert_eq!([Verdict::Tried, Verdict::Eligible, Verdict::Standby].map(|verdict| told.count(verdict)), [2, 1, 0]);
     assert!(pool.server("d").is_none());

@@ -112,7 +112,7 @@ fn fail(pool: &Pool, name: &str, times: usize, millis: u64) {
 /// A permit of just this server: all others are said to have been tried.
 fn pick(pool: &Pool, name: &str, millis: u64) -> Permit {
     let others: Vec<_> = pool.servers().into_iter().filter(|server| server.id().name() != name).collect();
-    let permit = pool.pick(&Ask { now: at(millis), random: 0, tried: &others }).expect("there is room");
+    let permit = pool.pick(&Ask { now: at(millis), tried: &others, ..Ask::default() }).expect("there is room");
     assert_eq!(permit.server().id().name(), name);
     permit
 }

@@ -114,7 +114,7 @@ impl History {
     }
 
     fn pick(&mut self, step: u32, right: impl Fn(&Self, usize, &dyn Fn(usize) -> f64) -> bool) {
-        let ask = Ask { now: self.now, random: self.random.next(), tried: &[] };
+        let ask = Ask { now: self.now, random: self.random.next(), ..Ask::default() };
         let told = self.pool.explain(&ask);
         let context = || format!("seed {}, step {step}, {told}", self.seed);
         let turn = |i: usize| {

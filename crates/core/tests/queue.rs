@@ -96,7 +96,7 @@ impl History {
 
     /// Picks, and waits when nobody can take the request.
     fn arrive(&mut self) {
-        let ask = Ask { now: self.now, random: self.random.next(), tried: &[] };
+        let ask = Ask { now: self.now, random: self.random.next(), ..Ask::default() };
         let free = self.free();
         let told = self.pool.explain(&ask);
         let picked = self.pool.pick(&ask);
@@ -359,7 +359,7 @@ fn who_waits_for_a_retry_avoids_those_it_tried() {
     let pool = pool(3, queue(9));
     let mut held: Vec<Permit> = (0..3).map(|_| pick(&pool, at(0))).collect();
     let tried = pool.servers()[..2].to_vec();
-    let mut ticket = pool.wait(&Ask { now: at(0), random: 0, tried: &tried }).expect("there is a queue");
+    let mut ticket = pool.wait(&Ask { now: at(0), tried: &tried, ..Ask::default() }).expect("there is a queue");
     pool.apply(PoolSpec { servers: vec![limited(2)], rules: queue(9), ..PoolSpec::default() }, at(1));
     held.clear();
     assert_eq!(answer(&mut ticket, at(2)).expect("it is free").server().id().name(), "s2");

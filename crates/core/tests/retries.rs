@@ -43,7 +43,7 @@ fn retry_again_and_again(policy: PolicyKind, seed: u64) {
             tried.clone_from(&listed);
             tried.swap_remove(random.below(size));
         }
-        let ask = Ask { now: at(step * 10), random: random.next(), tried: &tried };
+        let ask = Ask { now: at(step * 10), random: random.next(), tried: &tried, ..Ask::default() };
         let was_tried = |server: &Arc<Server>| tried.iter().any(|one| one.id() == server.id());
         let fresh = listed.iter().any(|server| !full(server) && !was_tried(server));
         let any = listed.iter().any(|server| !full(server));
@@ -75,7 +75,9 @@ fn primaries_come_before_backups_in_a_retry_too() {
         let pool = Pool::new("p", PoolSpec { policy, servers, ..PoolSpec::default() }, Time::ZERO);
         let mut tried = Vec::new();
         for turn in 0..size as u64 {
-            let permit = pool.pick(&Ask { now: at(turn), random: turn << 50, tried: &tried }).expect("there is room");
+            let permit = pool
+                .pick(&Ask { now: at(turn), random: turn << 50, tried: &tried, ..Ask::default() })
+                .expect("there is room");
             let backup = tried.len() >= size / 2;
             assert_eq!(
                 pool.servers().iter().position(|one| one.id() == permit.server().id()).unwrap() >= size / 2,
@@ -84,7 +86,7 @@ fn primaries_come_before_backups_in_a_retry_too() {
             assert!(tried.iter().all(|one| one.id() != permit.server().id()));
             tried.push(Arc::clone(permit.server()));
         }
-        let permit = pool.pick(&Ask { now: at(99), random: 0, tried: &tried }).expect("all were tried");
+        let permit = pool.pick(&Ask { now: at(99), tried: &tried, ..Ask::default() }).expect("all were tried");
         assert!(tried.iter().position(|one| one.id() == permit.server().id()).unwrap() < size / 2, "as at first");
     }
 }
@@ -97,7 +99,7 @@ fn a_server_that_moved_was_still_tried() {
     moved[0].addresses = vec![address(2).into()];
     pool.apply(PoolSpec { servers: moved, rules: no_ramps(), ..PoolSpec::default() }, at(1));
     for turn in 0..10 {
-        let permit = pool.pick(&Ask { now: at(turn), random: 0, tried: &tried }).expect("there is room");
+        let permit = pool.pick(&Ask { now: at(turn), tried: &tried, ..Ask::default() }).expect("there is room");
         assert_eq!(permit.server().id().name(), "s1");
     }
 }
@@ -111,7 +113,10 @@ fn a_full_outage_is_not_multiplied() {
         let mut tried = Vec::new();
         loop {
             tries += 1;
-            let Ok(permit) = pool.pick(&Ask { now: at(millis), random: millis, tried: &tried }) else { break };
+            let Ok(permit) = pool.pick(&Ask { now: at(millis), random: millis, tried: &tried, ..Ask::default() })
+            else {
+                break;
+            };
             tried.push(Arc::clone(permit.server()));
             permit.finish(Outcome::of(OutcomeKind::ConnectFailed, Duration::ZERO));
             if tried.len() == 3 || !pool.may_retry(at(millis)) {

@@ -175,7 +175,12 @@ fn servers(count: u32, limit: impl Fn(u32) -> u32) -> Vec<ServerSpec> {
 }
 
 fn ask(random: &mut Random) -> Ask<'static> {
-    Ask { now: Time::from_nanos(random.next() % 1_000_000_000), random: random.next(), tried: &[] }
+    Ask {
+        now: Time::from_nanos(random.next() % 1_000_000_000),
+        random: random.next(),
+        key: Some(random.next() % 50),
+        ..Ask::default()
+    }
 }
 
 fn end(permit: Permit, random: &mut Random) {

@@ -138,7 +138,7 @@ fn a_request_is_not_refused_for_the_sake_of_a_ramp() {
             pool.apply(spec(servers.into_iter().chain([limited(0)]).collect()), at(1));
             assert_eq!(warming(&pool), ["s0"]);
             let mut random = Random::new(1);
-            let ask = |random: &mut Random| Ask { now: at(2), random: random.next(), tried: &[] };
+            let ask = |random: &mut Random| Ask { now: at(2), random: random.next(), ..Ask::default() };
             let held: Vec<Permit> =
                 (0..size * 10).map(|_| pool.pick(&ask(&mut random)).expect("there is room")).collect();
             let late = held[size * 10 - 20..].iter().filter(|permit| name(permit) == "s0").count();
@@ -162,7 +162,7 @@ fn an_explanation_names_the_server_that_is_picked_all_along_the_ramp() {
             pool.apply(spec(0), at(500));
             let (mut held, mut passed_over) = (Vec::new(), 0);
             for step in 0..300 {
-                let ask = Ask { now: at(500 + step * 5), random: random.next(), tried: &[] };
+                let ask = Ask { now: at(500 + step * 5), random: random.next(), ..Ask::default() };
                 let told = pool.explain(&ask);
                 let permit = pool.pick(&ask).expect("there is room");
                 assert_eq!(told.picked.as_ref(), Ok(permit.server().id()), "{told}");

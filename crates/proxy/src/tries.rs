@@ -129,7 +129,7 @@ impl Tries {
 
     /// What a pick for this request is given.
     pub(crate) fn ask(&self, worker: &Worker, now: Time) -> Ask<'_> {
-        Ask { now, random: worker.random(), tried: &self.tried }
+        Ask { now, random: worker.random(), tried: &self.tried, ..Ask::default() }
     }
 
     /// The pool cannot take the request: the one that serves instead takes over, if there is one.

@@ -40,6 +40,7 @@ pub(super) fn resolve(entry: &Entry<raw::Pool>, raw: &raw::Pool, files: &mut Fil
             probe: probe_rule,
             queue: queue(raw, &servers, entry.sound, reader),
             retry_budget,
+            ..PoolRules::default()
         },
         protocol: raw.protocol.value.0,
         http2: protocol::server_http2(&raw.http2.value),

@@ -29,7 +29,7 @@ impl Picture<'_> {
         let tried: Vec<Arc<Server>> = tried.iter().map(named).collect::<Result<_, _>>()?;
         // What a policy that draws would draw is not known before; this is one draw of many.
         let random = RandomState::new().hash_one(self.now.as_nanos());
-        let explained = found.explain(&Ask { now: self.now, random, tried: &tried });
+        let explained = found.explain(&Ask { now: self.now, random, tried: &tried, ..Ask::default() });
         Ok(api::Explanation {
             pool: explained.pool,
             rule: rule(&explained.policy).to_owned(),

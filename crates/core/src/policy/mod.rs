@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::{Ask, Choice, PolicyKind, Ranking, View};
 
+mod hash;
 mod least_connections;
 mod least_response_time;
 mod random;
@@ -28,6 +29,11 @@ pub trait Policy: fmt::Debug + Send + Sync {
     fn ranking(&self) -> Option<Ranking> {
         None
     }
+
+    /// Whether it asks the view for the server of a key, so that the pool keeps the ring for it.
+    fn is_keyed(&self) -> bool {
+        false
+    }
 }
 
 impl PolicyKind {
@@ -40,6 +46,7 @@ impl PolicyKind {
             Self::LeastResponseTime => Arc::new(least_response_time::LeastResponseTime),
             Self::TwoChoices => Arc::new(two_choices::TwoChoices),
             Self::Random => Arc::new(random::Random),
+            Self::Hash => Arc::new(hash::Hash),
         }
     }
 }

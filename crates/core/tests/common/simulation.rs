@@ -39,7 +39,7 @@ impl<'a> Simulation<'a> {
             self.now = self.next_arrival;
             let gap = exponential(1.0 / self.rate, &mut self.random);
             self.next_arrival = self.now + gap;
-            let ask = Ask { now: self.now, random: self.random.next(), tried: &[] };
+            let ask = Ask { now: self.now, random: self.random.next(), ..Ask::default() };
             let permit = self.pool.pick(&ask).expect("nobody is refused");
             let name = permit.server().id().name().to_owned();
             let (good, takes) = (self.answer)(&name, &mut self.random);
