@@ -9,7 +9,7 @@
 //!
 //! Room is made a few entries at a time (the clock algorithm of paging, Corbató 1968): a hand goes round in each shard, and
 //! takes out who holds nothing and whose windows have run out. When the table is full, a newcomer takes the place of the one
-//! that was quiet longest among the next eight; one who holds anything never goes. When nobody can go, the newcomer is let in
+//! that was quiet longest among the next eight; one who holds anything never goes. When nobody can go there or in eight shards more, the newcomer is let in
 //! without a count: to refuse those who did nothing would be the greater harm.
 //!
 //! ```
@@ -32,6 +32,7 @@
 
 mod admission;
 mod entry;
+mod idle;
 mod index;
 mod key;
 mod rules;
@@ -59,6 +60,9 @@ const SHARD: usize = 512;
 
 /// More locks than any machine has cores.
 const MOST_SHARDS: usize = 256;
+
+/// Shards that a newcomer asks for room when there is none in its own.
+const NEIGHBOURS: usize = 8;
 
 /// Entries that are looked at for [`ClientTable::top`] under one lock: some ten microseconds.
 const LOOKED_AT: usize = 256;
@@ -138,16 +142,29 @@ impl ClientTable {
         let hash = hasher.finish();
         let shard = hash as usize & (self.shards.len() - 1);
         let wish = Wish { key, tag: (hash >> 32) as u32, kind, now, most };
-        let answer = lock(&self.shards[shard]).admit(&wish, &self.room);
+        let mut answer = lock(&self.shards[shard]).admit(&wish, &self.room, false);
+        if answer == Answer::Full && self.make_way(shard, now) {
+            answer = lock(&self.shards[shard]).admit(&wish, &self.room, true);
+        }
         let hold = |seat| ClientHold::new(Arc::clone(self), seat, kind);
         match answer {
             Answer::Counted { slot, wait } => {
                 let hold = hold(Some(Seat { shard: shard as u32, slot }));
                 if wait.is_zero() { Admission::In(hold) } else { Admission::Later { hold, wait } }
             }
-            Answer::Uncounted => Admission::In(hold(None)),
+            Answer::Full => {
+                lock(&self.shards[shard]).let_pass();
+                Admission::In(hold(None))
+            }
             Answer::Over(over) => Admission::Over(over),
         }
+    }
+
+    /// Makes a client of one of the next shards go, whose claim of room the caller has then. Among many shards a small table
+    /// may have left some without anybody.
+    fn make_way(&self, shard: usize, now: Time) -> bool {
+        let others = (shard + 1..shard + self.shards.len()).take(NEIGHBOURS);
+        others.map(|other| &self.shards[other % self.shards.len()]).any(|other| lock(other).make_way(now, &self.room))
     }
 
     /// The end of a hold: the one place where what a client has at once goes down.

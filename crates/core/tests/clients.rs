@@ -288,8 +288,9 @@ fn two_hundred_thousand_addresses_within_a_second_stay_within_a_table_of_half_of
     }
     drop(watched);
 
-    for number in 0..200_000 {
-        drop(table.request(client(number % 1000), at(10_000)));
+    // Without newcomers entries are looked at now and then only.
+    for _ in 0..2000 {
+        (0..1000).for_each(|number| drop(table.request(client(number), at(20_000))));
     }
     let stats = table.stats();
     assert_eq!(stats.entries, 1000, "all others expired");
@@ -310,6 +311,20 @@ fn when_nobody_can_go_newcomers_are_let_in_and_told_apart() {
     assert!(hold.is_counted());
     assert_eq!(table.stats().evicted, 1);
     assert!(matches!(table.connect(client(9), at(2)), Admission::Over(_)));
+}
+
+#[test]
+fn a_table_that_became_tiny_counts_newcomers_wherever_they_belong() {
+    let table = ClientTable::new(ClientRules { request_rate: rate(1, 100 * SECOND), ..counting(100_000) }, 1);
+    (0..20_000).for_each(|number| drop(let_in(table.request(client(number), at(0)))));
+    table.apply(ClientRules { request_rate: rate(1, 100 * SECOND), ..counting(100) });
+    let newcomers = 100_000..150_000;
+    newcomers.for_each(|number| drop(let_in(table.request(client(number), at(1)))));
+    let before = table.stats();
+    assert_eq!(before.entries, 100);
+    (200_000..201_000).for_each(|number| assert!(let_in(table.request(client(number), at(2))).is_counted()));
+    assert_eq!(table.stats().untracked, before.untracked);
+    assert_eq!(table.stats().entries, 100);
 }
 
 #[test]

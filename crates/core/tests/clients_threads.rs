@@ -86,7 +86,7 @@ fn counts_equal_holds_while_clients_come_go_and_rules_change() {
                             mine.push((number, hold));
                         }
                         if mine.len() > random.below(8) {
-                            mine.swap_remove(random.below(mine.len()));
+                            drop(mine.swap_remove(random.below(mine.len())));
                         }
                     }
                     done.fetch_add(1, Ordering::Release);

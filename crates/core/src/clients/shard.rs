@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::entry::{Entry, Judged};
+use super::idle::Idle;
 use super::index::Index;
 use super::rules::{Kind, Limits};
 use super::stats::{Busiest, ClientTableStats};
@@ -16,9 +17,6 @@ const CALLS: u32 = 16;
 
 /// At so many each time.
 const LOOKS: usize = 8;
-
-/// And at so many for a newcomer while nobody is found that could go.
-const MOST_LOOKS: usize = 64;
 
 /// Clients of the table, and how many there may be: what its shards share.
 #[derive(Debug)]
@@ -50,7 +48,7 @@ impl Room {
         self.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
     }
 
-    fn give_back(&self, clients: usize) {
+    pub(super) fn give_back(&self, clients: usize) {
         if clients > 0 {
             self.taken.fetch_sub(clients, Ordering::Relaxed);
         }
@@ -78,8 +76,8 @@ pub(super) struct Wish {
 pub(super) enum Answer {
     /// One more, in this slot, after a wait.
     Counted { slot: u32, wait: Duration },
-    /// One more, without a count.
-    Uncounted,
+    /// No room to count it, and nobody here who could go.
+    Full,
     /// Nothing.
     Over(Over),
 }
@@ -90,6 +88,8 @@ pub(super) struct Shard {
     entries: Vec<Entry>,
     /// Slots where nobody is.
     free: Vec<u32>,
+    /// Slots of clients that hold nothing.
+    idle: Idle,
     /// Where the search for those who can go is.
     hand: usize,
     calls: u32,
@@ -104,8 +104,8 @@ impl Shard {
         // Without the memory now, each entry asks for its own.
         let _ = entries.try_reserve_exact(with_slack(expected));
         let index = Index::new(expected);
-        let (free, hand, calls, tally) = (Vec::new(), 0, 0, ClientTableStats::default());
-        Self { index, entries, free, hand, calls, limits, tally }
+        let (free, idle, hand, calls) = (Vec::new(), Idle::default(), 0, 0);
+        Self { index, entries, free, idle, hand, calls, limits, tally: ClientTableStats::default() }
     }
 
     /// Follows a change of the rules.
@@ -116,15 +116,19 @@ impl Shard {
         self.entries.iter_mut().for_each(|entry| entry.follow_change(&before, &limits));
     }
 
-    /// Lets a client begin one more, or not.
-    pub(super) fn admit(&mut self, wish: &Wish, room: &Room) -> Answer {
+    /// Lets a client begin one more, or not. A newcomer may bring along its `claim` of room.
+    pub(super) fn admit(&mut self, wish: &Wish, room: &Room, claim: bool) -> Answer {
         self.calls = self.calls.wrapping_add(1);
         if self.calls.is_multiple_of(CALLS) {
             self.tidy(wish.now, room);
         }
-        let Some(slot) = self.find(wish.key, wish.tag).or_else(|| self.welcome(wish, room)) else {
-            self.tally.untracked += 1;
-            return Answer::Uncounted;
+        let slot = if let Some(slot) = self.find(wish.key, wish.tag) {
+            room.give_back(usize::from(claim));
+            slot
+        } else if let Some(slot) = self.welcome(wish, room, claim) {
+            slot
+        } else {
+            return Answer::Full;
         };
         let (limits, dry_run) = (self.limits.of(wish.kind), self.limits.dry_run);
         let entry = &mut self.entries[slot as usize];
@@ -148,6 +152,7 @@ impl Shard {
             }
         }
         entry.hold(wish.kind);
+        self.idle.clear(slot);
         Answer::Counted { slot, wait }
     }
 
@@ -155,20 +160,39 @@ impl Shard {
     pub(super) fn release(&mut self, slot: u32, kind: Kind) {
         if let Some(entry) = self.entries.get_mut(slot as usize) {
             entry.release(kind);
+            if !entry.is_held() {
+                self.idle.set(slot);
+            }
         }
+    }
+
+    /// Counts one that was let in without a count.
+    pub(super) fn let_pass(&mut self) {
+        self.tally.untracked += 1;
+    }
+
+    /// Makes one client go for a newcomer of another shard, who gets its claim; false when none can.
+    pub(super) fn make_way(&mut self, now: Time, room: &Room) -> bool {
+        let gone = self.sweep(now, true);
+        room.give_back(gone.saturating_sub(1));
+        gone > 0
     }
 
     fn find(&self, key: ClientKey, tag: u32) -> Option<u32> {
         self.index.find(tag, |slot| self.entries[slot as usize].key == Some(key))
     }
 
-    /// A slot for a client that has none; `None` when there is no room and nobody who looked quiet could go.
-    fn welcome(&mut self, wish: &Wish, room: &Room) -> Option<u32> {
+    /// A slot for a client that has none; `None` when there is no room and nobody who can go. A `claim` is used up.
+    fn welcome(&mut self, wish: &Wish, room: &Room, claim: bool) -> Option<u32> {
         self.tidy(wish.now, room);
-        if !(self.index.has_room() && room.claim()) {
+        if !(self.index.has_room() && (claim || room.claim())) {
             // The newcomer takes over what one of these had claimed, so that nobody else can take it in between.
-            let gone = self.sweep(wish.now, MOST_LOOKS, true);
-            room.give_back(gone.checked_sub(1)?);
+            let claimed = self.sweep(wish.now, true) + usize::from(claim);
+            room.give_back(claimed.saturating_sub(1));
+            if claimed == 0 || !self.index.has_room() {
+                room.give_back(claimed.min(1));
+                return None;
+            }
         }
         let Some(slot) = self.vacancy() else {
             room.give_back(1);
@@ -176,6 +200,7 @@ impl Shard {
         };
         self.entries[slot as usize] = Entry::new(wish.key, wish.tag);
         self.index.insert(wish.tag, slot);
+        self.idle.set(slot);
         Some(slot)
     }
 
@@ -194,26 +219,19 @@ impl Shard {
 
     /// Moves the hand on a little.
     fn tidy(&mut self, now: Time, room: &Room) {
-        let gone = self.sweep(now, LOOKS, room.is_overfull());
+        let gone = self.sweep(now, room.is_overfull());
         room.give_back(gone);
     }
 
-    /// Moves the hand on until it has seen [`LOOKS`] who could go, at most by `most_looks`: of these goes who is over, and if
-    /// `one_goes` and nobody was, the quietest. Gives how many went; their room is still claimed.
-    fn sweep(&mut self, now: Time, most_looks: usize, one_goes: bool) -> usize {
-        let (mut gone, mut could_go) = (0, 0);
+    /// Moves the hand on over the next [`LOOKS`] who hold nothing: of these goes who is over, and if `one_goes` and nobody
+    /// was, the quietest. Gives how many went; their room is still claimed.
+    fn sweep(&mut self, now: Time, one_goes: bool) -> usize {
+        let mut gone = 0;
         let mut quietest: Option<(u64, usize)> = None;
-        for _ in 0..most_looks.min(self.entries.len()) {
-            if could_go == LOOKS {
-                break;
-            }
-            let slot = if self.hand < self.entries.len() { self.hand } else { 0 };
+        for _ in 0..LOOKS {
+            let Some(slot) = self.idle.next(self.hand) else { break };
             self.hand = slot + 1;
             let entry = &self.entries[slot];
-            if entry.key.is_none() || entry.is_held() {
-                continue;
-            }
-            could_go += 1;
             if entry.is_over(&self.limits, now) {
                 self.forget(slot);
                 self.tally.expired += 1;
@@ -234,6 +252,7 @@ impl Shard {
         let tag = self.entries[slot].tag;
         self.entries[slot] = Entry::VACANT;
         self.index.remove(tag, slot as u32);
+        self.idle.clear(slot as u32);
         self.free.push(slot as u32);
     }
 
