@@ -294,7 +294,7 @@ fn two_hundred_thousand_addresses_within_a_second_stay_within_a_table_of_half_of
     }
     let stats = table.stats();
     assert_eq!(stats.entries, 1000, "all others expired");
-    assert_eq!(stats.expired, 99_000);
+    assert!(stats.expired >= 99_000, "and some of these, before they came again");
 }
 
 #[test]
