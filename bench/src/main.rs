@@ -6,6 +6,7 @@
 mod accounting;
 mod bars;
 mod certificate;
+mod clients;
 mod interrupt;
 mod load;
 mod machine;
@@ -84,6 +85,8 @@ enum Role {
     Tail(tail::TailArguments),
     /// Measures what watching and changing a proxy costs while it works: log, dashboard, scrapes, reloads.
     Operate(operate::OperateArguments),
+    /// Measures the table of clients' limits at a million clients: memory, and time for a look-up.
+    Clients(clients::ClientsArguments),
     /// The servers behind the proxies.
     #[command(hide = true)]
     Origin {
@@ -116,6 +119,7 @@ fn main() -> ExitCode {
     let done = match arguments.role {
         Some(Role::Tail(arguments)) => tail::run(&arguments),
         Some(Role::Operate(arguments)) => operate::run(&arguments),
+        Some(Role::Clients(arguments)) => clients::run(&arguments),
         Some(Role::Server { port, seed, fault }) => tail::serve(port, seed, fault).map(|()| true),
         Some(Role::Origin { servers }) => origin_process::serve(servers).map(|()| true),
         Some(Role::Pinned { core, command }) => process::become_pinned(core, &command).map(|()| true),

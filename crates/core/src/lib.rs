@@ -49,6 +49,7 @@
 mod address;
 mod alive;
 mod budget;
+mod clients;
 mod events;
 mod explain;
 mod guard;
@@ -93,6 +94,10 @@ mod warm_up;
 pub use address::Address;
 pub use alive::Audit;
 pub use budget::RetryBudget;
+pub use clients::{
+    Admission, ClientHold, ClientKey, ClientLimit, ClientRules, ClientStats, ClientTable, ClientTableStats,
+    LimitCounts, Over, Rate,
+};
 pub use events::Event;
 pub use explain::{Because, Considered, Explanation, Verdict};
 pub use health::{HealthReport, HealthState, ProbeResult, Probed, Reason};
