@@ -12,6 +12,12 @@ use crate::protocol::Network;
 use crate::resolved::{Page, Retry, ServerTimeouts};
 use crate::template::Template;
 
+mod path;
+mod when;
+
+pub use path::{PathFault, normalise_path, with_slashes_decoded};
+pub use when::{Asked, Fields, Refusal};
+
 /// One way through a listener: the requests it is for, what they come to, and its rules. Of the routes of a listener the
 /// first that a request matches is its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
