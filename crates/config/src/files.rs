@@ -4,15 +4,20 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use crate::network::NetworkSet;
 use crate::quantity::show_bytes;
 use crate::resolved::Page;
 use crate::source::unreadable;
+use crate::users::Users;
 
 /// Where the other files of a configuration are, and the pages that were read.
 pub(crate) struct Files<'a> {
     folder: &'a Path,
     pub(crate) pages: HashMap<String, Page>,
+    pub(crate) networks: HashMap<String, Arc<NetworkSet>>,
+    pub(crate) users: HashMap<String, Users>,
 }
 
 /// Why a file cannot be used, in words that follow a colon.
@@ -21,7 +26,8 @@ pub(crate) struct Unfit(pub(crate) String);
 impl<'a> Files<'a> {
     /// No file yet; those to come are in `folder` where their paths are relative.
     pub(crate) fn in_folder(folder: &'a Path) -> Self {
-        Self { folder, pages: HashMap::new() }
+        let (pages, networks, users) = (HashMap::new(), HashMap::new(), HashMap::new());
+        Self { folder, pages, networks, users }
     }
 
     /// Where relative paths begin.

@@ -36,6 +36,7 @@ mod server_name;
 mod setting;
 mod source;
 mod template;
+mod users;
 mod value;
 mod webhook;
 mod wording;
@@ -54,8 +55,9 @@ pub use resolved::{
     Listener, OnDown, Page, Pool, RequestId, Retry, Server, ServerTimeouts, Tls, Trace, Unavailable,
 };
 pub use route::{
-    Access, Action, Algorithm, BasicAuth, Compress, HeaderEdit, HostPattern, Mirror, PathPattern, Redirect, Respond,
-    Route, RouteRules, RouteTimeouts, Share, ValuePattern, When,
+    Access, Action, Algorithm, Asked, BasicAuth, Compress, Fields, HeaderEdit, HostPattern, Mirror, PathFault,
+    PathPattern, Redirect, Refusal, Respond, Route, RouteRules, RouteTimeouts, Share, ValuePattern, When,
+    normalise_path, with_slashes_decoded,
 };
 pub use secret::Secret;
 pub use source::{load, parse};

@@ -237,6 +237,17 @@ impl Network {
     }
 }
 
+impl fmt::Display for Network {
+    /// Writes it as the file says it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip { address, bits } if *bits == if address.is_ipv4() { 32 } else { 128 } => write!(f, "{address}"),
+            Self::Ip { address, bits } => write!(f, "{address}/{bits}"),
+            Self::Unix => f.write_str("unix"),
+        }
+    }
+}
+
 /// What is spoken with the servers of a pool.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ServerProtocol {

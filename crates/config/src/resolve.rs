@@ -13,13 +13,18 @@ use crate::setting::{Place, Setting};
 
 mod admin;
 mod binds;
+mod coverage;
 mod failure;
+mod head;
 mod listener;
 mod log;
 mod names;
 mod pool;
 mod probe;
 mod protocol;
+mod redirect;
+mod route;
+mod rules;
 mod tcp;
 mod webhook;
 
@@ -37,7 +42,7 @@ pub(crate) fn resolve(file: &raw::File, mut files: Files<'_>, reader: &mut Reade
     let webhook = file.webhook.as_ref().map(|table| webhook::resolve(table, &files, reader));
     let listeners = listen
         .iter()
-        .filter_map(|entry| Some(listener::resolve(entry, entry.table.as_ref()?, &files, reader)))
+        .filter_map(|entry| Some(listener::resolve(entry, entry.table.as_ref()?, &mut files, reader)))
         .collect();
     let mut pools = Vec::new();
     for (entry, tcp_only) in pool.iter().zip(tcp_only) {

@@ -149,7 +149,7 @@ fn in_file(key: &str, path: &Field<FilePath>, largest: u64, files: &Files<'_>, r
 }
 
 /// Whether every user of the machine can read a file.
-fn is_exposed(about: &Metadata) -> bool {
+pub(crate) fn is_exposed(about: &Metadata) -> bool {
     let everyone = 0o004;
     about.mode() & everyone != 0
 }

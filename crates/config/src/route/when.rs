@@ -1,0 +1,221 @@
+//! Whether a request is one that a route is for.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::IpAddr;
+
+use percent_encoding::percent_decode;
+
+use super::{HostPattern, PathPattern, ValuePattern, When};
+use crate::protocol::Network;
+use crate::wording::quoted;
+
+/// What routes look at of a request.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// The method.
+    pub method: &'a str,
+    /// The host asked for, in lower case and without a port; `None` where none was.
+    pub host: Option<&'a str>,
+    /// The path, normalised by [`normalise_path`](super::path::normalise_path).
+    pub path: &'a str,
+    /// The query without its question mark, as it came.
+    pub query: &'a str,
+    /// The fields of the head.
+    pub fields: &'a dyn Fields,
+    /// The client's address; `None` on a Unix socket.
+    pub client: Option<IpAddr>,
+}
+
+/// The fields of the head of a request.
+pub trait Fields {
+    /// Whether one of the values of the field called `name`, in lower case, passes `test`. No further value is looked at
+    /// then.
+    fn any(&self, name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool;
+}
+
+impl Fields for Vec<(String, String)> {
+    fn any(&self, name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+        self.iter().any(|(known, value)| known.eq_ignore_ascii_case(name) && test(value.as_bytes()))
+    }
+}
+
+/// The first condition of a route that a request does not meet. Its `Display` tells it in words: "the host is not
+/// api.example.com".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal<'a> {
+    /// The host is none of these.
+    Host(&'a [HostPattern]),
+    /// The path is none of these.
+    Path(&'a [PathPattern]),
+    /// The method is none of these.
+    Method(&'a [String]),
+    /// The field of this name is not as it should be.
+    Header(&'a str, &'a ValuePattern),
+    /// The parameter of this name is not as it should be.
+    Query(&'a str, &'a ValuePattern),
+    /// The client is in none of these.
+    Client(&'a [Network]),
+}
+
+impl When {
+    /// Why a request is not one of these; `None` is that it is.
+    pub fn refusal(&self, asked: &Asked<'_>) -> Option<Refusal<'_>> {
+        fn none_of<T>(all: &[T], fits: impl FnMut(&T) -> bool) -> bool {
+            !all.is_empty() && !all.iter().any(fits)
+        }
+        if none_of(&self.hosts, |host| asked.host.is_some_and(|asked| host.matches(asked))) {
+            return Some(Refusal::Host(&self.hosts));
+        }
+        if none_of(&self.paths, |path| path.matches(asked.path)) {
+            return Some(Refusal::Path(&self.paths));
+        }
+        if none_of(&self.methods, |method| method == asked.method) {
+            return Some(Refusal::Method(&self.methods));
+        }
+        let wrong = |(name, value): &&(String, ValuePattern)| !value.holds(|test| asked.fields.any(name, test));
+        if let Some((name, value)) = self.headers.iter().find(wrong) {
+            return Some(Refusal::Header(name, value));
+        }
+        let wrong =
+            |(name, value): &&(String, ValuePattern)| !value.holds(|test| any_parameter(asked.query, name, test));
+        if let Some((name, value)) = self.query.iter().find(wrong) {
+            return Some(Refusal::Query(name, value));
+        }
+        none_of(&self.clients, |network| network.contains(asked.client)).then_some(Refusal::Client(&self.clients))
+    }
+}
+
+impl HostPattern {
+    /// Whether `host`, in lower case and without a port, is one of these.
+    pub fn matches(&self, host: &str) -> bool {
+        match self {
+            Self::Exact(own) => own == host,
+            Self::Below(parent) => {
+                host.strip_suffix(&**parent).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
+            }
+        }
+    }
+}
+
+impl PathPattern {
+    /// Whether `path`, normalised, is one of these.
+    pub fn matches(&self, path: &str) -> bool {
+        match self {
+            Self::Exact { path: own, ignore_case: false } => own == path,
+            Self::Exact { path: own, ignore_case: true } => own.eq_ignore_ascii_case(path),
+            Self::Prefix { path: own, ignore_case } => is_below(path, own, *ignore_case),
+            Self::Regex(pattern) => pattern.is_match(path.as_bytes()),
+        }
+    }
+}
+
+/// Whether `path` is `prefix` or begins with it by whole segments. The root, which is empty, is above all, also above what
+/// is no path, such as the `*` of OPTIONS.
+pub(crate) fn is_below(path: &str, prefix: &str, ignore_case: bool) -> bool {
+    let Some(begin) = path.as_bytes().get(..prefix.len()) else { return false };
+    let same = if ignore_case { begin.eq_ignore_ascii_case(prefix.as_bytes()) } else { begin == prefix.as_bytes() };
+    same && (prefix.is_empty() || matches!(path.as_bytes().get(prefix.len()), None | Some(b'/')))
+}
+
+impl ValuePattern {
+    /// Whether it holds for the values that `any` looks through.
+    fn holds(&self, any: impl Fn(&mut dyn FnMut(&[u8]) -> bool) -> bool) -> bool {
+        match self {
+            Self::Present => any(&mut |_| true),
+            Self::Absent => !any(&mut |_| true),
+            Self::Exact(own) => any(&mut |value| value == own.as_bytes()),
+            Self::Regex(pattern) => any(&mut |value| pattern.is_match(value)),
+        }
+    }
+}
+
+/// Whether one of the values of the parameter called `name` passes `test`.
+fn any_parameter(query: &str, name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool {
+    query.split('&').filter(|pair| !pair.is_empty()).any(|pair| {
+        let (known, value) = pair.split_once('=').unwrap_or((pair, ""));
+        *plain(known) == *name.as_bytes() && test(&plain(value))
+    })
+}
+
+/// A name or a value as forms write them, decoded: a space is a plus sign.
+fn plain(text: &str) -> Cow<'_, [u8]> {
+    if !text.contains('+') {
+        return percent_decode(text.as_bytes()).into();
+    }
+    Cow::Owned(percent_decode(text.replace('+', " ").as_bytes()).collect())
+}
+
+impl fmt::Display for Refusal<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host(hosts) => write!(f, "the host is not {}", either(hosts)),
+            Self::Path(paths) => write!(f, "the path {}", either_path(paths)),
+            Self::Method(methods) => write!(f, "the method is not {}", either(methods)),
+            Self::Header(name, value) => value.tell(f, format_args!("the field {name}")),
+            Self::Query(name, value) => value.tell(f, format_args!("{} of the query", quoted(name))),
+            Self::Client(networks) => write!(f, "the client is not in {}", either(networks)),
+        }
+    }
+}
+
+/// The most that a refusal lists: the file has them all.
+const MOST_LISTED: usize = 5;
+
+fn either<T: ToString>(all: &[T]) -> String {
+    let mut words: Vec<_> = all.iter().take(MOST_LISTED).map(ToString::to_string).collect();
+    if all.len() > MOST_LISTED {
+        words.push("any of the others".to_owned());
+    }
+    words.join(" or ")
+}
+
+/// Why no path of `all` fits, to follow "the path".
+fn either_path(all: &[PathPattern]) -> String {
+    let told = all.iter().map(|path| match path {
+        PathPattern::Regex(pattern) => format!("does not match {}", pattern.as_str()),
+        path => format!("is not {path}"),
+    });
+    let mut words: Vec<_> = told.take(MOST_LISTED).collect();
+    if all.len() > MOST_LISTED {
+        words.push("is none of the others".to_owned());
+    }
+    words.join(", ")
+}
+
+impl ValuePattern {
+    /// Tells that `what` is not like this.
+    fn tell(&self, f: &mut fmt::Formatter<'_>, what: fmt::Arguments<'_>) -> fmt::Result {
+        match self {
+            Self::Present => write!(f, "{what} is not there"),
+            Self::Absent => write!(f, "{what} is there"),
+            Self::Exact(value) => write!(f, "{what} is not {}", quoted(value)),
+            Self::Regex(pattern) => write!(f, "{what} does not match {}", pattern.as_str()),
+        }
+    }
+}
+
+impl fmt::Display for HostPattern {
+    /// Writes it as the file says it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(host) => f.write_str(host),
+            Self::Below(parent) => write!(f, "*.{parent}"),
+        }
+    }
+}
+
+impl fmt::Display for PathPattern {
+    /// Writes it to follow "the path is": `/a`, `/a or below it`, `like ^/u/`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact { path, .. } => f.write_str(path),
+            Self::Prefix { path, .. } if path.is_empty() => f.write_str("/ or below it"),
+            Self::Prefix { path, .. } => write!(f, "{path} or below it"),
+            Self::Regex(pattern) => write!(f, "like {}", pattern.as_str()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
