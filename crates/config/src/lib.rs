@@ -23,6 +23,7 @@ mod network;
 mod page;
 mod pattern;
 mod probe;
+mod process;
 mod protocol;
 mod quantity;
 mod quick;
@@ -42,6 +43,7 @@ pub use diagnostic::{Diagnostic, Diagnostics};
 pub use document::{reference, schema};
 pub use log::{LogFormat, LogPiece, LogTarget, LogVariable};
 pub use probe::{Check, Conditions, GrpcStatusSet, Http, Pattern, Probe, StatusSet};
+pub use process::{Need, Process, Unmet};
 pub use protocol::{
     Bind, CertPair, ClientCert, ClientHttp2, Hsts, ListenerProtocol, ListenerTls, Network, ProxyFrom, ProxyVersion,
     Redirect, ServerHttp2, ServerName, ServerProtocol, ServerTls, Target, TlsVersion, UnknownServerName,
@@ -51,5 +53,5 @@ pub use resolved::{
     Listener, OnDown, Page, Pool, RequestId, Retry, Server, ServerTimeouts, Tls, Trace, Unavailable,
 };
 pub use secret::Secret;
-pub use source::{load, parse};
+pub use source::{load, load_judged, parse};
 pub use webhook::{Occasion, Webhook};

@@ -5,6 +5,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::process::Need;
 use crate::setting::{Field, Item, Place, Setting};
 use crate::wording::{listed, nearest, quoted, visible};
 
@@ -24,6 +25,7 @@ const MOST_PROBLEMS: usize = 100;
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
     problems: Vec<Problem>,
+    needs: Vec<(Need, Range<usize>)>,
 }
 
 /// A table being read: its entries, and the keys in it that nobody knows but that look like one we do.
@@ -38,6 +40,16 @@ impl Reader {
     /// The problems found, none if the file is right.
     pub(crate) fn into_problems(self) -> Vec<Problem> {
         self.problems
+    }
+
+    /// Notes what the setting at `span` needs of the machine.
+    pub(crate) fn need(&mut self, span: Range<usize>, need: Need) {
+        self.needs.push((need, span));
+    }
+
+    /// What was noted so far.
+    pub(crate) fn needs(&self) -> &[(Need, Range<usize>)] {
+        &self.needs
     }
 
     /// Whether so much was reported that nothing more will be.
