@@ -23,6 +23,7 @@ mod network;
 mod page;
 mod pattern;
 mod probe;
+mod process;
 mod protocol;
 mod quantity;
 mod quick;
@@ -46,6 +47,7 @@ pub use document::{reference, schema};
 pub use log::{LogFormat, LogPiece, LogTarget, LogVariable};
 pub use network::NetworkSet;
 pub use probe::{Check, Conditions, GrpcStatusSet, Http, Pattern, Probe, StatusSet};
+pub use process::{Need, Process, Unmet};
 pub use protocol::{
     Bind, CertPair, ClientCert, ClientHttp2, Hsts, ListenerProtocol, ListenerTls, Network, ProxyFrom, ProxyVersion,
     ServerHttp2, ServerName, ServerProtocol, ServerTls, Target, TlsVersion, UnknownServerName,
@@ -60,6 +62,6 @@ pub use route::{
     normalise_path, with_slashes_decoded,
 };
 pub use secret::Secret;
-pub use source::{load, parse};
+pub use source::{load, load_judged, parse};
 pub use template::{Piece, Template, Variable};
 pub use webhook::{Occasion, Webhook};

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::files::{Files, Unfit, content_of};
+use crate::process::Need;
 use crate::reader::Reader;
 use crate::resolved::Page;
 use crate::setting::{Field, Item, Place, Setting, Shape};
@@ -71,6 +72,7 @@ impl Files<'_> {
         let file = self.path(path);
         match content_of(&file, LARGEST).and_then(|content| checked(content, content_type)) {
             Ok(content) => {
+                reader.need(setting.span.clone(), Need::Read(file));
                 let page = Page { content_type, content: content.into() };
                 self.pages.insert(path.clone(), page.clone());
                 Some(page)

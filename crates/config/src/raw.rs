@@ -18,6 +18,7 @@ mod head;
 mod log;
 mod pool;
 mod probe;
+mod process;
 mod protocol;
 mod redirect;
 mod route;
@@ -30,6 +31,7 @@ pub(crate) use head::HeaderEdits;
 pub(crate) use log::{AccessLog, RequestId, Trace};
 pub(crate) use pool::{KeepAlive, Pool, Server, ServerTable, ServerTimeouts, Unavailable};
 pub(crate) use probe::Probe;
+pub(crate) use process::Account;
 pub(crate) use protocol::{
     CertPair, ClientCert, ClientHttp2, Hsts, ProxyFrom, ServerHttp2, ServerTls, ServerTlsTable, TlsOptions,
 };
@@ -62,6 +64,17 @@ settings! {
     struct File, called whole_file {
         /// Worker threads, each with its own share of the connections.
         workers: Whole<1, MOST_WORKERS>, optional "the cores this process may use";
+        /// Keeps each worker on one of the cores this process may use.
+        pin_workers: bool, default false;
+        /// Client connections at once of all listeners together, each of which has a `max_connections` of its own. Past
+        /// it, new ones wait to be accepted.
+        max_connections: Whole<1, MOST_CLIENTS>, optional "half of what the limit on open files leaves";
+        /// Whom to become once everything is bound, by name or number: for a start as root.
+        user: Account, optional "who starts it";
+        /// The group to become, by name or number.
+        group: Account, optional "that of `user`";
+        /// A file for the number of the process, which is locked while it runs.
+        pid_file: FilePath, optional "none";
         /// How long a graceful stop waits for requests in flight before it breaks them off.
         shutdown_timeout: Lasts<0, DAY>, default "30s";
         /// The admin API, the dashboard and the metrics.

@@ -5,6 +5,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::process::Need;
 use crate::setting::{Field, Item, Place, Setting};
 use crate::wording::{listed, nearest, quoted, visible};
 
@@ -26,6 +27,7 @@ pub(crate) struct Reader {
     problems: Vec<Problem>,
     /// Where the lines of the file end.
     line_ends: Vec<usize>,
+    needs: Vec<(Need, Range<usize>)>,
 }
 
 /// A table being read: its entries, and the keys in it that nobody knows but that look like one we do.
@@ -40,7 +42,7 @@ impl Reader {
     /// One for the file that says `text`.
     pub(crate) fn of(text: &str) -> Self {
         let line_ends = text.match_indices('\n').map(|(at, _)| at).collect();
-        Self { problems: Vec::new(), line_ends }
+        Self { problems: Vec::new(), line_ends, needs: Vec::new() }
     }
 
     /// The line in which byte `at` of the file stands, counted from 1.
@@ -51,6 +53,16 @@ impl Reader {
     /// The problems found, none if the file is right.
     pub(crate) fn into_problems(self) -> Vec<Problem> {
         self.problems
+    }
+
+    /// Notes what the setting at `span` needs of the machine.
+    pub(crate) fn need(&mut self, span: Range<usize>, need: Need) {
+        self.needs.push((need, span));
+    }
+
+    /// What was noted so far.
+    pub(crate) fn needs(&self) -> &[(Need, Range<usize>)] {
+        &self.needs
     }
 
     /// Whether so much was reported that nothing more will be.

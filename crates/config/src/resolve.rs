@@ -21,6 +21,7 @@ mod log;
 mod names;
 mod pool;
 mod probe;
+mod process;
 mod protocol;
 mod redirect;
 mod route;
@@ -54,6 +55,7 @@ pub(crate) fn resolve(file: &raw::File, mut files: Files<'_>, reader: &mut Reade
     }
     Config {
         workers: file.workers.as_ref().and_then(|workers| NonZeroUsize::new(workers.value.0 as usize)),
+        process: process::resolve(file, files.folder(), reader),
         shutdown_timeout: file.shutdown_timeout.value.0,
         admin,
         access_log,

@@ -15,8 +15,8 @@ use std::time::Duration;
 use plimsoll_core::{AdminState, Percent, PolicyKind, PoolRules};
 
 use crate::{
-    Access, Bind, ClientHttp2, Conditions, Hsts, ListenerProtocol, ListenerTls, LogFormat, LogTarget, Probe, ProxyFrom,
-    ProxyVersion, Secret, ServerHttp2, ServerProtocol, ServerTls, Target, Webhook,
+    Access, Bind, ClientHttp2, Conditions, Hsts, ListenerProtocol, ListenerTls, LogFormat, LogTarget, Probe, Process,
+    ProxyFrom, ProxyVersion, Secret, ServerHttp2, ServerProtocol, ServerTls, Target, Webhook,
 };
 
 /// A whole configuration.
@@ -24,6 +24,8 @@ use crate::{
 pub struct Config {
     /// Worker threads; `None` leaves the number to the program, which takes the cores it may use.
     pub workers: Option<NonZeroUsize>,
+    /// How the process runs.
+    pub process: Process,
     /// How long a graceful stop waits for requests in flight.
     pub shutdown_timeout: Duration,
     /// The admin API; `None` is none.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::files::{Files, Unfit, content_of};
+use crate::process::Need;
 use crate::reader::Reader;
 use crate::setting::{Field, Item, Place, Setting, Shape};
 use crate::wording::{quoted, quoted_path};
@@ -137,6 +138,7 @@ fn in_file(key: &str, path: &Field<FilePath>, largest: u64, files: &Files<'_>, r
     let file = files.path(&path.value.0);
     match content_of(&file, largest) {
         Ok(content) => {
+            reader.need(path.span.clone(), Need::Read(file.clone()));
             let exposed = file.metadata().is_ok_and(|about| is_exposed(&about));
             Some(Secret { content: content.into(), source: file.display().to_string(), exposed })
         }

@@ -10,6 +10,7 @@ use toml::de::DeTable;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::files::Files;
+use crate::process::{Need, Unmet};
 use crate::raw;
 use crate::reader::{Problem, Reader};
 use crate::resolve::resolve;
@@ -32,6 +33,15 @@ servers = [\"127.0.0.1:9001\"]";
 /// # Errors
 /// Everything that is wrong with it; a file that cannot be read is one diagnostic without a line.
 pub fn load(path: &Path) -> Result<Config, Diagnostics> {
+    load_judged(path, |_, _| None)
+}
+
+/// The same, where `judge` is asked about everything that the configuration needs of the machine, this file among it where
+/// it names a `user`, and says why a need is not met.
+///
+/// # Errors
+/// Everything that is wrong with it, or else every need that is not met.
+pub fn load_judged(path: &Path, judge: impl Fn(&Config, &Need) -> Option<Unmet>) -> Result<Config, Diagnostics> {
     let name = path.display().to_string();
     let whole = |message: String| Diagnostic::of_file(&name, message, None);
     let mut bytes = Vec::new();
@@ -42,7 +52,19 @@ pub fn load(path: &Path) -> Result<Config, Diagnostics> {
         return Err(whole("is larger than 16 MiB".to_owned()).into());
     }
     match String::from_utf8(bytes) {
-        Ok(text) => parse_in(path.parent().unwrap_or(Path::new("")), &name, &text),
+        Ok(text) => {
+            let judge = |config: &Config, reader: &mut Reader| {
+                let needs = reader.needs().to_vec();
+                let user = needs.iter().find(|(need, _)| matches!(need, Need::User(_)));
+                let itself = user.map(|(_, span)| (Need::Read(path.to_owned()), span.clone()));
+                for (need, span) in needs.iter().chain(&itself) {
+                    if let Some(Unmet { message, help }) = judge(config, need) {
+                        reader.report(span.clone(), message, help);
+                    }
+                }
+            };
+            parse_in(path.parent().unwrap_or(Path::new("")), (&name, &text), judge)
+        }
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
             let text: Arc<str> = String::from_utf8_lossy(error.as_bytes()).into();
@@ -72,11 +94,15 @@ pub(crate) fn unreadable(error: &io::Error) -> String {
 /// # Errors
 /// Everything that is wrong with it. Where the text is not TOML, only that.
 pub fn parse(file_name: &str, text: &str) -> Result<Config, Diagnostics> {
-    parse_in(Path::new(""), file_name, text)
+    parse_in(Path::new(""), (file_name, text), |_, _| {})
 }
 
-/// The same, with other files in `folder`.
-fn parse_in(folder: &Path, file_name: &str, text: &str) -> Result<Config, Diagnostics> {
+/// The same, with other files in `folder`; a configuration that is right so far is given to `judge`, who may report more.
+fn parse_in(
+    folder: &Path,
+    (file_name, text): (&str, &str),
+    judge: impl FnOnce(&Config, &mut Reader),
+) -> Result<Config, Diagnostics> {
     // Some editors begin a file with a byte order mark, which is no part of its first line.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let (document, errors) = DeTable::parse_recoverable(text);
@@ -89,6 +115,9 @@ fn parse_in(folder: &Path, file_name: &str, text: &str) -> Result<Config, Diagno
     }
     let mut reader = Reader::of(text);
     let config = read(document.get_ref(), folder, &mut reader);
+    if let Some(config) = config.as_ref().filter(|_| reader.reported() == 0) {
+        judge(config, &mut reader);
+    }
     settle(config, reader, file_name, text)
 }
 

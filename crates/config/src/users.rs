@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::files::{Files, Unfit, content_of};
+use crate::process::Need;
 use crate::reader::Reader;
 use crate::secret::{FilePath, is_exposed};
 use crate::setting::Field;
@@ -25,6 +26,7 @@ impl Files<'_> {
             return Some(known.clone());
         }
         let file = self.path(&path.value.0);
+        reader.need(path.span.clone(), Need::Read(file.clone()));
         let fault = match content_of(&file, LARGEST).map(|content| read(&content)) {
             Ok(Ok(by_name)) => {
                 let open = file.metadata().is_ok_and(|about| is_exposed(&about));

@@ -111,6 +111,12 @@ fn the_schema_refuses_mistakes() {
         ("/trace/endpoint", json!("127.0.0.1:4318")),
         ("/pool", json!({})),
         ("/workers", json!("4")),
+        ("/user", json!("no such name")),
+        ("/user", json!("")),
+        ("/group", json!(-1)),
+        ("/pid_file", json!("run/")),
+        ("/max_connections", json!(0)),
+        ("/pin_workers", json!("yes")),
     ];
     refuses(EVERYTHING, &mistakes);
 }

@@ -4,7 +4,7 @@ use std::fs::{Permissions, set_permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use plimsoll_config::{Diagnostic, load};
+use plimsoll_config::{Diagnostic, Need, Unmet, load, load_judged};
 
 /// A file of this test run alone, removed when it is dropped.
 struct Scratch(PathBuf);
@@ -169,4 +169,40 @@ fn secrets_that_every_user_can_read_are_told_with_their_use() {
         told(&key.0, "pool `app`"),
     ];
     assert_eq!(exposed(0o644), expected);
+}
+
+#[test]
+fn what_only_the_machine_can_tell_is_asked_for_and_reported_where_it_stands() {
+    let page = Scratch::new("sorry.html", b"sorry");
+    let text = r#"user = "plimsoll"
+group = "web"
+[access_log]
+to = "access.log"
+[listen.web]
+bind = "8080"
+pool = "app"
+[pool.app]
+servers = ["127.0.0.1:9001"]
+unavailable = { page = "PAGE" }
+"#;
+    let text = text.replace("PAGE", page.0.to_str().expect("the path is UTF-8"));
+    let file = Scratch::new("needs.toml", text.as_bytes());
+    let folder = file.0.parent().expect("it is in a folder");
+    let asked = std::cell::RefCell::new(Vec::new());
+    let objecting = load_judged(&file.0, |config, need| {
+        assert_eq!(config.process.user.as_deref(), Some("plimsoll"));
+        asked.borrow_mut().push(need.clone());
+        matches!(need, Need::Read(_)).then(|| Unmet { message: "not to be read".to_owned(), help: String::new() })
+    });
+    let expected = [
+        Need::User("plimsoll".to_owned()),
+        Need::Group("web".to_owned()),
+        Need::Write(folder.join("access.log")),
+        Need::Read(page.0.clone()),
+        Need::Read(file.0.clone()),
+    ];
+    let asked = asked.into_inner();
+    assert!(expected.iter().all(|need| asked.contains(need)) && asked.len() == expected.len(), "{asked:?}");
+    let lines: Vec<_> = objecting.expect_err("two files are objected to").iter().map(|one| one.line()).collect();
+    assert_eq!(lines, [Some(1), Some(10)]);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use plimsoll_config::{
     BareLf, Check, ClientTimeouts, Conditions, Config, FieldMode, Forward, GrpcStatusSet, Host, HostMode, KeepAlive,
-    Occasion, OnDown, Pool, Retry, Route, ServerTimeouts, StatusSet, parse,
+    Occasion, OnDown, Pool, Process, Retry, Route, ServerTimeouts, StatusSet, parse,
 };
 use plimsoll_core::{
     AdminState, Eject, Initial, Percent, PolicyKind, PoolRules, ProbeRule, QueueRule, WarmUp, WhenNone,
@@ -21,6 +21,14 @@ fn each_setting_of_a_listener_reaches_its_field() {
     let config = everything();
     assert_eq!(config.workers, NonZeroUsize::new(3));
     assert_eq!(config.shutdown_timeout, Duration::from_secs(90));
+    let process = Process {
+        user: Some("plimsoll".to_owned()),
+        group: Some("65534".to_owned()),
+        pid_file: Some("tests/plimsoll.pid".into()),
+        max_connections: Some(4321),
+        pin_workers: true,
+    };
+    assert_eq!(config.process, process);
     let listener = &config.listeners[0];
     let binds: Vec<_> = listener.binds.iter().map(ToString::to_string).collect();
     assert_eq!(binds, ["127.0.0.1:8080", "[::1]:8080", "[::]:8443", "127.0.0.1:8081", "127.0.0.1:8082"]);

@@ -33,6 +33,21 @@ pub struct Control {
     thread: JoinHandle<()>,
 }
 
+/// The addresses and sockets of the admin API, bound before there is a control plane: while there is one thread, so that
+/// rights can be given up between this and the start.
+#[derive(Debug)]
+pub struct AdminDoors(Gate);
+
+impl AdminDoors {
+    /// Binds what `config` wants.
+    ///
+    /// # Errors
+    /// An address or a socket that cannot be had, a certificate that cannot be used.
+    pub fn open(config: &Config) -> io::Result<Self> {
+        Gate::open(config.admin.as_ref()).map(Self).map_err(io::Error::other)
+    }
+}
+
 /// What control begins with: what is in force already.
 pub struct Beginning {
     /// The configuration in force.
@@ -128,12 +143,21 @@ impl Control {
     /// An address or a socket of the admin API that cannot be had, a certificate that cannot be used; that of the system
     /// when it has no thread or descriptor left.
     pub fn start(beginning: Beginning) -> io::Result<Self> {
+        let doors = AdminDoors::open(&beginning.config)?;
+        Self::start_at(doors, beginning)
+    }
+
+    /// The same with `doors` that were opened for the configuration.
+    ///
+    /// # Errors
+    /// That of the system when it has no thread or descriptor left.
+    pub fn start_at(doors: AdminDoors, beginning: Beginning) -> io::Result<Self> {
+        let AdminDoors(gate) = doors;
         let Beginning { config, source, names, pools, plane, journal } = beginning;
         let (file, load, watch) = match source {
             Source::Arguments => (None, None, None),
             Source::File { path, load, watch } => (Some(path), Some(load), watch),
         };
-        let gate = Gate::open(config.admin.as_ref()).map_err(io::Error::other)?;
         let published =
             Published { generation: 1, at: Timestamp::now(), config: config.clone(), differences: Vec::new() };
         let shared = Arc::new(Shared {
@@ -255,9 +279,8 @@ impl Shared {
         let generation = self.put_in_force(&mut writer, desired, true)?;
         let now = self.published();
         notes.extend(self.warnings(&now.config));
-        if now.config.workers != before.config.workers {
-            notes.push("`workers` takes effect at the next start".to_owned());
-        }
+        let later = at_next_start(&before.config, &now.config);
+        notes.extend(later.map(|setting| format!("`{setting}` takes effect at the next start")));
         Ok(Reloaded { generation, differences: now.differences.len(), notes })
     }
 
@@ -319,6 +342,20 @@ impl Shared {
     fn writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The settings that differ and that a running process cannot follow.
+fn at_next_start(before: &Config, now: &Config) -> impl Iterator<Item = &'static str> {
+    let (old, new) = (&before.process, &now.process);
+    [
+        ("workers", before.workers != now.workers),
+        ("pin_workers", old.pin_workers != new.pin_workers),
+        ("user", old.user != new.user),
+        ("group", old.group != new.group),
+        ("pid_file", old.pid_file != new.pid_file),
+    ]
+    .into_iter()
+    .filter_map(|(setting, differs)| differs.then_some(setting))
 }
 
 /// An edit as it stands in the journal.

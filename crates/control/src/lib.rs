@@ -29,7 +29,7 @@ mod views;
 mod wall;
 mod webhook;
 
-pub use control::{Beginning, Control, ControlError, Load, Published, Source};
+pub use control::{AdminDoors, Beginning, Control, ControlError, Load, Published, Source};
 pub use desired::{Edit, EditError};
 pub use file_watch::FileWatch;
 pub use journal::Journal;

@@ -21,7 +21,7 @@ use plimsoll_proxy::Clock;
 
 use crate::arguments::Demo;
 use crate::failure::Failure;
-use crate::plane::Plane;
+use crate::plane::{Ground, Plane};
 use crate::signals::{self, Asks, Hangup};
 
 use load::Load;
@@ -41,11 +41,12 @@ pub(crate) fn run(arguments: &Demo) -> Result<(), Failure> {
     }
     config.admin = Some(Admin::local());
     let asks = signals::watch(Hangup::Stop)?;
-    let (plane, names) = Plane::start(&config)?;
+    let Ground { doors, admin } = Ground::bind(&config, Vec::new())?;
+    let (plane, names) = Plane::start(&config, doors, None)?;
     let pools = plane.pools.all();
     // What happens is for the dashboard: lines about it would break the table.
     let journal = Journal::new(|_| {});
-    let control = plane.control((config, names), Source::Arguments, journal)?;
+    let control = plane.control(admin, (config, names), Source::Arguments, journal)?;
     let show = Show {
         pool: Arc::clone(pools.first().context("there is no pool to show")?),
         clock: plane.clock,

@@ -1,24 +1,34 @@
-//! How many sockets the system lets this process have.
+//! How many descriptors the system lets this process have.
 
 use plimsoll_config::Config;
+use plimsoll_proxy::Descriptors;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::console::say;
 
-/// Raises the limit on open files as far as the system allows, since the usual 1024 is meant for programs that
-/// hold few, and says so when it stays below what the clients alone may take.
-pub(crate) fn raise_open_files(config: &Config) {
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: maximum, maximum };
-    let limit = match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => maximum,
-        Err(_) => current,
-    };
-    let clients: usize = config.listeners.iter().map(|listener| listener.max_connections).sum();
-    if let Some(limit) = limit.filter(|&limit| limit < clients as u64) {
+/// Raises the limit on open files as far as the system allows, since the usual 1024 is meant for programs that hold few. Root
+/// may go beyond what it was given, as far as is needed.
+pub(crate) fn raise_open_files(config: &Config, workers: usize) {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let needed = Descriptors::of(config, workers).needed;
+    let beyond = maximum.filter(|&maximum| maximum < needed).map(|_| needed);
+    for limit in beyond.into_iter().map(Some).chain([maximum]) {
+        if setrlimit(Resource::Nofile, Rlimit { current: limit, maximum: limit }).is_ok() {
+            break;
+        }
+    }
+    // Where it could be raised by nobody, fewer clients are let in, and that is told.
+    tell_shortage(config, workers);
+}
+
+/// Says so where fewer clients can be let in than the configuration allows for.
+fn tell_shortage(config: &Config, workers: usize) {
+    let Descriptors { limit, needed, wanted, clients } = Descriptors::of(config, workers);
+    if let Some(limit) = limit.filter(|_| clients < wanted) {
         say(format_args!(
-            "note: up to {clients} clients may connect, but the limit on open files is {limit}; raise it (`ulimit -n`), \
-             or lower max_connections"
+            "note: {wanted} clients are allowed for, which needs up to {needed} open files, but the limit is {limit}: at most \
+             {clients} clients are let in at once, others wait; raise it (LimitNOFILE= in the unit, `ulimit -n`), or lower \
+             max_connections"
         ));
     }
 }

@@ -2,9 +2,12 @@
 //!
 //! `arguments` says what can be typed. `serve`, `check`, `cert` and `demo` are the commands; `schema` and `reference` only
 //! print what the configuration crate knows, and `remote` holds those that ask a running Plimsoll. `source` finds the configuration, `names` looks its hosts up, `limits`
-//! makes room for its sockets, and `plane` wires it all to the data plane. `watch` tells what happens to the pools,
+//! makes room for its sockets, and `plane` wires it all to the data plane. `account` is whom the process becomes, `access` what
+//! that one can reach, `pid_file` the file with the process's number, and `systemd` what is told to and taken from that. `watch` tells what happens to the pools,
 //! `signals` when to stop, `failure` what the program exits with, and `console` writes to people.
 
+mod access;
+mod account;
 mod arguments;
 mod cert;
 mod check;
@@ -12,11 +15,13 @@ mod console;
 mod demo;
 mod failure;
 mod limits;
+mod pid_file;
 mod plane;
 mod remote;
 mod serve;
 mod signals;
 mod source;
+mod systemd;
 mod trace;
 
 use std::process::ExitCode;

@@ -1,20 +1,21 @@
 //! The data plane wired to its pools and to control: what `serve` and `demo` both run.
 
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::thread::available_parallelism;
 use std::time::SystemTime;
 
 use anyhow::Context;
 use plimsoll_config::{Config, Target, Trace};
 use plimsoll_control::{
-    Beginning, Control, DataPlane, HandshakeStats, Journal, ListenerStats, LogStats, Names, PlaneStats, Prepared,
-    Source, WorkerStats,
+    AdminDoors, Beginning, Control, DataPlane, HandshakeStats, Journal, ListenerStats, LogStats, Names, PlaneStats,
+    Prepared, Source, WorkerStats,
 };
 use plimsoll_core::{Pools, Time};
-use plimsoll_proxy::{Clock, Proxy, WorkerState};
+use plimsoll_proxy::{Clock, Doors, Inherited, Proxy, StartError, WorkerState, cores};
 
+use crate::account::Account;
 use crate::check::servers;
 use crate::console;
 use crate::trace::Exporter;
@@ -26,44 +27,78 @@ pub(crate) struct Plane {
     proxy: Arc<Proxy>,
     /// Sends traces, where there are any.
     exporter: Arc<Exporter>,
+    /// Whose rights the process has since its start as root, where it gave up its own.
+    account: Option<Account>,
+}
+
+/// What a plane stands on: all that is bound, while there is one thread.
+pub(crate) struct Ground {
+    pub(crate) doors: Doors,
+    pub(crate) admin: AdminDoors,
+}
+
+impl Ground {
+    /// Binds what `config` wants, but for what is `inherited`.
+    ///
+    /// # Errors
+    /// An address that cannot be bound, or something inherited that nothing wants.
+    pub(crate) fn bind(config: &Config, inherited: Vec<Inherited>) -> anyhow::Result<Self> {
+        let doors = Doors::open(config, workers(config), inherited)?;
+        Ok(Self { doors, admin: AdminDoors::open(config)? })
+    }
+}
+
+/// Worker threads: as many as the file says, or as this process can keep busy.
+pub(crate) fn workers(config: &Config) -> usize {
+    config.workers.map_or_else(cores::worth_using, NonZeroUsize::get)
 }
 
 impl Plane {
     /// Makes the pools that `config` asks for and serves them as it says. Gives the host names that were looked up, too.
     ///
     /// # Errors
-    /// A host name without an address, an address that cannot be bound, or a thread that cannot be started.
-    pub(crate) fn start(config: &Config) -> anyhow::Result<(Self, Names)> {
+    /// A host name without an address, a log that cannot be written, or a thread that cannot be started.
+    pub(crate) fn start(config: &Config, doors: Doors, account: Option<Account>) -> anyhow::Result<(Self, Names)> {
         let mut names = Names::default();
         let specs = names.pool_specs(config, true)?;
         let clock = Clock::start();
         let pools = Arc::new(Pools::new());
         pools.apply(specs, clock.now());
-        // What this process may use: its affinity and the quota of its control group are respected.
-        let cores = || available_parallelism().map_or(1, NonZeroUsize::get);
-        let workers = config.workers.map_or_else(cores, NonZeroUsize::get);
-        let proxy = Arc::new(Proxy::start(config, workers, &pools, clock)?);
+        let proxy = Arc::new(Proxy::start_at(doors, config, &pools, clock)?);
         let exporter = Arc::new(Exporter::new(Arc::clone(proxy.logs())));
         exporter.prepare(config.trace.as_ref())?;
         exporter.follow(config.trace.clone());
-        Ok((Self { pools, clock, proxy, exporter }, names))
+        Ok((Self { pools, clock, proxy, exporter, account }, names))
     }
 
     /// Starts the control plane over it, with the configuration and the names it was started with.
     ///
     /// # Errors
-    /// An address of the admin API that cannot be had, or a thread that cannot be started.
+    /// A thread that cannot be started.
     pub(crate) fn control(
         &self,
+        doors: AdminDoors,
         (config, names): (Config, Names),
         source: Source,
         journal: Journal,
     ) -> anyhow::Result<Control> {
         let (proxy, exporter) = (Arc::clone(&self.proxy), Arc::clone(&self.exporter));
-        let plane = Arc::new(Wires { proxy, exporter, clock: self.clock });
+        let plane = Arc::new(Wires { proxy, exporter, clock: self.clock, account: self.account.clone() });
         let (pools, journal) = (Arc::clone(&self.pools), Arc::new(journal));
         let beginning = Beginning { config, source, names, pools, plane, journal };
-        Ok(Control::start(beginning)?)
+        Ok(Control::start_at(doors, beginning)?)
+    }
+
+    /// Whether every worker has come to its ticks since this was asked with the same `seen`; those that have ended need not.
+    pub(crate) fn look_at_workers(&self, seen: &mut Vec<u64>) -> bool {
+        let workers = self.proxy.stats().workers;
+        let ticks: Vec<u64> = workers.iter().map(|worker| worker.ticks).collect();
+        let before = std::mem::replace(seen, ticks);
+        let goes_on = |(number, worker): (usize, &plimsoll_proxy::WorkerStats)| {
+            worker.state != WorkerState::Serving || before.get(number).is_none_or(|before| *before != worker.ticks)
+        };
+        let all_died = workers.iter().all(|worker| worker.state == WorkerState::Died);
+        !all_died && workers.iter().enumerate().all(goes_on)
     }
 
     /// Says where it listens and what serves there, a line for each address.
@@ -83,6 +118,10 @@ impl Plane {
                 }
                 None => console::say(format_args!("listening on {scheme}://{address} -> {}", listener.target)),
             }
+        }
+        let cores: Vec<String> = self.proxy.cores().iter().map(ToString::to_string).collect();
+        if !cores.is_empty() {
+            console::say(format_args!("workers are pinned to cores: {}", cores.join(", ")));
         }
     }
 
@@ -111,6 +150,22 @@ struct Wires {
     proxy: Arc<Proxy>,
     exporter: Arc<Exporter>,
     clock: Clock,
+    account: Option<Account>,
+}
+
+impl Wires {
+    /// Why a configuration cannot be put in force; and what can be done about it where that is not what it was at the start.
+    fn refusal(&self, error: &StartError) -> String {
+        let denied = matches!(error, StartError::Bind { source, .. } if source.kind() == ErrorKind::PermissionDenied);
+        match self.account.as_ref().filter(|_| denied) {
+            Some(Account { name, .. }) => format!(
+                "{error}. The rights of root were given up for user {name} after the start: restart to bind it, start by \
+                 systemd with AmbientCapabilities=CAP_NET_BIND_SERVICE and User={name} in the unit, or lower \
+                 net.ipv4.ip_unprivileged_port_start"
+            ),
+            None => error.to_string(),
+        }
+    }
 }
 
 impl DataPlane for Wires {
@@ -119,7 +174,7 @@ impl DataPlane for Wires {
     }
 
     fn prepare(&self, config: &Config) -> Result<Box<dyn Prepared>, String> {
-        let prepared = self.proxy.prepare(config).map_err(|error| error.to_string())?;
+        let prepared = self.proxy.prepare(config).map_err(|error| self.refusal(&error))?;
         self.exporter.prepare(config.trace.as_ref()).map_err(|error| format!("{error:#}"))?;
         let (proxy, exporter) = (Arc::clone(&self.proxy), Arc::clone(&self.exporter));
         Ok(Box::new(Change { proxy, exporter, prepared, trace: config.trace.clone() }))
@@ -140,7 +195,7 @@ impl DataPlane for Wires {
     }
 
     fn trouble(&self) -> Option<String> {
-        self.proxy.logs().news()
+        self.proxy.logs().news().or_else(|| self.proxy.shortage())
     }
 
     fn reopen_logs(&self) {

@@ -48,6 +48,7 @@ pub(crate) struct Counts {
     pub(crate) conns_idle: Counter,
     pub(crate) tunnels: Counter,
     pub(crate) panics: Counter,
+    ticks: Counter,
     busy: Counter,
     lag: Counter,
     worst_lag: Counter,
@@ -66,6 +67,7 @@ impl Counts {
 
     /// Takes in what a tick found.
     pub(crate) fn ticked(&self, busy: Duration, lag: &Lag) {
+        self.ticks.add(1);
         self.busy.set(nanos(busy));
         self.lag.set(nanos(lag.last));
         self.worst_lag.set(nanos(lag.worst.max(lag.worst_before)));
@@ -103,6 +105,7 @@ impl Counts {
             conns_idle: self.conns_idle.read(),
             tunnels: self.tunnels.read(),
             panics: self.panics.read(),
+            ticks: self.ticks.read(),
             busy: Duration::from_nanos(self.busy.read()),
             lag: Duration::from_nanos(self.lag.read()),
             worst_lag: Duration::from_nanos(self.worst_lag.read()),

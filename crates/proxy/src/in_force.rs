@@ -27,6 +27,9 @@ pub(crate) struct InForce {
     catalog: Catalog,
     tls: TlsPlan,
     patience: Duration,
+    /// Room for the clients of all listeners, for as many as are let in.
+    house: Arc<Room>,
+    clients: usize,
     /// Places ever made.
     places: u64,
 }
@@ -61,12 +64,13 @@ impl InForce {
         Ok(bound)
     }
 
-    /// What is in force next, by `config` with what is `bound` for it, in its order; and the sockets that are new. Nothing
-    /// changes by this.
+    /// What is in force next, by `config` with what is `bound` for it, in its order, and for so many `clients`; and the
+    /// sockets that are new. Nothing changes by this.
     pub(crate) fn next(
         &self,
         config: &Config,
         (bound, telling, tls): (Vec<Bound>, &Plan, TlsPlan),
+        clients: usize,
         pools: &Pools,
     ) -> Result<(Self, Vec<NewSockets>), StartError> {
         let catalog = service::catalog(config, (pools, &tls), &self.catalog).map_err(|pool| no_pool(config, pool))?;
@@ -90,7 +94,8 @@ impl InForce {
         let certificates = config.listeners.iter().any(asks);
         let services = config.listeners.iter().map(|listener| {
             let aim = Aim::new(&listener.target, &catalog).map_err(|pool| no_pool(config, pool))?;
-            let room = rooms.remove(&*listener.name).unwrap_or_else(|| Room::new(listener.max_connections));
+            let room =
+                rooms.remove(&*listener.name).unwrap_or_else(|| Room::within(&self.house, listener.max_connections));
             let tls = tls.of_listener(&listener.name);
             let handshakes = self.handshakes(&listener.name);
             Ok(Arc::new(Service {
@@ -106,7 +111,8 @@ impl InForce {
         });
         let services = services.collect::<Result<Vec<_>, StartError>>()?;
         let leaving = self.leaving(&services);
-        Ok((Self { listening, services, leaving, catalog, tls, patience: config.shutdown_timeout, places }, sockets))
+        let (patience, house) = (config.shutdown_timeout, Arc::clone(&self.house));
+        Ok((Self { listening, services, leaving, catalog, tls, patience, house, clients, places }, sockets))
     }
 
     /// The count of handshakes of the listener of this name, which goes on.
@@ -155,6 +161,7 @@ impl InForce {
 
     /// Puts the limits in force.
     pub(crate) fn set_limits(&self) {
+        self.house.set_limit(self.clients);
         for service in &self.services {
             service.room.set_limit(service.listener.max_connections);
         }
@@ -192,6 +199,11 @@ impl InForce {
         for listening in &mut self.listening {
             listening.file = None;
         }
+    }
+
+    /// The client connections of all listeners.
+    pub(crate) fn clients(&self) -> Occupancy {
+        self.house.occupancy()
     }
 
     pub(crate) fn patience(&self) -> Duration {

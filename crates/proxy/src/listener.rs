@@ -108,7 +108,7 @@ pub(crate) async fn accept(door: Door, place: Rc<Place>) {
                     room = place.room();
                     changed.set(place.changed.notified());
                 }
-                Some((client, entry)) = accept_one(&door, &room, &mut waiting) => {
+                Some((client, entry)) = accept_one(&door, (&room, &place.worker), &mut waiting) => {
                     let connection = place.connection(client, entry);
                     arrival::spawn(connection);
                 }
@@ -139,12 +139,19 @@ fn accept_waiting(door: Door, place: &Rc<Place>) {
 ///
 /// In this order, because the room is for all workers: one that waited for a client with room in its hands would
 /// keep it from the clients of another. A client that waits for room stays in `waiting` when this is cancelled.
-async fn accept_one(door: &Door, room: &Arc<Room>, waiting: &mut Option<Client>) -> Option<(Client, Entry)> {
+async fn accept_one(
+    door: &Door,
+    (room, worker): (&Arc<Room>, &Worker),
+    waiting: &mut Option<Client>,
+) -> Option<(Client, Entry)> {
     while waiting.is_none() {
         match door.accept().await {
             Ok(client) => *waiting = Some(client),
             Err(error) if is_connection_error(&error) => {}
-            Err(_) => tokio::time::sleep(EXHAUSTED_PAUSE).await,
+            Err(_) => {
+                worker.run_short();
+                tokio::time::sleep(EXHAUSTED_PAUSE).await;
+            }
         }
     }
     let entry = room.enter().await;

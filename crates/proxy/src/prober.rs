@@ -39,7 +39,7 @@ use schedule::Schedule;
 
 /// Probes under way at once, and so descriptors in use: enough for 100 probes a second that all run into a timeout of
 /// 2 s, few beside the 1024 descriptors that a process is given at the least.
-const MOST_UNDER_WAY: usize = 256;
+pub(crate) const MOST_UNDER_WAY: usize = 256;
 
 /// How often it is looked whose time has come, or is up, and so how late either may be noticed. Measured with 400 probes a
 /// second, without the optimiser: 160 us of CPU for each at 5 ms, 72 at 50 ms, 64 at 100 ms, 60 at 250 ms. Of what the

@@ -8,7 +8,7 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use plimsoll_config::{Bind, Config};
 use plimsoll_core::Pools;
@@ -16,13 +16,17 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
+use crate::cores;
 use crate::counts::Counts;
+use crate::descriptors::Descriptors;
 use crate::in_force::InForce;
 use crate::lock::lock;
 use crate::log::{Logs, Plan};
 use crate::places::Change;
 use crate::probing::Probing;
-use crate::sockets::Bound;
+use crate::room::Occupancy;
+use crate::shortage::Shortage;
+use crate::sockets::{Bound, Inherited};
 use crate::start_error::StartError;
 use crate::stats::ProxyStats;
 use crate::thread::{self as worker_thread, Control, Order};
@@ -42,6 +46,9 @@ pub struct Proxy {
     logs: Arc<Logs>,
     stop: watch::Sender<Option<Duration>>,
     cut_off: Arc<AtomicUsize>,
+    shortage: Arc<Shortage>,
+    /// The core of each worker; empty where they are not pinned.
+    cores: Vec<usize>,
 }
 
 /// What is needed to talk to a worker.
@@ -53,6 +60,27 @@ struct WorkerLink {
 impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Proxy").field("workers", &self.workers.len()).finish_non_exhaustive()
+    }
+}
+
+/// The sockets of a configuration, bound before there is a data plane: while there is one thread, so that rights can be given
+/// up between this and the start.
+#[derive(Debug)]
+pub struct Doors {
+    bound: Vec<Bound>,
+    workers: usize,
+}
+
+impl Doors {
+    /// Binds what the listeners of `config` want, for as many workers; what is `inherited` is used in place of that.
+    ///
+    /// # Errors
+    /// An address that cannot be bound, or something inherited that no listener wants.
+    pub fn open(config: &Config, workers: usize, inherited: Vec<Inherited>) -> Result<Self, StartError> {
+        let workers = workers.max(1);
+        let taken = inherited.into_iter().map(|socket| socket.bound(config, workers)).collect::<Result<_, _>>()?;
+        let bound = InForce::default().bind(config, workers, taken)?;
+        Ok(Self { bound, workers })
     }
 }
 
@@ -74,8 +102,14 @@ impl Proxy {
     ///
     /// `clock` must be the one the pools were made with. Everything is bound before anything is served.
     pub fn start(config: &Config, workers: usize, pools: &Pools, clock: Clock) -> Result<Self, StartError> {
-        let proxy = Self::idle(workers.max(1), clock).map_err(StartError::Worker)?;
-        let prepared = proxy.prepare(config)?;
+        Self::start_at(Doors::open(config, workers, Vec::new())?, config, pools, clock)
+    }
+
+    /// The same with `doors` that were opened for `config`.
+    pub fn start_at(doors: Doors, config: &Config, pools: &Pools, clock: Clock) -> Result<Self, StartError> {
+        let cores = if config.process.pin_workers { cores::usable() } else { Vec::new() };
+        let proxy = Self::idle(doors.workers, cores, clock).map_err(StartError::Worker)?;
+        let prepared = proxy.prepare_with(config, doors.bound)?;
         proxy.commit(prepared, pools)?;
         Ok(proxy)
     }
@@ -90,11 +124,16 @@ impl Proxy {
     /// # Errors
     /// An address that cannot be bound, a certificate that cannot be used, a log that cannot be written, or the prober's thread that cannot be started. Nothing has changed then.
     pub fn prepare(&self, config: &Config) -> Result<Prepared, StartError> {
+        self.prepare_with(config, Vec::new())
+    }
+
+    /// The same where some is `bound` already.
+    fn prepare_with(&self, config: &Config, bound: Vec<Bound>) -> Result<Prepared, StartError> {
         let workers = self.serving().count();
         let telling = self.logs.prepare(config, self.workers.len()).map_err(StartError::Log)?;
         let before = lock(&self.in_force).tls().clone();
         let tls = TlsPlan::new(config, &before)?;
-        let bound = lock(&self.in_force).bind(config, workers, Vec::new())?;
+        let bound = lock(&self.in_force).bind(config, workers, bound)?;
         let missing = Probing::wanted(config) && lock(&self.probing).is_none();
         let probing = missing.then(|| Probing::start(self.clock)).transpose().map_err(StartError::Worker)?;
         Ok(Prepared { config: config.clone(), bound, tls, telling, probing })
@@ -120,7 +159,8 @@ impl Proxy {
             return Ok(());
         }
         let bound = in_force.bind(&config, self.serving().count(), bound)?;
-        let (next, mut sockets) = in_force.next(&config, (bound, &telling, tls), pools)?;
+        let clients = Descriptors::of(&config, self.workers.len()).clients;
+        let (next, mut sockets) = in_force.next(&config, (bound, &telling, tls), clients, pools)?;
         next.set_limits();
         let services = next.places();
         let (done, answers) = mpsc::channel();
@@ -152,8 +192,20 @@ impl Proxy {
     /// What workers and listeners tell of themselves. Costs them nothing.
     pub fn stats(&self) -> ProxyStats {
         let workers = self.workers.iter().map(|worker| worker.counts.read()).collect();
-        let listeners = lock(&self.in_force).listeners();
-        ProxyStats { workers, listeners, stopping: self.stop.borrow().is_some() }
+        let in_force = lock(&self.in_force);
+        let (listeners, Occupancy { limit, inside, .. }) = (in_force.listeners(), in_force.clients());
+        ProxyStats { workers, listeners, clients: inside, clients_limit: limit, stopping: self.stop.borrow().is_some() }
+    }
+
+    /// The core that each worker stays on; empty where they are not pinned.
+    pub fn cores(&self) -> &[usize] {
+        &self.cores
+    }
+
+    /// That the process runs out of descriptors, in a sentence for an operator who has not been told of it; now and then, not
+    /// each time.
+    pub fn shortage(&self) -> Option<String> {
+        self.shortage.news(Instant::now())
     }
 
     /// The access log and the traces.
@@ -184,8 +236,10 @@ impl Proxy {
         self.cut_off.load(Ordering::Relaxed)
     }
 
-    /// A data plane whose workers serve nothing.
-    fn idle(workers: usize, clock: Clock) -> io::Result<Self> {
+    /// A data plane whose workers serve nothing, and stay on these cores if there are any.
+    fn idle(workers: usize, usable: Vec<usize>, clock: Clock) -> io::Result<Self> {
+        let cores: Vec<usize> = usable.into_iter().cycle().take(workers).collect();
+        let shortage = Arc::new(Shortage::default());
         let (stop, stopped) = watch::channel(None);
         let cut_off = Arc::new(AtomicUsize::new(0));
         let (started, starts) = mpsc::channel();
@@ -195,8 +249,9 @@ impl Proxy {
             let counts = Arc::new(Counts::default());
             links.push(WorkerLink { orders, counts: Arc::clone(&counts) });
             let (stop, cut_off, started) = (stopped.clone(), Arc::clone(&cut_off), started.clone());
+            let (shortage, core) = (Arc::clone(&shortage), cores.get(number).copied());
             let run = move || {
-                let control = Control { clock, orders: ordered, stop, cut_off, counts };
+                let control = Control { clock, orders: ordered, stop, cut_off, counts, shortage, core };
                 if let Err(error) = worker_thread::run(control, &started) {
                     // Nobody listens only when the start has failed already.
                     let _ = started.send(Err(error));
@@ -215,6 +270,8 @@ impl Proxy {
             logs: Arc::new(Logs::new()),
             stop,
             cut_off,
+            shortage,
+            cores,
         })
     }
 

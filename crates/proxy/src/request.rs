@@ -19,6 +19,7 @@ use crate::route::Goal;
 use crate::serve::{Busy, Connection, Next};
 use crate::server_conn::{ConnectError, ServerConn};
 use crate::service::{Aim, Served};
+use crate::shortage;
 use crate::tries::{Failure, Tries};
 use crate::trouble::{GivenUp, Trouble};
 use crate::tunnel::{self, Tunnel};
@@ -265,6 +266,7 @@ impl Busy<'_> {
         };
         let Some(failure) = failure else { return Some(Next::Close) };
         let (status, reason) = match &failure {
+            ConnectError::Shortage => (shortage::REJECT.status, shortage::REJECT.reason),
             ConnectError::TimedOut => (504, "connecting to the server took too long"),
             ConnectError::Failed => (502, "the server could not be connected to"),
             ConnectError::Tls(trouble) => (502, trouble.reason),

@@ -1,4 +1,5 @@
-//! Room for the client connections of a listener, all workers together, under a limit that may change at any time.
+//! Room for the client connections of a listener, all workers together, under a limit that may change at any time; and that
+//! of the whole process, which the rooms of all listeners are in.
 //!
 //! First come, first served: of those who wait, as many as there is room for may enter, and nobody else. So the limit is
 //! exact while it grows and while it shrinks; a shrunk one lets nobody in until enough have left.
@@ -18,6 +19,8 @@ use crate::stats::ProxyHeaderStats;
 #[derive(Debug)]
 pub(crate) struct Room {
     state: Mutex<State>,
+    /// The room that this one is a part of.
+    house: Option<Arc<Room>>,
     refused: Refused,
 }
 
@@ -39,9 +42,16 @@ struct State {
     next: u64,
 }
 
-/// A place inside, given back when dropped.
+/// A place inside a room and the one that it is a part of, given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Entry(Arc<Room>);
+pub(crate) struct Entry {
+    _room: Inside,
+    _house: Option<Inside>,
+}
+
+/// A place inside one room, given back when dropped.
+#[derive(Debug)]
+struct Inside(Arc<Room>);
 
 /// What a room says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,17 +63,30 @@ pub(crate) struct Occupancy {
 }
 
 impl Room {
-    /// An empty room for `limit`.
-    pub(crate) fn new(limit: usize) -> Arc<Self> {
+    /// An empty room for `limit` in a house that has a limit of its own.
+    pub(crate) fn within(house: &Arc<Self>, limit: usize) -> Arc<Self> {
+        Arc::new(Self::of(limit, Some(Arc::clone(house))))
+    }
+
+    fn of(limit: usize, house: Option<Arc<Self>>) -> Self {
         let state = State { limit, inside: 0, entered: 0, waiting: VecDeque::new(), next: 0 };
-        Arc::new(Self { state: Mutex::new(state), refused: Refused::default() })
+        Self { state: Mutex::new(state), house, refused: Refused::default() }
     }
 
     /// Waits for a place. Whoever stops waiting gives its turn to the next.
     pub(crate) async fn enter(self: &Arc<Self>) -> Entry {
+        let room = self.go_inside().await;
+        let house = match &self.house {
+            Some(house) => Some(house.go_inside().await),
+            None => None,
+        };
+        Entry { _room: room, _house: house }
+    }
+
+    async fn go_inside(self: &Arc<Self>) -> Inside {
         let mut turn = Turn { room: self, number: None };
         poll_fn(|cx| turn.poll(cx)).await;
-        Entry(Arc::clone(self))
+        Inside(Arc::clone(self))
     }
 
     /// From now on it has room for `limit`. Nobody who is inside has to leave.
@@ -125,7 +148,14 @@ impl State {
     }
 }
 
-impl Drop for Entry {
+impl Default for Room {
+    /// A room without a limit.
+    fn default() -> Self {
+        Self::of(usize::MAX, None)
+    }
+}
+
+impl Drop for Inside {
     fn drop(&mut self) {
         self.0.change(|state| state.inside -= 1);
     }
@@ -189,6 +219,12 @@ mod tests {
         }
     }
 
+    impl Room {
+        fn new(limit: usize) -> Arc<Self> {
+            Arc::new(Self::of(limit, None))
+        }
+    }
+
     /// One who wants in, and how often it was woken.
     struct Comer {
         entering: Pin<Box<dyn Future<Output = Entry>>>,
@@ -242,6 +278,42 @@ mod tests {
         assert!(waiting[2].poll().is_none());
         let entered: Vec<_> = waiting[..2].iter_mut().filter_map(Comer::poll).collect();
         assert_eq!((entered.len(), room.occupancy().inside), (2, 3));
+    }
+
+    #[test]
+    fn rooms_of_a_house_share_its_limit_and_each_keeps_its_own() {
+        let house = Room::new(3);
+        let (wide, narrow) = (Room::within(&house, 9), Room::within(&house, 1));
+        let mut inside: Vec<Entry> = (0..2).filter_map(|_| Comer::new(&wide).poll()).collect();
+        inside.extend(Comer::new(&narrow).poll());
+        assert_eq!(inside.len(), 3);
+        let (mut third, mut second) = (Comer::new(&wide), Comer::new(&narrow));
+        assert!(third.poll().is_none() && second.poll().is_none());
+        // That of the narrow room: its next waits behind the one who came to the house before.
+        inside.pop();
+        assert!(third.woken() && second.woken());
+        assert!(second.poll().is_none(), "somebody overtook");
+        assert!(third.poll().is_some_and(|entry| {
+            drop(entry);
+            true
+        }));
+        assert!(second.poll().is_some());
+        drop(inside);
+        assert_eq!([&house, &wide, &narrow].map(|room| room.occupancy().inside), [0, 0, 0]);
+    }
+
+    #[test]
+    fn whoever_stops_waiting_for_the_house_leaves_the_room_again() {
+        let house = Room::new(1);
+        let room = Room::within(&house, 5);
+        let first = Comer::new(&room).poll();
+        let mut second = Comer::new(&room);
+        assert!(second.poll().is_none());
+        assert_eq!(room.occupancy().inside, 2);
+        drop(second);
+        assert_eq!((room.occupancy().inside, house.occupancy().inside), (1, 1));
+        drop(first);
+        assert_eq!((room.occupancy().inside, house.occupancy().inside), (0, 0));
     }
 
     #[test]

@@ -27,6 +27,7 @@ use crate::log::entry::{Entry, Facts};
 use crate::peer::Peer;
 use crate::room;
 use crate::service::{Served, Service};
+use crate::shortage;
 use crate::timers::Deadline;
 use crate::wire::Wire;
 use crate::worker::{ClientCount, Desk, Worker};
@@ -358,6 +359,9 @@ impl<'a> Busy<'a> {
         let (reject, refused) = if overdue { (OVERDUE, None) } else { (reject, refused) };
         let answer = match &refused {
             Some((refused, served)) => Answer::unavailable(&served.rules.unavailable, *refused, reject.reason),
+            None if reject == shortage::REJECT => {
+                Answer::plain(reject.status, reject.reason).again_after(shortage::PASSES)
+            }
             None => Answer::plain(reject.status, reject.reason),
         };
         let reason = refused.as_ref().map_or(reject.reason, |(refused, _)| refused.name());

@@ -15,12 +15,17 @@ use tokio::net::{TcpSocket, UnixStream};
 
 use crate::http2;
 use crate::service::Served;
+use crate::shortage;
 use crate::tls::{ServerSide, TlsTrouble};
 use crate::wire::Wire;
 use crate::worker::Worker;
 
 /// How long it takes until a Unix socket whose queue was full is asked again.
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(5);
+
+/// How long it takes until it is tried again to connect where this machine had no descriptor left, and how often.
+const SHORTAGE_PAUSE: Duration = Duration::from_millis(50);
+const SHORTAGE_TRIES: usize = 10;
 
 /// A connection to a server.
 #[derive(Debug)]
@@ -35,6 +40,8 @@ pub(crate) struct ServerConn {
 pub(crate) enum ConnectError {
     TimedOut,
     Failed,
+    /// This machine had no descriptor or memory left for one.
+    Shortage,
     /// There is one, but no agreement on TLS.
     Tls(TlsTrouble),
 }
@@ -56,7 +63,7 @@ pub(crate) async fn open(
 ) -> Result<ServerConn, ConnectError> {
     let pool = &served.rules;
     if pool.protocol == ServerProtocol::Http1 {
-        return connect(served, server, greeting).await;
+        return connect(worker, served, server, greeting).await;
     }
     let attempt = async {
         // One that has told of a client is of no use to others.
@@ -71,7 +78,7 @@ pub(crate) async fn open(
             if shared && opening.is_none() {
                 continue;
             }
-            let wire = connect(served, server, greeting).await?.wire;
+            let wire = connect(worker, served, server, greeting).await?.wire;
             let stream = http2::begin(worker, (server, shared), wire, pool).await?;
             return Ok(ServerConn { reused: false, ..ServerConn::stream(stream) });
         }
@@ -82,12 +89,13 @@ pub(crate) async fn open(
 /// Opens a connection to `server` of the pool, trying its addresses in order, sends the PROXY header `greeting` if there is
 /// one, and shakes hands where the pool has TLS, all within the pool's timeout.
 pub(crate) async fn connect(
+    worker: &Worker,
     served: &Served,
     server: &Server,
     greeting: Option<&[u8]>,
 ) -> Result<ServerConn, ConnectError> {
     let attempt = async {
-        let wire = reach(server, greeting).await?;
+        let wire = reach(worker, server, greeting).await?;
         let Some(tls) = &served.tls else { return Ok(wire) };
         // Boxed, so that who connects without it does not hold the memory for it.
         Box::pin(tls.connect(wire, served.authority(server))).await.map_err(ConnectError::Tls)
@@ -97,10 +105,28 @@ pub(crate) async fn connect(
     Ok(ServerConn { wire, reused: false })
 }
 
-async fn reach(server: &Server, greeting: Option<&[u8]>) -> Result<Wire, ConnectError> {
+/// Connects to one of the addresses of `server`. Where this machine has no descriptor left, what is idle is closed, and it is
+/// tried again for a while: to be late is better than to be refused.
+async fn reach(worker: &Worker, server: &Server, greeting: Option<&[u8]>) -> Result<Wire, ConnectError> {
+    for attempt in 0..SHORTAGE_TRIES {
+        match reach_once(server, greeting).await {
+            Err(ConnectError::Shortage) => worker.run_short(),
+            result => return result,
+        }
+        // What was idle here is closed by now; the others take a tick for that.
+        if attempt > 0 {
+            tokio::time::sleep(SHORTAGE_PAUSE).await;
+        }
+    }
+    Err(ConnectError::Shortage)
+}
+
+async fn reach_once(server: &Server, greeting: Option<&[u8]>) -> Result<Wire, ConnectError> {
     for address in server.addresses() {
-        if let Ok(wire) = greet(address, greeting).await {
-            return Ok(wire);
+        match greet(address, greeting).await {
+            Ok(wire) => return Ok(wire),
+            Err(error) if shortage::is_own(&error) => return Err(ConnectError::Shortage),
+            Err(_) => {}
         }
     }
     Err(ConnectError::Failed)
@@ -279,7 +305,7 @@ mod tests {
     }
 
     async fn conn(server: &Server) -> ServerConn {
-        ServerConn { wire: reach(server, None).await.unwrap(), reused: false }
+        ServerConn { wire: reach_once(server, None).await.unwrap(), reused: false }
     }
 
     fn run(test: impl Future<Output = ()>) {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use plimsoll_config::{Bind, Config, Listener};
 use socket2::{Domain, Protocol, Socket as NewSocket, Type};
 
+use crate::start_error::StartError;
 use crate::unix_socket::{self, SocketFile};
 
 /// Connections the kernel holds ready for a worker that is busy.
@@ -45,6 +46,62 @@ pub(crate) struct Bound {
 pub(crate) enum Socket {
     Tcp(TcpListener),
     Unix(UnixListener),
+}
+
+/// A listening socket that this process was started with.
+#[derive(Debug)]
+pub struct Inherited {
+    socket: Socket,
+    local: Bind,
+}
+
+impl Inherited {
+    /// A socket of TCP.
+    pub fn tcp(listener: TcpListener) -> io::Result<Self> {
+        let local = Bind::Ip(listener.local_addr()?);
+        Ok(Self { socket: Socket::Tcp(listener), local })
+    }
+
+    /// A Unix socket.
+    pub fn unix(listener: UnixListener) -> io::Result<Self> {
+        let address = listener.local_addr()?;
+        let path = address.as_pathname().ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let local = Bind::Unix(path.to_owned());
+        Ok(Self { socket: Socket::Unix(listener), local })
+    }
+
+    /// The same as bound for `count` workers, who share it. Its file is not ours to remove.
+    pub(crate) fn bound(self, config: &Config, count: usize) -> Result<Bound, StartError> {
+        let Self { socket, local } = self;
+        let mut binds = config.listeners.iter().flat_map(|listener| &listener.binds);
+        let Some(configured) = binds.find(|bind| **bind == local).cloned() else {
+            return Err(StartError::Inherited { address: local });
+        };
+        let failed = |source| StartError::Worker(source);
+        let sockets = socket.for_each(count).map_err(failed)?;
+        Ok(Bound { configured, local, sockets, file: None })
+    }
+}
+
+impl Socket {
+    /// The same socket for so many workers: the kernel hands each connection to whoever accepts first.
+    fn for_each(self, count: usize) -> io::Result<Vec<Self>> {
+        match self {
+            Self::Tcp(listener) => {
+                let socket = NewSocket::from(listener);
+                // Whoever made it may have thought of a program that accepts at once.
+                let listener = listen(socket)?;
+                (0..count).map(|_| listener.try_clone().map(Self::Tcp)).collect()
+            }
+            Self::Unix(listener) => {
+                let socket = NewSocket::from(listener);
+                socket.set_nonblocking(true)?;
+                socket.listen(BACKLOG)?;
+                let listener = UnixListener::from(socket);
+                (0..count).map(|_| listener.try_clone().map(Self::Unix)).collect()
+            }
+        }
+    }
 }
 
 /// One address that a configuration wants.

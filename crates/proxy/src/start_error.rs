@@ -20,6 +20,11 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// A socket that the process was started with is that of no listener.
+    Inherited {
+        /// Its address.
+        address: Bind,
+    },
     /// A listener names a pool that is not among the pools.
     NoPool {
         /// The listener's name.
@@ -69,6 +74,11 @@ impl fmt::Display for StartError {
                     _ => write!(f, "{source}"),
                 }
             }
+            Self::Inherited { address } => write!(
+                f,
+                "no listener has `bind = \"{address}\"`, on which a socket was handed over at the start (systemd's socket \
+                 unit); write that address in a listener, or take it out of the unit"
+            ),
             Self::NoPool { listener, pool } => {
                 write!(f, "listener `{listener}` wants pool `{pool}`, which is not there")
             }
@@ -84,7 +94,7 @@ impl std::error::Error for StartError {
         match self {
             Self::Bind { source, .. } | Self::Worker(source) => Some(source),
             Self::Log(error) => Some(&error.source),
-            Self::NoPool { .. } | Self::Tls { .. } => None,
+            Self::Inherited { .. } | Self::NoPool { .. } | Self::Tls { .. } => None,
         }
     }
 }

@@ -13,6 +13,10 @@ pub struct ProxyStats {
     pub workers: Vec<WorkerStats>,
     /// In the order of the configuration; then those that are gone and still have connections open.
     pub listeners: Vec<ListenerStats>,
+    /// Client connections of all listeners open now that count against the limit of the process.
+    pub clients: usize,
+    /// The most of those at once.
+    pub clients_limit: usize,
     /// A graceful stop has begun.
     pub stopping: bool,
 }
@@ -53,6 +57,8 @@ pub struct WorkerStats {
     pub tunnels: u64,
     /// Client connections that ended by a panic, which is a bug of ours; the worker went on.
     pub panics: u64,
+    /// How often it came to look at what has to be done now and then, 20 times a second: one that is stuck does not.
+    pub ticks: u64,
     /// How long the thread had something to do; up to 50 ms old.
     pub busy: Duration,
     /// How late the last of its ticks came, 20 of which are due each second. The timer of the runtime alone makes it up to

@@ -12,8 +12,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::clock::Clock;
+use crate::cores;
 use crate::counts::{Counts, Lag};
 use crate::places::{Change, Places};
+use crate::shortage::Shortage;
 use crate::timers::TICK;
 use crate::worker::{Vital, Worker};
 
@@ -26,6 +28,9 @@ pub(crate) struct Control {
     /// Client connections that were still open when that time was over.
     pub(crate) cut_off: Arc<AtomicUsize>,
     pub(crate) counts: Arc<Counts>,
+    pub(crate) shortage: Arc<Shortage>,
+    /// The core that it is to stay on.
+    pub(crate) core: Option<usize>,
 }
 
 /// What a worker is to do.
@@ -39,6 +44,7 @@ pub(crate) enum Order {
 
 /// Runs a worker on this thread until it is told to stop and has finished. Says through `started` when it takes orders.
 pub(crate) fn run(control: Control, started: &Sender<io::Result<()>>) -> io::Result<()> {
+    control.core.map(cores::pin).transpose()?;
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     let mut life = Life { counts: Arc::clone(&control.counts), died: true };
     let metrics = runtime.metrics();
@@ -71,8 +77,8 @@ impl Drop for Life {
 }
 
 async fn work(control: Control, metrics: RuntimeMetrics, started: &Sender<io::Result<()>>) -> End {
-    let Control { clock, mut orders, mut stop, cut_off, counts } = control;
-    let worker = Worker::new(clock, counts);
+    let Control { clock, mut orders, mut stop, cut_off, counts, shortage, .. } = control;
+    let worker = Worker::new(clock, counts, shortage);
     tokio::task::spawn_local(tick(Rc::clone(&worker), metrics));
     let mut places = Places::new(Rc::clone(&worker));
     // Whoever started this worker may have given up because of another.

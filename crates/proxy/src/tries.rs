@@ -51,6 +51,7 @@ impl Failure<'_> {
     /// What the client of a call would be told of it; `None` where that is no server's doing.
     fn status_of_call(&self) -> Option<Status> {
         match self {
+            Self::Connect(ConnectError::Shortage) => None,
             Self::Connect(_) => Some(Status::UNAVAILABLE),
             Self::Exchange(trouble) => trouble.is_of_server().then(|| trouble.status_of_call()),
             Self::Answer(answered) => answered.call,
@@ -149,7 +150,8 @@ impl Tries {
     ) -> Option<Arc<Server>> {
         let permit = self.next.take()?;
         let kind = match failure {
-            None => OutcomeKind::Aborted,
+            // Neither is the server's doing.
+            None | Some(ConnectError::Shortage) => OutcomeKind::Aborted,
             Some(_) if self.deadline.is_some_and(|deadline| now >= deadline) => self.served().judge_overdue(),
             Some(_) => OutcomeKind::ConnectFailed,
         };
@@ -231,6 +233,8 @@ impl Tries {
         let on = &self.served().rules.retry.on;
         match failure {
             Failure::Connect(ConnectError::TimedOut) => on.connect || on.timeout,
+            // Another server would need a descriptor as well.
+            Failure::Connect(ConnectError::Shortage) => false,
             Failure::Connect(ConnectError::Failed | ConnectError::Tls(_)) => on.connect,
             Failure::Answer(answered) => on.statuses.contains(answered.http),
             Failure::Exchange(trouble) => match trouble {

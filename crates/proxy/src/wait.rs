@@ -120,7 +120,7 @@ impl Waiter<'_> {
             match silence {
                 Silence::Leaving => server_conn::open(worker, served, &server, greeting.as_deref()).await,
                 // What is balanced as a whole has a connection of its own.
-                Silence::Listening => server_conn::connect(served, &server, greeting.as_deref()).await,
+                Silence::Listening => server_conn::connect(worker, served, &server, greeting.as_deref()).await,
             }
         };
         tokio::pin!(connecting);

@@ -20,6 +20,7 @@ use crate::log::entry::Entry;
 use crate::log::{Lines, Marks};
 use crate::replay::Replay;
 use crate::server_conn::IdleConns;
+use crate::shortage::Shortage;
 use crate::timers::Timers;
 
 /// How often idle connections to servers are looked through.
@@ -47,6 +48,10 @@ pub(crate) struct Worker {
     random: RefCell<fastrand::Rng>,
     stopping: Cell<bool>,
     swept: Cell<Time>,
+    /// Of descriptors, which all workers share.
+    shortage: Arc<Shortage>,
+    /// As far as this worker has answered it.
+    shortages: Cell<u64>,
     /// What it tells of itself.
     pub(crate) counts: Arc<Counts>,
     /// Those whose time passes here. Not kept alive by that: one that has left goes when nobody is served by it.
@@ -96,7 +101,7 @@ impl Desk {
 
 impl Worker {
     /// A worker that serves nothing yet, and counts what it does in `counts`.
-    pub(crate) fn new(clock: Clock, counts: Arc<Counts>) -> Rc<Self> {
+    pub(crate) fn new(clock: Clock, counts: Arc<Counts>, shortage: Arc<Shortage>) -> Rc<Self> {
         Rc::new(Self {
             clock,
             recent: Cell::new(clock.now()),
@@ -109,6 +114,8 @@ impl Worker {
             random: RefCell::new(fastrand::Rng::new()),
             stopping: Cell::new(false),
             swept: Cell::new(clock.now()),
+            shortages: Cell::new(shortage.times()),
+            shortage,
             counts,
             ticked: RefCell::default(),
             failed: Notify::new(),
@@ -185,6 +192,10 @@ impl Worker {
         let now = self.now();
         self.timers.advance(now);
         self.lines.borrow_mut().tick(now);
+        let shortages = self.shortage.times();
+        if self.shortages.replace(shortages) != shortages {
+            self.close_idle();
+        }
         if now.saturating_since(self.swept.get()) >= SWEEP {
             self.idle.borrow_mut().sweep(now);
             self.shared.borrow_mut().sweep(now);
@@ -200,6 +211,19 @@ impl Worker {
         self.idle.borrow_mut().clear();
         self.shared.borrow_mut().clear();
         self.timers.wake_all();
+    }
+
+    /// There is no descriptor left for another connection: those that are idle are closed for it, here at once and by the
+    /// other workers with their next tick.
+    pub(crate) fn run_short(&self) {
+        self.shortage.note();
+        self.close_idle();
+    }
+
+    /// Closes connections to servers that carry nothing.
+    fn close_idle(&self) {
+        self.idle.borrow_mut().clear();
+        self.shared.borrow_mut().close_idle();
     }
 }
 
@@ -243,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_connection_that_ends_by_a_panic_is_told_of_and_counts_no_more() {
-        let worker = Worker::new(Clock::start(), Arc::default());
+        let worker = Worker::new(Clock::start(), Arc::default(), Arc::default());
         let (good, bad) = (worker.client(), worker.client());
         drop(good);
         let task = AssertUnwindSafe(move || {

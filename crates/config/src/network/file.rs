@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{NetworkSet, network};
 use crate::files::{Files, Unfit, content_of};
+use crate::process::Need;
 use crate::protocol::Network;
 use crate::reader::Reader;
 use crate::secret::FilePath;
@@ -25,6 +26,7 @@ impl Files<'_> {
             return Some(Arc::clone(known));
         }
         let file = self.path(&path.value.0);
+        reader.need(path.span.clone(), Need::Read(file.clone()));
         let fault = match content_of(&file, LARGEST).map(|content| read(&content)) {
             Ok(Ok(set)) => {
                 let set = Arc::new(set);

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::log::LogTarget;
+use crate::process::Need;
 use crate::raw;
 use crate::reader::Reader;
 use crate::resolved::{AccessLog, RequestId, Trace};
@@ -54,6 +55,8 @@ fn target(field: &Field<LogTarget>, folder: &Path, reader: &mut Reader) -> LogTa
     } else if path.is_dir() {
         let message = format!("{} is a folder, not a file", quoted_path(&path));
         reader.report(field.span.clone(), message, "write the path of a file in it");
+    } else {
+        reader.need(field.span.clone(), Need::Write(path.clone()));
     }
     LogTarget::File(path)
 }

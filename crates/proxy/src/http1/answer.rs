@@ -72,6 +72,11 @@ impl<'a> Answer<'a> {
         Self { marks, ..self }
     }
 
+    /// The same, to be asked for again after this time.
+    pub(crate) fn again_after(self, time: Duration) -> Self {
+        Self { retry_after: Some(time), ..self }
+    }
+
     /// The same, sent elsewhere.
     pub(crate) fn at(self, location: &'a str) -> Self {
         Self { location: Some(location), ..self }

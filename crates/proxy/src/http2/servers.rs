@@ -123,6 +123,14 @@ impl SharedConns {
         });
     }
 
+    /// Closes all that carry nothing.
+    pub(crate) fn close_idle(&mut self) {
+        self.by_server.retain(|_, conns| {
+            conns.retain(|conn| conn.open.get() > 0);
+            !conns.is_empty()
+        });
+    }
+
     /// Closes all that carry nothing; the others when they carry nothing any more.
     pub(crate) fn clear(&mut self) {
         self.by_server.clear();

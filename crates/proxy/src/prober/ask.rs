@@ -12,7 +12,6 @@ use std::time::Instant;
 
 use plimsoll_config::{Check, Probe};
 use plimsoll_core::{Address, ProbeResult, Server};
-use rustix::io::Errno;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpSocket, UnixStream};
 
@@ -23,6 +22,7 @@ use super::grpc;
 use super::http::{self, HttpAnswer};
 use crate::http2;
 use crate::proxy_header;
+use crate::shortage::is_own;
 use crate::timers::Deadline;
 use crate::wire::Wire;
 
@@ -217,10 +217,4 @@ async fn connect_to(address: SocketAddr) -> io::Result<Wire> {
     // either side: thousands of probes must not use up the ports that requests need.
     socket.set_zero_linger()?;
     Ok(Wire::Tcp(socket.connect(address).await?))
-}
-
-/// Whether the fault is this machine's, which has run out of something.
-fn is_own(error: &io::Error) -> bool {
-    let shortages = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
-    shortages.iter().any(|shortage| error.raw_os_error() == Some(shortage.raw_os_error()))
 }
