@@ -289,7 +289,7 @@ fn two_hundred_thousand_addresses_within_a_second_stay_within_a_table_of_half_of
     drop(watched);
 
     // Without newcomers entries are looked at now and then only.
-    for _ in 0..2000 {
+    for _ in 0..8000 {
         (0..1000).for_each(|number| drop(table.request(client(number), at(20_000))));
     }
     let stats = table.stats();
