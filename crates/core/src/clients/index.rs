@@ -1,9 +1,9 @@
 //! From a hash to a slot: open addressing with linear probing, in memory that is asked for once.
 //!
-//! A cell is 32 bits, the slot and of the hash what fits beside it: a probe looks at an entry only when it is most likely the
-//! right one, and the cells of a million clients are 6 MB, which caches and page tables hold far better than the entries.
-//! Removing closes the gap at once (Knuth, 6.4, algorithm R), so that probes stay short however long clients come and go; it
-//! asks the entries for the rest of their hash.
+//! A cell is 32 bits, the slot and of the hash what fits beside it: a probe looks at an entry only when it is most
+//! likely the right one, and the cells of a million clients are 6 MB, which caches and page tables hold far better than
+//! the entries. Removing closes the gap at once (Knuth, 6.4, algorithm R), so that probes stay short however long
+//! clients come and go; it asks the entries for the rest of their hash.
 
 /// Cells for each entry: two thirds are taken when all is full.
 const CELLS: usize = 3;
@@ -12,7 +12,8 @@ const ENTRIES: usize = 2;
 /// Room beside, so that the smallest index is none of full cells only.
 const SPARE: usize = 8;
 
-/// Where the entries of a shard are. The cells are never all taken: the shard asks [`has_room`](Index::has_room) before.
+/// Where the entries of a shard are. The cells are never all taken: the shard asks [`has_room`](Index::has_room)
+/// before.
 #[derive(Debug)]
 pub(super) struct Index {
     /// Zero is an empty one; otherwise the lower bits are the slot and one.

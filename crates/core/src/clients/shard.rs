@@ -223,8 +223,8 @@ impl Shard {
         room.give_back(gone);
     }
 
-    /// Moves the hand on over the next [`LOOKS`] who hold nothing: of these goes who is over, and if `one_goes` and nobody
-    /// was, the quietest. Gives how many went; their room is still claimed.
+    /// Moves the hand on over the next [`LOOKS`] who hold nothing: of these goes who is over, and if `one_goes` and
+    /// nobody was, the quietest. Gives how many went; their room is still claimed.
     fn sweep(&mut self, now: Time, one_goes: bool) -> usize {
         let mut gone = 0;
         let mut quietest: Option<(u64, usize)> = None;
