@@ -345,6 +345,16 @@ fn of_those_who_can_go_the_quietest_goes_first() {
 }
 
 #[test]
+fn nothing_that_is_printed_tells_the_seed_or_what_follows_from_it() {
+    let printed = |seed| {
+        let table = ClientTable::new(counting(1), seed);
+        let hold = let_in(table.request(client(1), at(0)));
+        format!("{table:?} {hold:?}")
+    };
+    assert_eq!(printed(1), printed(0x1234_5678_9abc_def0));
+}
+
+#[test]
 fn holds_outlive_the_table_of_their_maker() {
     let table = ClientTable::new(counting(1), 1);
     let weak = Arc::downgrade(&table);
