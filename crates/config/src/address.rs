@@ -255,7 +255,7 @@ fn host_text(text: &str) -> Result<String, Fault> {
 }
 
 /// The host in `text`, which must have no port.
-fn host_alone(text: &str) -> Result<HostAlone, Fault> {
+pub(crate) fn host_alone(text: &str) -> Result<HostAlone, Fault> {
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     if text.contains(':') && bare.parse::<Ipv6Addr>().is_err() {
         let (host, _) = split(text)?;

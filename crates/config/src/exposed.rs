@@ -5,7 +5,7 @@ use crate::secret::Secret;
 use crate::wording::quoted;
 
 impl Config {
-    /// A warning for each private key and each token whose file every user of the machine can read, with what it is
+    /// A warning for each private key, each token and each list of passwords whose file every user of the machine can read, with what it is
     /// for.
     pub fn exposed(&self) -> Vec<String> {
         let admin = self.admin.iter().flat_map(Admin::secrets);
@@ -20,7 +20,17 @@ impl Config {
             Some((&pair.key, format!("pool {}", quoted(&pool.name))))
         });
         let all = admin.chain(webhook).chain(listeners).chain(pools);
-        all.filter(|(secret, _)| secret.is_exposed()).map(|(secret, user)| warning(secret, &user)).collect()
+        let secrets = all.filter(|(secret, _)| secret.is_exposed());
+        let mut told: Vec<_> = secrets.map(|(secret, user)| warning(secret.source(), &user)).collect();
+        for listener in &self.listeners {
+            let auths = listener.target.routes().iter().filter_map(|route| route.rules.basic_auth.as_ref());
+            let user = format!("listener {}", quoted(&listener.name));
+            let mut files: Vec<_> = auths.filter_map(|auth| auth.exposed.as_deref()).collect();
+            files.sort_unstable();
+            files.dedup();
+            told.extend(files.iter().map(|file| warning(file, &user)));
+        }
+        told
     }
 }
 
@@ -32,6 +42,6 @@ impl Admin {
     }
 }
 
-fn warning(secret: &Secret, user: &str) -> String {
-    format!("every user can read {}, a secret of {user}; make its mode 0600", secret.source())
+fn warning(source: &str, user: &str) -> String {
+    format!("every user can read {source}, a secret of {user}; make its mode 0600")
 }

@@ -4,16 +4,21 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use crate::network::NetworkSet;
 use crate::quantity::show_bytes;
 use crate::resolved::Page;
 use crate::source::unreadable;
+use crate::users::Users;
 
 /// The files of one configuration.
 pub(crate) struct Files<'a> {
     folder: &'a Path,
     read: BTreeSet<PathBuf>,
     pub(crate) pages: HashMap<String, Page>,
+    pub(crate) networks: HashMap<String, Arc<NetworkSet>>,
+    pub(crate) users: HashMap<String, Users>,
 }
 
 /// Why a file cannot be used, in words that follow a colon.
@@ -22,7 +27,8 @@ pub(crate) struct Unfit(pub(crate) String);
 impl<'a> Files<'a> {
     /// No file yet; those to come are in `folder` where their paths are relative.
     pub(crate) fn in_folder(folder: &'a Path) -> Self {
-        Self { folder, read: BTreeSet::new(), pages: HashMap::new() }
+        let (pages, networks, users) = (HashMap::new(), HashMap::new(), HashMap::new());
+        Self { folder, read: BTreeSet::new(), pages, networks, users }
     }
 
     /// Where relative paths begin.

@@ -36,6 +36,7 @@ mod server_name;
 mod setting;
 mod source;
 mod template;
+mod users;
 mod value;
 mod webhook;
 mod wording;

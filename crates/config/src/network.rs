@@ -1,5 +1,7 @@
 //! Ranges of addresses as people write them: an address alone, or with the number of bits that count; and sets of them.
 
+mod file;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde_json::json;
@@ -106,6 +108,17 @@ impl NetworkSet {
             Some(IpAddr::V4(address)) => within(&self.v4, u32::from(address)),
             Some(IpAddr::V6(address)) => within(&self.v6, u128::from(address)),
         }
+    }
+
+    /// All whom this or `other` holds.
+    pub(crate) fn with(&self, other: &Self) -> Self {
+        let mut both = self.clone();
+        both.v4.extend(&other.v4);
+        both.v6.extend(&other.v6);
+        both.unix |= other.unix;
+        join(&mut both.v4);
+        join(&mut both.v6);
+        both
     }
 
     /// Whether it holds nobody.

@@ -1,4 +1,4 @@
-//! The page a client gets when no server can take its request: a file that is read with the configuration.
+//! The page a client gets from us and not from a server: a file that is read with the configuration.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::files::{Files, Unfit};
 use crate::reader::Reader;
 use crate::resolved::Page;
 use crate::setting::{Field, Item, Place, Setting, Shape};
-use crate::wording::{listed, quoted_path};
+use crate::wording::{listed, quoted, quoted_path};
 
 /// The path of a page, and what its name says it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,8 +62,8 @@ impl Setting for PagePath {
 }
 
 impl Files<'_> {
-    /// The page at the path that `setting` says, or a report why it cannot be had. Each is read once.
-    pub(crate) fn page(&mut self, setting: &Field<PagePath>, reader: &mut Reader) -> Option<Page> {
+    /// The page at the path that the setting `key` says, or a report why it cannot be had. Each is read once.
+    pub(crate) fn page(&mut self, key: &str, setting: &Field<PagePath>, reader: &mut Reader) -> Option<Page> {
         let PagePath { path, content_type } = &setting.value;
         if let Some(page) = self.pages.get(path) {
             return Some(page.clone());
@@ -76,7 +76,7 @@ impl Files<'_> {
                 Some(page)
             }
             Err(Unfit(why)) => {
-                let message = format!("`page` cannot be used: {why}");
+                let message = format!("{} cannot be used: {why}", quoted(key));
                 let help = format!("it was looked for at {}", quoted_path(&file));
                 reader.report(setting.span.clone(), message, help);
                 None

@@ -2,31 +2,39 @@
 //! all come from what is declared here.
 
 use crate::bind::Bind;
-use crate::protocol::ListenerProtocol;
+use crate::protocol::{ListenerProtocol, Network};
 use crate::quantity::{Bytes, Lasts};
 use crate::resolved::{BareLf, FieldMode, HostMode};
+use crate::secret::FilePath;
 use crate::server_name::BySni;
 use crate::setting::{Place, settings};
-use crate::value::{Choice, Name, Named, OneOrMore, OrOff, Whole, Word};
+use crate::value::{Choice, List, Name, Named, OneOrMore, OrOff, Whole, Word};
 use crate::wording::quoted;
 
 mod admin;
+mod answer;
 mod failure;
+mod head;
 mod log;
 mod pool;
 mod probe;
 mod protocol;
+mod redirect;
+mod route;
 mod webhook;
 
 pub(crate) use admin::{Admin, Tls, Token};
+pub(crate) use answer::{BasicAuth, Compress, ErrorPages, Respond};
 pub(crate) use failure::{Eject, Retry, WarmUp};
+pub(crate) use head::HeaderEdits;
 pub(crate) use log::{AccessLog, RequestId, Trace};
 pub(crate) use pool::{KeepAlive, Pool, Server, ServerTable, ServerTimeouts, Unavailable};
 pub(crate) use probe::Probe;
 pub(crate) use protocol::{
-    CertPair, ClientCert, ClientHttp2, Hsts, ProxyFrom, Redirect, RedirectTable, ServerHttp2, ServerTls,
-    ServerTlsTable, TlsOptions,
+    CertPair, ClientCert, ClientHttp2, Hsts, ProxyFrom, ServerHttp2, ServerTls, ServerTlsTable, TlsOptions,
 };
+pub(crate) use redirect::{Redirect, RedirectTable, RedirectTo};
+pub(crate) use route::{Mirror, Route, RouteTimeouts};
 pub(crate) use webhook::Webhook;
 
 // Bounds on durations, in milliseconds. None may be zero where that would refuse everyone, and none may outlast a
@@ -66,7 +74,7 @@ settings! {
         webhook: Webhook, optional "nobody";
         /// Where clients connect, by name.
         listen: Named<Listener>, required "`[listen.web]` and below it `bind = \"127.0.0.1:8080\"` and `pool = \"app\"`";
-        /// Sets of servers, by name. One is needed unless every listener has `redirect`.
+        /// Sets of servers, by name. One is needed unless listeners only redirect or answer by themselves.
         pool: Named<Pool>, optional "none";
     }
 
@@ -80,10 +88,14 @@ settings! {
         /// What clients speak: "http" is HTTP/1 and HTTP/2, of which each request is balanced; "tcp" is anything, of
         /// which each connection is.
         protocol: Word<ListenerProtocol>, default "http";
-        /// The pool that serves the requests or connections. Each listener has one, or `redirect`, or `sni`.
-        pool: Name, optional "none";
-        /// Sends every request elsewhere, in place of a pool: "https" is the same host and path by https.
+        /// The pool that serves the requests or connections, but for requests that a route is for. Each listener has one,
+        /// or `redirect`, `route` or `sni`.
+        pool: Name, optional "none; with `route`, requests that no route is for get 404";
+        /// Sends every request elsewhere, in place of a pool and but for those that a route is for: "https" is the same
+        /// host and path by https, any other text an address with $variables.
         redirect: Redirect, optional "none";
+        /// Ways through the listener, of which a request takes the first that it matches.
+        route: List<Route>, optional "none";
         /// A pool for each name that clients ask for in the handshake of their TLS, which passes through as it is; only
         /// with `protocol = "tcp"`. "*.example.com" is every name right below it. `pool` is then for all other
         /// connections, which without it are closed.
@@ -109,6 +121,25 @@ settings! {
         max_target: Bytes<SHORTEST_TARGET, MIB>, default "8KiB";
         /// The largest request body. A larger one gets 413.
         max_body: Bytes<0, LARGEST_BODY>, optional "no limit";
+        /// What becomes of the fields of requests, before what their route says.
+        request_headers: HeaderEdits, optional "nothing";
+        /// What becomes of the fields of answers, also of our own, before what their route says.
+        response_headers: HeaderEdits, optional "nothing";
+        /// The clients that are let in: addresses, networks such as "10.0.0.0/8", and "unix" for whoever comes by a Unix
+        /// socket. All others get 403; where connections are balanced, they are closed.
+        allow: OneOrMore<Network>, optional "all";
+        /// More of them, in a file with one a line; `#` begins a comment. It is read again at each reload.
+        allow_file: FilePath, optional "none";
+        /// The clients that are not let in, though they may be among those allowed.
+        deny: OneOrMore<Network>, optional "none";
+        /// More of them, in a file.
+        deny_file: FilePath, optional "none";
+        /// Asks for a name and a password.
+        basic_auth: OrOff<BasicAuth>, default "off";
+        /// Pages for answers of Plimsoll itself: one for a status such as 502, or for a kind as in 5xx.
+        errors: ErrorPages, optional "a line of text";
+        /// Compresses answers: `true`, a table, or "off".
+        compress: Compress, default "off";
         /// How long to wait for a client.
         timeout: ClientTimeouts, default {};
         /// How strictly HTTP/1 is read.

@@ -24,6 +24,8 @@ const MOST_PROBLEMS: usize = 100;
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
     problems: Vec<Problem>,
+    /// Where the lines of the file end.
+    line_ends: Vec<usize>,
 }
 
 /// A table being read: its entries, and the keys in it that nobody knows but that look like one we do.
@@ -35,6 +37,17 @@ pub(crate) struct Open<'a, 'i> {
 }
 
 impl Reader {
+    /// One for the file that says `text`.
+    pub(crate) fn of(text: &str) -> Self {
+        let line_ends = text.match_indices('\n').map(|(at, _)| at).collect();
+        Self { problems: Vec::new(), line_ends }
+    }
+
+    /// The line in which byte `at` of the file stands, counted from 1.
+    pub(crate) fn line(&self, at: usize) -> usize {
+        self.line_ends.partition_point(|end| *end < at) + 1
+    }
+
     /// The problems found, none if the file is right.
     pub(crate) fn into_problems(self) -> Vec<Problem> {
         self.problems

@@ -13,13 +13,18 @@ use crate::setting::{Place, Setting};
 
 mod admin;
 mod binds;
+mod coverage;
 mod failure;
+mod head;
 mod listener;
 mod log;
 mod names;
 mod pool;
 mod probe;
 mod protocol;
+mod redirect;
+mod route;
+mod rules;
 mod tcp;
 mod webhook;
 

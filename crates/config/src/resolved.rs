@@ -15,7 +15,7 @@ use std::time::Duration;
 use plimsoll_core::{AdminState, Percent, PolicyKind, PoolRules};
 
 use crate::{
-    Bind, ClientHttp2, Conditions, Hsts, ListenerProtocol, ListenerTls, LogFormat, LogTarget, Probe, ProxyFrom,
+    Access, Bind, ClientHttp2, Conditions, Hsts, ListenerProtocol, ListenerTls, LogFormat, LogTarget, Probe, ProxyFrom,
     ProxyVersion, Secret, ServerHttp2, ServerProtocol, ServerTls, Target, Webhook,
 };
 
@@ -101,6 +101,9 @@ pub struct Listener {
     pub protocol: ListenerProtocol,
     /// What their requests come to.
     pub target: Target,
+    /// Who may come. The routes of HTTP say it too, so that it is looked at once: here where connections are balanced and
+    /// where a request has no route.
+    pub access: Access,
     /// TLS with clients; `None` is none.
     pub tls: Option<ListenerTls>,
     /// `Strict-Transport-Security`; `None` is none. Only with `tls`.

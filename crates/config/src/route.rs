@@ -14,8 +14,10 @@ use crate::template::Template;
 
 mod path;
 mod when;
+pub(crate) mod written;
 
 pub use path::{PathFault, normalise_path, with_slashes_decoded};
+pub(crate) use when::is_below;
 pub use when::{Asked, Fields, Refusal};
 
 /// One way through a listener: the requests it is for, what they come to, and its rules. Of the routes of a listener the
@@ -252,6 +254,8 @@ pub struct BasicAuth {
     pub realm: String,
     /// Names and the hashes of their passwords, bcrypt (`$2y$…`) or Argon2 (`$argon2id$…`), sorted by name.
     pub users: Arc<[(String, String)]>,
+    /// The file they were read from, if every user of the machine can read it.
+    pub exposed: Option<String>,
 }
 
 impl fmt::Debug for BasicAuth {

@@ -155,7 +155,7 @@ fn in_file(
 }
 
 /// Whether every user of the machine can read a file.
-fn is_exposed(about: &Metadata) -> bool {
+pub(crate) fn is_exposed(about: &Metadata) -> bool {
     let everyone = 0o004;
     about.mode() & everyone != 0
 }

@@ -87,7 +87,7 @@ fn parse_in(folder: &Path, file_name: &str, text: &str) -> Result<Config, Diagno
         let message = "no setting is in it, so there is nothing to serve".to_owned();
         return Err(Diagnostic::of_file(file_name, message, Some(SMALLEST.to_owned())).into());
     }
-    let mut reader = Reader::default();
+    let mut reader = Reader::of(text);
     let config = read(document.get_ref(), folder, &mut reader);
     settle(config, reader, file_name, text)
 }
@@ -145,8 +145,8 @@ fn syntax_message(message: &str) -> (String, Option<String>) {
         ("string values must be quoted", "a text must stand in quotes", "write `setting = \"text\"`"),
         ("duplicate key", "this is set a second time", "remove one of the two"),
         ("key with no value", "a setting without a value", "write `setting = value`"),
-        ("cannot recurse further", "this is nested too deep", "no setting lies deeper than four tables"),
-        ("recursion limit", "this is nested too deep", "no setting lies deeper than four tables"),
+        ("cannot recurse further", "this is nested too deep", "no setting lies deeper than six tables"),
+        ("recursion limit", "this is nested too deep", "no setting lies deeper than six tables"),
         ("unclosed table", "the bracket is not closed", "write `[name]`"),
     ];
     match known.into_iter().find(|(theirs, ..)| message.starts_with(theirs)) {

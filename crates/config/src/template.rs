@@ -2,6 +2,12 @@
 
 use std::fmt;
 
+use serde_json::json;
+
+use crate::reader::Reader;
+use crate::setting::{Item, Place, Setting, Shape};
+use crate::wording::{nearest, quoted};
+
 /// A text in which variables stand for parts of a request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Template(pub Vec<Piece>);
@@ -79,5 +85,144 @@ impl Template {
     /// Whether it names `variable`.
     pub fn names(&self, variable: Variable) -> bool {
         self.0.contains(&Piece::Variable(variable))
+    }
+}
+
+/// Why a text is no template, to follow the key of its setting, and what to write instead.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) what: String,
+    pub(crate) help: String,
+}
+
+impl Fault {
+    fn new<T>(what: impl Into<String>, help: impl Into<String>) -> Result<T, Self> {
+        Err(Self { what: what.into(), help: help.into() })
+    }
+}
+
+// Bounds that keep one field far below the 8 KiB that servers stop at.
+const LONGEST: usize = 2048;
+const MOST_VARIABLES: usize = 64;
+
+impl Setting for Template {
+    fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
+        let Some(text) = item.get_ref().as_str() else {
+            return reader.unfit(item, place, "write it in quotes");
+        };
+        if text.trim() != text {
+            return reader.wrong(
+                item,
+                place,
+                "begins or ends with a space",
+                "remove the space, which nobody would see",
+            );
+        }
+        match template(text) {
+            Ok(template) => Some(template),
+            Err(Fault { what, help }) => reader.wrong(item, place, &what, help),
+        }
+    }
+
+    fn shape() -> Shape {
+        Shape {
+            expects: "a text with $variables".to_owned(),
+            schema: json!({ "type": "string", "pattern": "^[\\t -~]*$", "maxLength": LONGEST }),
+            table: None,
+        }
+    }
+}
+
+/// The template that `text` says: `$name`, `${name}`, `$$` for a dollar sign, and what can stand in a field of a head.
+pub(crate) fn template(text: &str) -> Result<Template, Fault> {
+    if text.chars().any(|c| c.is_control() && c != '\t') {
+        return Fault::new("has a control character in it", "write it in one line");
+    }
+    if !text.is_ascii() {
+        return Fault::new(
+            "has a letter that fields cannot have",
+            "write it in ASCII; in an address with per cent signs",
+        );
+    }
+    if text.len() > LONGEST {
+        return Fault::new(format!("is longer than {LONGEST} bytes"), "");
+    }
+    let (mut pieces, mut rest) = (Vec::new(), text);
+    while let Some((before, after)) = rest.split_once('$') {
+        push(&mut pieces, before);
+        if let Some(behind) = after.strip_prefix('$') {
+            push(&mut pieces, "$");
+            rest = behind;
+            continue;
+        }
+        let (name, behind) = name(after)?;
+        pieces.push(Piece::Variable(variable(name)?));
+        rest = behind;
+    }
+    push(&mut pieces, rest);
+    if pieces.len() > 2 * MOST_VARIABLES {
+        return Fault::new(format!("has more than {MOST_VARIABLES} variables"), "");
+    }
+    Ok(Template(pieces))
+}
+
+/// Adds a text, to the one before it if the last piece is one.
+fn push(pieces: &mut Vec<Piece>, text: &str) {
+    match pieces.last_mut() {
+        _ if text.is_empty() => {}
+        Some(Piece::Literal(before)) => before.push_str(text),
+        _ => pieces.push(Piece::Literal(text.to_owned())),
+    }
+}
+
+/// The name behind a dollar sign, and what follows it.
+fn name(after: &str) -> Result<(&str, &str), Fault> {
+    if let Some(braced) = after.strip_prefix('{') {
+        return match braced.split_once('}') {
+            Some(found) => Ok(found),
+            None => Fault::new("has a `${` without its `}`", "write `${host}`"),
+        };
+    }
+    let end = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len());
+    if end == 0 {
+        return Fault::new("has a `$` without a name", "write `$$` for a dollar sign");
+    }
+    Ok(after.split_at(end))
+}
+
+fn variable(name: &str) -> Result<Variable, Fault> {
+    let names = || Variable::ALL.iter().map(|variable| variable.name());
+    if let Some(variable) = Variable::ALL.iter().find(|variable| variable.name() == name) {
+        return Ok(*variable);
+    }
+    let help = match nearest(name, names()) {
+        Some(near) => format!("did you mean `${near}`?"),
+        None => format!("the variables are: {}", names().collect::<Vec<_>>().join(", ")),
+    };
+    Fault::new(format!("has an unknown variable {}", quoted(&format!("${name}"))), help)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_text_is_literals_and_variables() {
+        let literal = |text: &str| Piece::Literal(text.to_owned());
+        let expected =
+            [literal("a"), Piece::Variable(Variable::Host), literal("s: $5"), Piece::Variable(Variable::Path)];
+        assert_eq!(template("a${host}s: $$5$path").unwrap().0, expected);
+        assert_eq!(template("").unwrap().0, []);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_shown_reads_as_the_same_template(text in "[a-z $${}_]{0,20}|[ -~]{0,20}") {
+            if let Ok(read) = template(&text) {
+                prop_assert_eq!(template(&read.to_string()), Ok(read));
+            }
+        }
     }
 }

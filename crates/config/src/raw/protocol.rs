@@ -1,7 +1,6 @@
 //! The settings of what is spoken with clients and servers: TLS, HTTP/2, the PROXY protocol.
 
 use serde_json::json;
-use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{DAY, KIB, MIB, MILLISECOND, SECOND};
@@ -23,7 +22,6 @@ const LEAST_WINDOW: u64 = 64 * KIB;
 /// Above it one stream holds more memory than a fast path across the world needs.
 const LARGEST_WINDOW: u64 = 16 * MIB;
 const LARGEST_CONNECTION_WINDOW: u64 = 256 * MIB;
-const LARGEST_PORT: u64 = u16::MAX as u64;
 /// Three years, in seconds. Lists of browsers ask for one, and the longest in use are two.
 const LONGEST_HSTS: u64 = 3 * 365 * 24 * 3600;
 
@@ -96,16 +94,6 @@ settings! {
         timeout: Lasts<MILLISECOND, DAY>, default "5s";
     }
 
-    /// Sends every request elsewhere, in place of a pool.
-    struct RedirectTable, called Place::nested {
-        /// Where to: "https" is the same host and path by https.
-        to: Word<RedirectTo>, required "`to = \"https\"`";
-        /// 308, which keeps method and body, or 301, which older clients know too.
-        status: RedirectStatus, default 308;
-        /// The port of the https address.
-        port: Whole<1, LARGEST_PORT>, default 443;
-    }
-
     /// HTTP/2 with servers, where `protocol` is "http2".
     struct ServerHttp2, called Place::nested {
         /// Requests at once on a connection, where the server allows as many. Beyond it another is opened.
@@ -163,59 +151,6 @@ impl Setting for Hsts {
     }
 }
 
-/// Where requests are sent to: a table, or its `to` alone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Redirect(pub(crate) RedirectTable);
-
-impl Setting for Redirect {
-    fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
-        if item.get_ref().is_table() {
-            return RedirectTable::read(item, place, reader).map(Self);
-        }
-        if item.get_ref().as_str().is_none_or(|word| RedirectTo::words().iter().all(|(known, _)| *known != word)) {
-            return reader.unfit(item, place, "write `redirect = \"https\"`");
-        }
-        let key = Spanned::new(item.span(), "to".into());
-        let entries = DeTable::from_iter([(key, item.clone())]);
-        RedirectTable::read_entries(&entries, item.span(), place, reader).map(Self)
-    }
-
-    fn shape() -> Shape {
-        let (to, table) = (Word::<RedirectTo>::shape(), RedirectTable::shape());
-        Shape {
-            expects: format!("{} or a table", to.expects),
-            schema: json!({ "anyOf": [to.schema, table.schema] }),
-            table: table.table,
-        }
-    }
-}
-
-/// Where requests can be sent to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RedirectTo {
-    Https,
-}
-
-/// The status of a redirect for ever.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct RedirectStatus(pub(crate) u16);
-
-impl Setting for RedirectStatus {
-    fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
-        match item.get_ref().as_integer().map(toml::de::DeInteger::as_str) {
-            Some("301") => Some(Self(301)),
-            Some("308") => Some(Self(308)),
-            Some("302") => reader.unfit(item, place, "write 301, which is the same for ever"),
-            Some("307") => reader.unfit(item, place, "write 308, which is the same for ever"),
-            _ => reader.unfit(item, place, ""),
-        }
-    }
-
-    fn shape() -> Shape {
-        Shape { expects: "301 or 308".to_owned(), schema: json!({ "enum": [301, 308] }), table: None }
-    }
-}
-
 /// TLS with servers: a table, `true` for one in which nothing is set, or `None` for `false`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ServerTls(pub(crate) Option<ServerTlsTable>);
@@ -241,12 +176,6 @@ impl Setting for ServerTls {
             schema: json!({ "anyOf": [word.schema, table.schema] }),
             table: table.table,
         }
-    }
-}
-
-impl Choice for RedirectTo {
-    fn words() -> Vec<(&'static str, Self)> {
-        vec![("https", Self::Https)]
     }
 }
 

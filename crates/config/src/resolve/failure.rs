@@ -133,7 +133,8 @@ pub(super) fn statuses<const LEAST: u16>(list: &[Field<Statuses<LEAST>>], key: &
     all
 }
 
-fn report_repeated(key: &str, span: Range<usize>, reader: &mut Reader) {
+/// Reports that something of the list `key` is in it twice.
+pub(super) fn report_repeated(key: &str, span: Range<usize>, reader: &mut Reader) {
     let message = format!("{} has this already, in what stands before", quoted(key));
     reader.report(span, message, "remove it");
 }

@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
-use super::{binds, log, protocol, tcp};
+use super::{binds, log, protocol, redirect, route, rules, tcp};
 use crate::files::Files;
 use crate::protocol::{ListenerProtocol, Target};
 use crate::quantity::show_bytes;
 use crate::raw;
 use crate::reader::Reader;
 use crate::resolved::{ClientTimeouts, Forward, Listener};
-use crate::route::{Action, Route};
+use crate::route::Access;
 use crate::value::Entry;
 use crate::wording::quoted;
 
@@ -25,7 +25,8 @@ pub(super) fn resolve(
         check_target(entry, raw, reader);
         check_needs_tls(raw, reader);
         if http {
-            check_redirect(raw, reader);
+            redirect::check(raw.redirect.as_ref(), raw.tls.is_some(), reader);
+            check_forwards(raw, reader);
         } else {
             tcp::check_listener(raw, reader);
         }
@@ -33,11 +34,19 @@ pub(super) fn resolve(
     if http {
         check_target_fits(raw, reader);
     }
+    let access = rules::access(
+        [("allow", raw.allow.as_ref()), ("deny", raw.deny.as_ref())],
+        [("allow_file", raw.allow_file.as_ref()), ("deny_file", raw.deny_file.as_ref())],
+        files,
+        reader,
+    );
+    let target = target(raw, &access, entry.sound, files, reader);
     Listener {
         name: entry.name.clone(),
         binds: binds::resolve(raw, files.folder(), reader),
         protocol: raw.protocol.value.0,
-        target: target(raw),
+        target,
+        access,
         tls: protocol::listener_tls(raw, files, reader),
         hsts: protocol::hsts(&raw.hsts.value, reader),
         http2: protocol::client_http2(&raw.http2.value, reader),
@@ -54,7 +63,7 @@ pub(super) fn resolve(
 }
 
 /// What requests or connections come to. Where the file names nothing, which was reported, a pool without a name.
-fn target(raw: &raw::Listener) -> Target {
+fn target(raw: &raw::Listener, access: &Access, sound: bool, files: &mut Files<'_>, reader: &mut Reader) -> Target {
     let pool = raw.pool.as_ref().map(|pool| pool.value.0.clone());
     if let Some(sni) = &raw.sni {
         let names = sni.value.0.iter().map(|entry| (entry.name.clone(), entry.pool.value.0.clone()));
@@ -63,19 +72,14 @@ fn target(raw: &raw::Listener) -> Target {
     if raw.protocol.value.0 == ListenerProtocol::Tcp {
         return Target::Pool(pool.unwrap_or_default());
     }
-    let mut route = match &raw.redirect {
-        Some(redirect) => Route::for_all(Action::Redirect(protocol::redirect(&redirect.value.0))),
-        None => Route::to_pool(pool.unwrap_or_default()),
-    };
-    route.rules.max_body = raw.max_body.as_ref().map(|max| max.value.0);
-    Target::Routes(vec![route])
+    Target::Routes(route::resolve(raw, access, sound, files, reader))
 }
 
 /// A listener has a pool, or names to choose one by, or sends everyone elsewhere.
 fn check_target(entry: &Entry<raw::Listener>, raw: &raw::Listener, reader: &mut Reader) {
     let http = raw.protocol.value.0 == ListenerProtocol::Http;
     match (&raw.pool, &raw.redirect) {
-        (None, None) if raw.sni.is_none() => {
+        (None, None) if raw.sni.is_none() && (raw.route.is_none() || !http) => {
             let message = format!("listener {} has no `pool`", quoted(&entry.name));
             let or = if http {
                 ", or `redirect = \"https\"` to send every request there"
@@ -100,17 +104,24 @@ fn check_target(entry: &Entry<raw::Listener>, raw: &raw::Listener, reader: &mut 
     }
 }
 
-/// What is sent to https must not come from there, and of a request that is sent elsewhere no server hears.
-fn check_redirect(raw: &raw::Listener, reader: &mut Reader) {
-    let Some(redirect) = &raw.redirect else { return };
-    if raw.tls.is_some() {
-        let message = "`redirect` to https on a listener with `tls` would send clients to where they are".to_owned();
-        let help = "remove `tls`, or give this listener a `pool` and redirect from another without `tls`";
-        reader.report(redirect.span.clone(), message, help);
+/// Of a request that is not forwarded no server hears.
+fn check_forwards(raw: &raw::Listener, reader: &mut Reader) {
+    let mut routes = raw.route.iter().flat_map(|routes| &routes.value.0);
+    if raw.redirect.is_none() && raw.pool.is_none() && raw.route.is_none() {
+        return;
     }
-    if let Some(span) = raw.forward.where_given() {
-        let message = "`forward` has no effect, as `redirect` forwards nothing".to_owned();
-        reader.report(span, message, "remove `forward`");
+    if raw.pool.is_some() || routes.any(|route| route.value.redirect.is_none() && route.value.respond.is_none()) {
+        return;
+    }
+    let why = if raw.route.is_none() { "`redirect` forwards nothing" } else { "no route forwards anything" };
+    let given = [
+        ("forward", raw.forward.where_given()),
+        ("request_headers", raw.request_headers.as_ref().map(|field| field.span.clone())),
+    ];
+    for (key, span) in given {
+        if let Some(span) = span {
+            reader.report(span, format!("`{key}` has no effect, as {why}"), format!("remove `{key}`"));
+        }
     }
 }
 

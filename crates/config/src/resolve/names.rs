@@ -54,7 +54,8 @@ impl Wanted {
             ListenerProtocol::Tcp => &mut self.for_connections,
         };
         let by_name = table.sni.iter().flat_map(|sni| &sni.value.0).map(|entry| &entry.pool);
-        for pool in table.pool.iter().filter(|_| !torn).chain(by_name) {
+        let by_route = table.route.iter().flat_map(|routes| &routes.value.0).flat_map(|route| route.value.pools());
+        for pool in table.pool.iter().filter(|_| !torn).chain(by_name).chain(by_route) {
             match names.find(pool, reader) {
                 Some(position) => wanted.push(position),
                 None => self.all_known = false,

@@ -201,7 +201,7 @@ fn unavailable(raw: &raw::Unavailable, files: &mut Files<'_>, reader: &mut Reade
     Unavailable {
         status: raw.status.value.0 as u16,
         retry_after: retry_after.value.0,
-        page: raw.page.as_ref().and_then(|page| files.page(page, reader)),
+        page: raw.page.as_ref().and_then(|page| files.page("page", page, reader)),
         fallback: raw.fallback.as_ref().map(|fallback| fallback.value.0.clone()),
         reason_header: raw.reason_header.value,
     }

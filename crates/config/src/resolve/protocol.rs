@@ -11,10 +11,8 @@ use crate::quantity::show_bytes;
 use crate::raw;
 use crate::reader::Reader;
 use crate::resolved::{Host, Server};
-use crate::route::Redirect;
 use crate::secret::{Secret, ocsp, pem};
 use crate::setting::Field;
-use crate::template::{Piece, Template, Variable};
 use crate::value::OrOff;
 use crate::wording::quoted;
 
@@ -162,20 +160,4 @@ fn check_pair(raw: &raw::ServerTlsTable, reader: &mut Reader) {
     let other = if missing == "key" { "cert" } else { "key" };
     let message = format!("`{other}` has no effect without `{missing}`");
     reader.report(given.span.clone(), message, format!("add `{missing} = \"{example}\"`"));
-}
-
-/// Where `redirect` sends requests: to the same host and target by https.
-pub(super) fn redirect(raw: &raw::RedirectTable) -> Redirect {
-    let port = match raw.port.value.0 {
-        443 => String::new(),
-        port => format!(":{port}"),
-    };
-    let to = vec![
-        Piece::Literal("https://".to_owned()),
-        Piece::Variable(Variable::Host),
-        Piece::Literal(port),
-        Piece::Variable(Variable::Target),
-    ];
-    let to = to.into_iter().filter(|piece| *piece != Piece::Literal(String::new())).collect();
-    Redirect { status: raw.status.value.0, to: Template(to) }
 }

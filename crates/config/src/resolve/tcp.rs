@@ -14,8 +14,12 @@ type Given<'a> = (&'a str, Option<Range<usize>>);
 /// Reports settings of requests on a listener of `protocol = "tcp"`.
 pub(super) fn check_listener(raw: &raw::Listener, reader: &mut Reader) {
     let timeout = &raw.timeout.value;
-    let given: [Given<'_>; 12] = [
+    let given: [Given<'_>; 18] = [
         ("redirect", place(raw.redirect.as_ref())),
+        ("route", place(raw.route.as_ref())),
+        ("request_headers", place(raw.request_headers.as_ref())),
+        ("response_headers", place(raw.response_headers.as_ref())),
+        ("errors", place(raw.errors.as_ref())),
         ("max_head", raw.max_head.where_given()),
         ("max_target", raw.max_target.where_given()),
         ("max_body", place(raw.max_body.as_ref())),
@@ -27,6 +31,8 @@ pub(super) fn check_listener(raw: &raw::Listener, reader: &mut Reader) {
         // Switched off they are no slip: that is what holds.
         ("http2", raw.http2.where_given().filter(|_| raw.http2.value.0.is_some())),
         ("hsts", raw.hsts.where_given().filter(|_| raw.hsts.value.0.is_some())),
+        ("compress", raw.compress.where_given().filter(|_| raw.compress.value.0.is_some())),
+        ("basic_auth", raw.basic_auth.where_given().filter(|_| raw.basic_auth.value.0.is_some())),
         ("request_id", raw.request_id.where_given().filter(|_| raw.request_id.value.0.is_some())),
     ];
     report(given, "`protocol = \"tcp\"` knows no requests", reader);

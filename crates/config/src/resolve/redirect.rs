@@ -1,0 +1,45 @@
+//! Where requests are sent to by `redirect`.
+
+use crate::raw::{self, RedirectTo};
+use crate::reader::Reader;
+use crate::route::Redirect;
+use crate::setting::Field;
+use crate::template::{Piece, Template, Variable};
+
+/// The port of https that an address need not say.
+const HTTPS: u64 = 443;
+
+/// Where `redirect` sends requests.
+pub(super) fn resolve(raw: &raw::RedirectTable, reader: &mut Reader) -> Redirect {
+    let to = match &raw.to.value {
+        RedirectTo::Https => to_https(raw.port.as_ref().map_or(HTTPS, |port| port.value.0)),
+        RedirectTo::Address(address) => {
+            if let Some(port) = &raw.port {
+                let message = "`port` has no effect, as `to` says the whole address".to_owned();
+                reader.report(port.span.clone(), message, "write the port into `to`, or remove it");
+            }
+            address.clone()
+        }
+    };
+    Redirect { status: raw.status.value.0, to }
+}
+
+/// The same host and target by https.
+fn to_https(port: u64) -> Template {
+    let mut to = vec![Piece::Literal("https://".to_owned()), Piece::Variable(Variable::Host)];
+    if port != HTTPS {
+        to.push(Piece::Literal(format!(":{port}")));
+    }
+    to.push(Piece::Variable(Variable::Target));
+    Template(to)
+}
+
+/// What is sent to https must not come from there.
+pub(super) fn check(redirect: Option<&Field<raw::Redirect>>, by_tls: bool, reader: &mut Reader) {
+    let Some(redirect) = redirect.filter(|redirect| by_tls && redirect.value.0.to.value == RedirectTo::Https) else {
+        return;
+    };
+    let message = "`redirect` to https on a listener with `tls` would send clients to where they are".to_owned();
+    let help = "remove `tls`, or give this listener a `pool` and redirect from another without `tls`";
+    reader.report(redirect.span.clone(), message, help);
+}

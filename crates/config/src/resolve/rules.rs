@@ -1,0 +1,212 @@
+//! The rules of routes: what they say themselves, and what they have from their listener.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::failure::{report_repeated, retry};
+use super::head::{self, Side};
+use crate::files::Files;
+use crate::network::NetworkSet;
+use crate::probe::StatusSet;
+use crate::protocol::Network;
+use crate::raw;
+use crate::reader::Reader;
+use crate::resolved::Page;
+use crate::route::{Access, BasicAuth, Compress, Mirror, RouteRules, RouteTimeouts};
+use crate::secret::FilePath;
+use crate::setting::Field;
+use crate::value::{OneOrMore, OrOff};
+use crate::wording::quoted;
+
+/// What a listener says for all its routes.
+pub(super) fn of_listener(
+    raw: &raw::Listener,
+    access: &Access,
+    files: &mut Files<'_>,
+    reader: &mut Reader,
+) -> RouteRules {
+    RouteRules {
+        request_headers: head::edits(raw.request_headers.as_ref(), Side::Request, raw, reader),
+        response_headers: head::edits(raw.response_headers.as_ref(), Side::Response, raw, reader),
+        max_body: raw.max_body.as_ref().map(|max| max.value.0),
+        access: Some(access).filter(|access| **access != Access::default()).cloned().into_iter().collect(),
+        basic_auth: basic_auth(&raw.basic_auth, files, reader),
+        errors: errors(raw.errors.as_ref(), files, reader),
+        compress: compress(&raw.compress, reader),
+        ..RouteRules::default()
+    }
+}
+
+/// What a route says, and from its listener, which has `rules`, what it leaves open.
+pub(super) fn of_route(
+    raw: &raw::Route,
+    listener: &raw::Listener,
+    rules: &RouteRules,
+    files: &mut Files<'_>,
+    reader: &mut Reader,
+) -> RouteRules {
+    let own_access = access(
+        [("allow", raw.allow.as_ref()), ("deny", raw.deny.as_ref())],
+        [("allow_file", raw.allow_file.as_ref()), ("deny_file", raw.deny_file.as_ref())],
+        files,
+        reader,
+    );
+    let own_access = Some(own_access).filter(|access| *access != Access::default());
+    let segments = |field: Option<&Field<crate::route::written::Segments>>| {
+        field.map(|field| field.value.0.clone()).unwrap_or_default()
+    };
+    let (request, response) = (raw.request_headers.as_ref(), raw.response_headers.as_ref());
+    RouteRules {
+        strip_prefix: segments(raw.strip_prefix.as_ref()),
+        add_prefix: segments(raw.add_prefix.as_ref()),
+        request_headers: after(&rules.request_headers, head::edits(request, Side::Request, listener, reader)),
+        response_headers: after(&rules.response_headers, head::edits(response, Side::Response, listener, reader)),
+        timeouts: timeouts(&raw.timeout.value),
+        retry: raw.retry.as_ref().map(|field| retry(field, reader).0),
+        max_body: raw.max_body.as_ref().map_or(rules.max_body, |max| max.value.0),
+        access: rules.access.iter().cloned().chain(own_access).collect(),
+        basic_auth: match &raw.basic_auth {
+            Some(own) => basic_auth(own, files, reader),
+            None => rules.basic_auth.clone(),
+        },
+        errors: after(&errors(raw.errors.as_ref(), files, reader), rules.errors.clone()),
+        mirror: raw.mirror.as_ref().map(|mirror| self::mirror(&mirror.value)),
+        compress: match &raw.compress {
+            Some(own) => compress(own, reader),
+            None => rules.compress.clone(),
+        },
+    }
+}
+
+fn after<T: Clone>(first: &[T], then: Vec<T>) -> Vec<T> {
+    first.iter().cloned().chain(then).collect()
+}
+
+/// Reports what a route says that has no effect.
+pub(super) fn check(raw: &raw::Route, reader: &mut Reader) {
+    let why = match (&raw.redirect, &raw.respond) {
+        (Some(_), _) => "`redirect` forwards nothing",
+        (_, Some(_)) => "`respond` forwards nothing",
+        _ => return check_forwarding(raw, reader),
+    };
+    let given: [(&str, Option<Range<usize>>); 6] = [
+        ("strip_prefix", place(raw.strip_prefix.as_ref())),
+        ("add_prefix", place(raw.add_prefix.as_ref())),
+        ("request_headers", place(raw.request_headers.as_ref())),
+        ("timeout", raw.timeout.where_given()),
+        ("retry", place(raw.retry.as_ref())),
+        ("mirror", place(raw.mirror.as_ref())),
+    ];
+    for (key, span) in given {
+        if let Some(span) = span {
+            reader.report(span, format!("`{key}` has no effect, as {why}"), format!("remove `{key}`"));
+        }
+    }
+}
+
+fn check_forwarding(raw: &raw::Route, reader: &mut Reader) {
+    if raw.timeout.given && timeouts(&raw.timeout.value) == RouteTimeouts::default() {
+        reader.report(raw.timeout.span.clone(), "`timeout` sets nothing".to_owned(), "write `{ first_byte = \"5m\" }`");
+    }
+    let budget = raw.retry.as_ref().and_then(|retry| retry.value.0.as_ref()?.budget.where_given());
+    if let Some(span) = budget {
+        let message = "`budget` has no effect in a route, as all retries of a pool share one".to_owned();
+        reader.report(span, message, "remove it, and write it in `retry` of the pool");
+    }
+    let Some(mirror) = &raw.mirror else { return };
+    let shares = raw.split.iter().flat_map(|split| &split.value.0).map(|(pool, _)| pool);
+    if raw.pool.iter().chain(shares).any(|pool| pool.value == mirror.value.pool.value) {
+        let name = quoted(&mirror.value.pool.value.0);
+        let message = format!("`mirror` would send each request twice to pool {name}, which serves this route");
+        reader.report(mirror.value.pool.span.clone(), message, "name another pool, or remove `mirror`");
+    }
+}
+
+fn place<T>(field: Option<&Field<T>>) -> Option<Range<usize>> {
+    field.map(|field| field.span.clone())
+}
+
+fn timeouts(raw: &raw::RouteTimeouts) -> RouteTimeouts {
+    RouteTimeouts {
+        connect: raw.connect.as_ref().map(|field| field.value.0),
+        first_byte: raw.first_byte.as_ref().map(|field| field.value.0),
+        idle: raw.idle.as_ref().map(|field| field.value.0),
+        tunnel: raw.tunnel.as_ref().map(|field| field.value.0),
+    }
+}
+
+fn mirror(raw: &raw::Mirror) -> Mirror {
+    Mirror {
+        pool: raw.pool.value.0.clone(),
+        sample: raw.sample.value.0,
+        max_body: raw.max_body.value.0 as usize,
+        limit: raw.limit.value.0 as usize,
+    }
+}
+
+type Listed<'a> = (&'a str, Option<&'a Field<OneOrMore<Network>>>);
+type InFile<'a> = (&'a str, Option<&'a Field<FilePath>>);
+
+/// Who may come: by the networks that are listed, first those allowed, then those denied, and by those in files.
+pub(super) fn access(
+    listed: [Listed<'_>; 2],
+    in_files: [InFile<'_>; 2],
+    files: &mut Files<'_>,
+    reader: &mut Reader,
+) -> Access {
+    let mut set = |(_, listed): Listed<'_>, (key, file): InFile<'_>| {
+        let networks = |field: &Field<OneOrMore<Network>>| field.value.0.iter().map(|one| one.value).collect();
+        let here: Option<NetworkSet> = listed.map(networks);
+        let there = file.and_then(|path| files.networks(key, path, reader));
+        match (here, there) {
+            (Some(here), Some(there)) => Some(Arc::new(here.with(&there))),
+            (here, there) => here.map(Arc::new).or(there),
+        }
+    };
+    let [allow, deny] = listed;
+    let [allow_file, deny_file] = in_files;
+    Access { allow: set(allow, allow_file), deny: set(deny, deny_file) }
+}
+
+fn basic_auth(raw: &Field<OrOff<raw::BasicAuth>>, files: &mut Files<'_>, reader: &mut Reader) -> Option<BasicAuth> {
+    let raw = raw.value.0.as_ref()?;
+    let users = files.users(&raw.users, reader)?;
+    Some(BasicAuth { realm: raw.realm.value.0.clone(), users: users.by_name, exposed: users.exposed })
+}
+
+fn errors(raw: Option<&Field<raw::ErrorPages>>, files: &mut Files<'_>, reader: &mut Reader) -> Vec<(StatusSet, Page)> {
+    let pages = raw.into_iter().flat_map(|pages| &pages.value.0);
+    pages
+        .filter_map(|one| {
+            let statuses = StatusSet::default().with(one.first, one.last);
+            Some((statuses, files.page(&one.key, &one.page, reader)?))
+        })
+        .collect()
+}
+
+fn compress(raw: &Field<raw::Compress>, reader: &mut Reader) -> Option<Compress> {
+    let raw = raw.value.0.as_ref()?;
+    Some(Compress {
+        algorithms: unique("algorithms", &raw.algorithms, |word| word.0, reader),
+        types: unique("types", &raw.types, |media| media.0.clone(), reader),
+        min_size: raw.min_size.value.0,
+    })
+}
+
+/// What a list says, of which nothing may be there twice.
+pub(super) fn unique<T, U: PartialEq>(
+    key: &str,
+    list: &Field<OneOrMore<T>>,
+    what: impl Fn(&T) -> U,
+    reader: &mut Reader,
+) -> Vec<U> {
+    let mut all = Vec::with_capacity(list.value.0.len());
+    for field in &list.value.0 {
+        let one = what(&field.value);
+        if all.contains(&one) {
+            report_repeated(key, field.span.clone(), reader);
+        }
+        all.push(one);
+    }
+    all
+}

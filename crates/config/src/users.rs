@@ -1,0 +1,222 @@
+//! Files of names and hashes of passwords, as `htpasswd` writes them.
+
+use std::sync::Arc;
+
+use crate::files::{Files, Unfit};
+use crate::reader::Reader;
+use crate::secret::{FilePath, is_exposed};
+use crate::setting::Field;
+use crate::wording::{quoted, quoted_path};
+
+/// Some ten thousand users; more are no matter for a file.
+const LARGEST: u64 = 1 << 20;
+
+/// Names and hashes in the order of the names, and the path of their file if every user of the machine can read it.
+#[derive(Debug, Clone)]
+pub(crate) struct Users {
+    pub(crate) by_name: Arc<[(String, String)]>,
+    pub(crate) exposed: Option<String>,
+}
+
+impl Files<'_> {
+    /// The users in a file, or a report why they cannot be had. Each file is read once.
+    pub(crate) fn users(&mut self, path: &Field<FilePath>, reader: &mut Reader) -> Option<Users> {
+        if let Some(known) = self.users.get(&path.value.0) {
+            return Some(known.clone());
+        }
+        let file = self.path(&path.value.0);
+        let fault = match self.content(&file, LARGEST).map(|content| read(&content)) {
+            Ok(Ok(by_name)) => {
+                let open = file.metadata().is_ok_and(|about| is_exposed(&about));
+                let users = Users { by_name: by_name.into(), exposed: open.then(|| file.display().to_string()) };
+                self.users.insert(path.value.0.clone(), users.clone());
+                return Some(users);
+            }
+            Ok(Err(fault)) => fault,
+            Err(Unfit(why)) => Fault { what: why, help: format!("it was looked for at {}", quoted_path(&file)) },
+        };
+        reader.report(path.span.clone(), format!("`users` cannot be used: {}", fault.what), fault.help);
+        None
+    }
+}
+
+/// Why a file of users cannot be used, and what to write instead. A hash is never repeated.
+#[derive(Debug, PartialEq, Eq)]
+struct Fault {
+    what: String,
+    help: String,
+}
+
+impl Fault {
+    fn new<T>(what: impl Into<String>, help: impl Into<String>) -> Result<T, Self> {
+        Err(Self { what: what.into(), help: help.into() })
+    }
+}
+
+/// The users in a file, in the order of their names. Empty lines and those that begin with a `#` make no difference.
+fn read(content: &[u8]) -> Result<Vec<(String, String)>, Fault> {
+    let Ok(text) = std::str::from_utf8(content) else {
+        return Fault::new("this is not saved as UTF-8", "save it as UTF-8");
+    };
+    let mut users = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if !line.is_empty() && !line.starts_with('#') {
+            let (name, hash) = user(index + 1, line)?;
+            users.push((name, hash, index + 1));
+        }
+    }
+    if users.is_empty() {
+        return Fault::new("nobody is in it", HTPASSWD);
+    }
+    users.sort();
+    if let Some([first, again]) = users.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        let what = format!("{} is in line {} and again in line {}", quoted(&first.0), first.2, again.2);
+        return Fault::new(what, "remove one of the two lines");
+    }
+    Ok(users.into_iter().map(|(name, hash, _)| (name, hash)).collect())
+}
+
+const HTPASSWD: &str = "write lines with `htpasswd -B FILE NAME`";
+
+fn user(number: usize, line: &str) -> Result<(String, String), Fault> {
+    let Some((name, hash)) = line.split_once(':') else {
+        return Fault::new(format!("line {number} has no colon between a name and a hash"), HTPASSWD);
+    };
+    if name.is_empty() || name.chars().any(char::is_control) {
+        return Fault::new(format!("line {number} has no name before its colon"), HTPASSWD);
+    }
+    if is_bcrypt(hash) || is_argon2(hash) {
+        return Ok((name.to_owned(), hash.to_owned()));
+    }
+    let kind = kind_of(hash);
+    let what = format!("in line {number} the password of {} is {kind}", quoted(name));
+    Fault::new(
+        what,
+        format!("only bcrypt and Argon2 are taken: write the line with `htpasswd -B FILE {}`", shown(name)),
+    )
+}
+
+/// A name as a command line has it, where it can stand there as it is.
+fn shown(name: &str) -> &str {
+    if name.chars().all(|c| c.is_alphanumeric() || "-_.@".contains(c)) { name } else { "NAME" }
+}
+
+/// What stands in the place of a hash that is taken, in words that do not repeat it.
+fn kind_of(hash: &str) -> &'static str {
+    if hash.starts_with("$2") || hash.starts_with("$argon2") {
+        "a hash that is broken or too costly"
+    } else if hash.starts_with("$apr1$") || hash.starts_with("$1$") {
+        "hashed by MD5"
+    } else if hash.starts_with("{SHA}") || hash.starts_with("{SSHA}") {
+        "hashed by SHA-1"
+    } else if hash.starts_with("$5$") || hash.starts_with("$6$") || hash.starts_with("$y$") {
+        "hashed by `crypt`"
+    } else {
+        "not hashed, or by `crypt`"
+    }
+}
+
+/// Bounds on the work of one look, as a power of two: less is guessed too fast, and more than some seconds for each
+/// request is a way to stop the machine.
+const BCRYPT_COSTS: std::ops::RangeInclusive<u32> = 4..=14;
+
+/// Whether this is bcrypt's own form: its variant, a cost, and 22 letters of salt and 31 of hash.
+fn is_bcrypt(hash: &str) -> bool {
+    let Some(rest) = ["$2a$", "$2b$", "$2y$"].iter().find_map(|variant| hash.strip_prefix(variant)) else {
+        return false;
+    };
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'/';
+    let (Some(cost), Some(rest)) = (rest.get(..2), rest.get(2..)) else { return false };
+    let fits = |cost: u32| BCRYPT_COSTS.contains(&cost);
+    cost.bytes().all(|byte| byte.is_ascii_digit())
+        && cost.parse().is_ok_and(fits)
+        && rest.strip_prefix('$').is_some_and(|rest| rest.len() == 53 && rest.bytes().all(allowed))
+}
+
+/// The most memory that one look may take, in KiB: each takes it anew.
+const MOST_MEMORY: u32 = 256 << 10;
+/// The most passes and lanes of one look.
+const MOST_PASSES: u32 = 64;
+
+/// Whether this is the form in which Argon2 is written down (the PHC string format): its variant, perhaps a version, memory,
+/// passes and lanes, salt and hash.
+fn is_argon2(hash: &str) -> bool {
+    let mut parts = hash.split('$').skip(1).peekable();
+    if !hash.starts_with('$') || !matches!(parts.next(), Some("argon2id" | "argon2i" | "argon2d")) {
+        return false;
+    }
+    if let Some(version) = parts.next_if(|part| part.starts_with("v=")) {
+        if !matches!(version, "v=16" | "v=19") {
+            return false;
+        }
+    }
+    let base64 = |part: Option<&str>, least: usize| {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';
+        part.is_some_and(|part| (least..=128).contains(&part.len()) && part.bytes().all(allowed))
+    };
+    let costs = parts.next().is_some_and(are_costs);
+    // The shortest of both that Argon2 itself takes: 8 and 4 bytes, in base64.
+    costs && base64(parts.next(), 11) && base64(parts.next(), 6) && parts.next().is_none()
+}
+
+fn are_costs(text: &str) -> bool {
+    let mut costs = text.split(',');
+    let mut cost = |key: &str, bounds: std::ops::RangeInclusive<u32>| {
+        let number = costs.next().and_then(|cost| cost.strip_prefix(key)?.parse().ok());
+        number.is_some_and(|number: u32| bounds.contains(&number))
+    };
+    cost("m=", 8..=MOST_MEMORY) && cost("t=", 1..=MOST_PASSES) && cost("p=", 1..=MOST_PASSES) && costs.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BCRYPT: &str = "$2y$05$abcdefghijklmnopqrstuuabcdefghijklmnopqrstuvwxyzABCDE";
+    const ARGON2: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQ$aGFzaGhhc2hoYXNo";
+
+    #[test]
+    fn users_are_put_in_order_and_comments_left_out() {
+        let text = format!("# staff\nzoe:{BCRYPT}\n\namy:{ARGON2}\r\n");
+        let names: Vec<_> = read(text.as_bytes()).unwrap().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["amy", "zoe"]);
+    }
+
+    #[test]
+    fn each_fault_is_told_with_its_line_and_without_the_hash() {
+        let cases = [
+            (String::new(), "nobody is in it"),
+            ("# nobody\n".to_owned(), "nobody is in it"),
+            ("\namy".to_owned(), "line 2 has no colon between a name and a hash"),
+            (format!(":{BCRYPT}"), "line 1 has no name before its colon"),
+            ("amy:$apr1$x$y".to_owned(), "in line 1 the password of `amy` is hashed by MD5"),
+            ("amy:{SHA}x".to_owned(), "in line 1 the password of `amy` is hashed by SHA-1"),
+            ("amy:$6$x$y".to_owned(), "in line 1 the password of `amy` is hashed by `crypt`"),
+            ("amy:open sesame".to_owned(), "in line 1 the password of `amy` is not hashed, or by `crypt`"),
+            (
+                format!("amy:{}", &BCRYPT[..40]),
+                "in line 1 the password of `amy` is a hash that is broken or too costly",
+            ),
+            (format!("amy:{BCRYPT}\nbob:{BCRYPT}\namy:{ARGON2}"), "`amy` is in line 1 and again in line 3"),
+        ];
+        for (text, what) in cases {
+            assert_eq!(read(text.as_bytes()).unwrap_err().what, what);
+        }
+        assert_eq!(read(b"\xff").unwrap_err().what, "this is not saved as UTF-8");
+    }
+
+    #[test]
+    fn a_hash_that_would_take_a_machine_down_is_refused() {
+        assert!(is_bcrypt(BCRYPT) && is_bcrypt(&BCRYPT.replace("$2y$", "$2a$")) && is_argon2(ARGON2));
+        for cost in ["03", "15", "31", "5$", "+5"] {
+            assert!(!is_bcrypt(&BCRYPT.replace("$05$", &format!("${cost}$"))), "{cost}");
+        }
+        for (one, other) in
+            [("m=19456", "m=4294967295"), ("t=2", "t=0"), ("p=1", "p=1,x=1"), ("v=19", "v=20"), ("2id", "2x")]
+        {
+            assert!(!is_argon2(&ARGON2.replace(one, other)), "{other}");
+        }
+        assert!(is_argon2(&ARGON2.replace("v=19$", "")));
+    }
+}
