@@ -1,6 +1,6 @@
 //! Plimsoll's program: arguments, wiring, signals, exit codes.
 //!
-//! `arguments` says what can be typed. `serve`, `check`, `cert` and `demo` are the commands; `schema` and `reference` only
+//! `arguments` says what can be typed. `serve`, `check`, `route`, `cert` and `demo` are the commands; `schema` and `reference` only
 //! print what the configuration crate knows, and `remote` holds those that ask a running Plimsoll. `source` finds the configuration, `names` looks its hosts up, `limits`
 //! makes room for its sockets, and `plane` wires it all to the data plane. `watch` tells what happens to the pools,
 //! `signals` when to stop, `failure` what the program exits with, and `console` writes to people.
@@ -14,6 +14,7 @@ mod failure;
 mod limits;
 mod plane;
 mod remote;
+mod route;
 mod serve;
 mod signals;
 mod source;
@@ -41,6 +42,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Route(arguments) => route::run(&arguments),
         Command::Cert(arguments) => cert::run(&arguments),
         Command::Remote(command) => remote::run(&command),
         Command::Schema => Ok(console::print(&format!("{:#}\n", plimsoll_config::schema()))?),
