@@ -196,7 +196,7 @@ impl Setting for LogFormat {
 fn pieces(text: &str) -> Result<Vec<LogPiece>, Fault> {
     let pieces = tokens(text, "status")?.into_iter().map(|token| match token {
         Token::Text(text) => Ok(LogPiece::Literal(text)),
-        Token::Name(name) => named(name, LogVariable::ALL, |variable| variable.name()).map(LogPiece::Variable),
+        Token::Name(name) => named(name, LogVariable::ALL, LogVariable::name).map(LogPiece::Variable),
     });
     pieces.collect()
 }

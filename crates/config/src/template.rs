@@ -148,7 +148,7 @@ pub(crate) fn template(text: &str) -> Result<Template, Fault> {
     }
     let pieces = tokens(text, "host")?.into_iter().map(|token| match token {
         Token::Text(text) => Ok(Piece::Literal(text)),
-        Token::Name(name) => named(name, Variable::ALL, |variable| variable.name()).map(Piece::Variable),
+        Token::Name(name) => named(name, Variable::ALL, Variable::name).map(Piece::Variable),
     });
     pieces.collect::<Result<_, _>>().map(Template)
 }

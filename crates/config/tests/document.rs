@@ -263,6 +263,21 @@ fn what_is_written_as_default_is_the_default() {
 bind = "8080"
 pool = "app"
 tls = { cert = "tests/site.pem", key = "tests/site.key" }
+compress = {}
+basic_auth = { users = "tests/users.htpasswd" }
+[[listen.web.route]]
+path = { prefix = "/a" }
+pool = "app"
+mirror = { pool = "shadow" }
+[[listen.web.route]]
+path = "/b"
+redirect = { to = "/c" }
+[[listen.web.route]]
+path = "/d"
+respond = {}
+[pool.shadow]
+servers = ["b:1"]
+protocol = "http2"
 [pool.app]
 servers = [{ address = "a:1", max_connections = 9 }]
 protocol = "http2"
@@ -277,8 +292,13 @@ probe = { http = "/", body = "ok" }
     assert_eq!(spelled["pool"]["app"]["retry"]["tries"], 3);
     assert_eq!(spelled["listen"]["web"]["tls_options"]["min_version"], "1.2");
     assert_eq!(spelled["pool"]["app"]["http2"]["max_streams"], 128);
+    assert_eq!(spelled["listen"]["web"]["route"][0]["mirror"]["limit"], 100);
+    assert_eq!(spelled["listen"]["web"]["route"][2]["respond"]["status"], 200);
+    assert_eq!(spelled["listen"]["web"]["compress"]["min_size"], "1KiB");
     let spelled = parse("spelled.toml", &toml_of(&spelled)).expect("each default is right");
-    assert_eq!(spelled, parse("least.toml", least).expect("the least is right"));
+    // In the same lines, which routes know of themselves.
+    let least = toml_of(&as_json(least));
+    assert_eq!(spelled, parse("least.toml", &least).expect("the least is right"));
 }
 
 /// Writes out every default that `value` leaves open.

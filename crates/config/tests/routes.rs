@@ -266,6 +266,21 @@ fn the_path_of_the_root_is_every_path() {
 }
 
 #[test]
+fn a_listener_has_ten_thousand_routes_and_no_more() {
+    let lines = |count: usize| -> String {
+        let routes: String =
+            (0..count).map(|number| format!("  {{ path = \"/{number}\", respond = {{}} }},\n")).collect();
+        format!("[listen.web]\nbind = \"8080\"\nroute = [\n{routes}]\n")
+    };
+    let config = parse("many.toml", &lines(10_000)).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(config.listeners[0].target.routes().len(), 10_000);
+    let problems = parse("more.toml", &lines(10_001)).expect_err("there are too many");
+    let problem = problems.iter().next().expect("one problem");
+    assert_eq!(problem.message(), "a listener has at most 10000 routes, and this is one more");
+    assert_eq!(problem.line(), Some(10_004));
+}
+
+#[test]
 fn a_change_of_a_file_is_seen_when_it_is_read_again() {
     let folder = std::env::temp_dir().join(format!("plimsoll-{}-routes", std::process::id()));
     std::fs::create_dir_all(&folder).expect("the folder can be made");

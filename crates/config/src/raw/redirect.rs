@@ -16,7 +16,7 @@ settings! {
     /// Sends requests elsewhere, in place of a pool.
     struct RedirectTable, called Place::nested {
         /// Where to: "https" is the same host and path by https; any other text is the address, which begins with a scheme
-        /// and a host or with a slash, with $variables, such as "https://www.example.com$target".
+        /// and a host or with a slash, with $variables, such as `https://www.example.com$target`.
         to: RedirectTo, required "`to = \"https\"`";
         /// 308 and 307 keep method and body, 301 and 302 are those that older clients know, and 303 makes every request a
         /// GET. 301 and 308 are for ever: browsers remember them.
