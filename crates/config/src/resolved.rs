@@ -1,9 +1,9 @@
 //! The configuration the rest of the program sees: every default filled in, every rule checked.
 //!
-//! A [`Config`] comes out of [`parse`](crate::parse), [`load`](crate::load) or [`Config::quick`] and needs no
-//! second look: each listener names pools that are there, redirects or answers, no two listeners want the same address, each pool
-//! has a server that is not a backup, fallbacks come to an end, pages and certificates have been read. What is left for
-//! the program is what needs the machine: looking host names up, binding sockets and looking into certificates.
+//! A [`Config`] comes out of [`parse`](crate::parse), [`load`](crate::load) or [`Config::quick`] and needs no second
+//! look: each listener names pools that are there, redirects or answers, no two listeners want the same address, each
+//! pool has a server that is not a backup, fallbacks come to an end, pages, certificates and lists have been read. What is
+//! left for the program is what needs the machine: looking host names up, binding sockets and looking into certificates.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

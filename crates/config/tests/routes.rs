@@ -268,9 +268,8 @@ fn the_path_of_the_root_is_every_path() {
 #[test]
 fn a_listener_has_ten_thousand_routes_and_no_more() {
     let lines = |count: usize| -> String {
-        let routes: String =
-            (0..count).map(|number| format!("  {{ path = \"/{number}\", respond = {{}} }},\n")).collect();
-        format!("[listen.web]\nbind = \"8080\"\nroute = [\n{routes}]\n")
+        let routes: Vec<_> = (0..count).map(|number| format!("{{ path = \"/{number}\", respond = {{}} }},")).collect();
+        format!("[listen.web]\nbind = \"8080\"\nroute = [\n{}\n]\n", routes.join("\n"))
     };
     let config = parse("many.toml", &lines(10_000)).unwrap_or_else(|problems| panic!("{problems}"));
     assert_eq!(config.listeners[0].target.routes().len(), 10_000);
@@ -278,6 +277,29 @@ fn a_listener_has_ten_thousand_routes_and_no_more() {
     let problem = problems.iter().next().expect("one problem");
     assert_eq!(problem.message(), "a listener has at most 10000 routes, and this is one more");
     assert_eq!(problem.line(), Some(10_004));
+}
+
+#[test]
+fn what_the_readme_shows_of_routes_can_be_written() {
+    let readme = include_str!("../../../README.md");
+    let (_, section) = readme.split_once("## Choose by request").expect("the section is there");
+    let (_, block) = section.split_once("```toml\n").expect("an example");
+    let (example, _) = block.split_once("```").expect("the end of the example");
+    let folder = std::env::temp_dir().join(format!("plimsoll-{}-readme", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("the folder can be made");
+    let (users, page) = (include_str!("users.htpasswd"), "<p>sorry");
+    let files = [("blocked.txt", ""), ("bad-gateway.html", page), ("error.html", page), ("users.htpasswd", users)];
+    for (name, content) in files {
+        std::fs::write(folder.join(name), content).expect("the file can be written");
+    }
+    let pools = ["app", "api", "beta", "auth", "users", "canary", "shadow"];
+    let pools: Vec<_> = pools.iter().map(|pool| format!("[pool.{pool}]\nservers = [\"a:1\"]\n")).collect();
+    let file = folder.join("plimsoll.toml");
+    std::fs::write(&file, format!("{example}{}", pools.concat())).expect("the file can be written");
+    let config = load(&file);
+    std::fs::remove_dir_all(&folder).expect("the folder can be removed");
+    let config = config.unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(config.listeners[0].target.routes().len(), 9);
 }
 
 #[test]
