@@ -5,8 +5,8 @@ use crate::secret::Secret;
 use crate::wording::quoted;
 
 impl Config {
-    /// A warning for each private key, each token and each list of passwords whose file every user of the machine can read, with what it is
-    /// for.
+    /// A warning for each private key, each token and each list of passwords whose file every user of the machine can
+    /// read, with what it is for.
     pub fn exposed(&self) -> Vec<String> {
         let admin = self.admin.iter().flat_map(Admin::secrets);
         let webhook =

@@ -34,9 +34,9 @@ settings! {
         name: Name, optional "\"route 1\", \"route 2\" and so on, by its place in the list";
         /// The hosts that are asked for, without a port. "*.example.com" is every name below this one.
         host: OneOrMore<HostPattern>, optional "any";
-        /// The path: a text such as "/v1" is for this path and all below it, by whole segments; a table is `{ exact = "/login" }`,
-        /// `{ prefix = "/v1", ignore_case = true }` or `{ regex = '^/u/\d+$' }`. Requests are compared by their path without dot
-        /// segments, double slashes and needless per cent signs.
+        /// The path: a text such as "/v1" is for this path and all below it, by whole segments; a table is
+        /// `{ exact = "/login" }`, `{ prefix = "/v1", ignore_case = true }` or `{ regex = '^/u/\d+$' }`. Requests are
+        /// compared by their path without dot segments, double slashes and needless per cent signs.
         path: OneOrMore<PathTest>, optional "any";
         /// The method.
         method: OneOrMore<Method>, optional "any";
@@ -64,7 +64,7 @@ settings! {
         /// What becomes of the fields of answers, after what the listener says.
         response_headers: HeaderEdits, optional "nothing";
         /// How long to wait for a server, in place of what the pool says.
-        timeout: RouteTimeouts, default {};
+        timeout: RouteTimeouts, optional "the pool's";
         /// When a request that failed is tried again, in place of what the pool says, or "off" for never. The `budget`
         /// stays that of the pool.
         retry: OrOff<Retry>, optional "the pool's";
