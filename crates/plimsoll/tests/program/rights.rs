@@ -114,7 +114,7 @@ fn a_file_that_a_reload_could_not_read_any_more_is_found_with_its_line() {
         let said = stderr(&output);
         assert_eq!(output.status.code(), Some(2), "{command}: {said}");
         for part in
-            ["plimsoll.toml:11:41", "user nobody cannot read", "localhost.key, so that a reload would fail", "chgrp 1 "]
+            ["plimsoll.toml:11:39", "user nobody cannot read", "localhost.key, so that a reload would fail", "chgrp 1 "]
         {
             assert!(said.contains(part), "no {part} in {said}");
         }
@@ -135,7 +135,7 @@ fn a_log_that_could_not_be_made_anew_is_found_with_its_line() {
     must_be_root();
     let folder = Folder::for_all();
     let file = folder
-        .file("plimsoll.toml", &config(&Origin::quick("one"), "user = 'nobody'\n[access_log]\nto = 'access'", ""));
+        .file("plimsoll.toml", &config(&Origin::quick("one"), "user = 'nobody'\n[access_log]\nto = './access'", ""));
     let output = run(&["check", &file]);
     assert_eq!(output.status.code(), Some(2));
     let said = stderr(&output);
