@@ -169,6 +169,7 @@ macro_rules! settings {
     )+) => {$(
         $(#[doc = $about])+
         #[derive(Debug, Clone, PartialEq, Eq)]
+        #[allow(clippy::struct_field_names, reason = "fields are called what the file calls them")]
         pub(crate) struct $name {
             $($(#[doc = $doc])+ pub(crate) $key: settings!(@slot $presence $kind),)+
         }

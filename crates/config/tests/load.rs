@@ -240,6 +240,6 @@ unavailable = { page = "PAGE" }
     ];
     let asked = asked.into_inner();
     assert!(expected.iter().all(|need| asked.contains(need)) && asked.len() == expected.len(), "{asked:?}");
-    let lines: Vec<_> = objecting.expect_err("two files are objected to").iter().map(|one| one.line()).collect();
+    let lines: Vec<_> = objecting.expect_err("two files are objected to").iter().map(Diagnostic::line).collect();
     assert_eq!(lines, [Some(1), Some(10)]);
 }

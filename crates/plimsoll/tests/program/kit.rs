@@ -5,6 +5,7 @@ mod until;
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
@@ -47,6 +48,23 @@ impl Folder {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         std::fs::create_dir_all(&path).expect("a folder can be made");
         Self(path)
+    }
+
+    /// The same in the system's temporary one, where every user can reach it.
+    pub(crate) fn for_all() -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("plimsoll-program-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).expect("a folder can be made");
+        let folder = Self(path);
+        folder.mode("", 0o755);
+        folder
+    }
+
+    /// Changes the mode of what is at `path` in it.
+    pub(crate) fn mode(&self, path: &str, mode: u32) {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(self.0.join(path), mode).expect("the mode can be changed");
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -126,6 +144,24 @@ impl Running {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).expect("the program can be signalled");
+    }
+
+    /// What it has said, as far as that was waited for.
+    pub(crate) fn said(&self) -> &str {
+        &self.seen
+    }
+
+    /// What the system tells of each of its threads: its name, and a line `Key:` of its status, without the key.
+    pub(crate) fn threads(&self, key: &str) -> Vec<(String, String)> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid().as_raw_nonzero())).expect("it runs");
+        let read = |task: io::Result<std::fs::DirEntry>| {
+            let folder = task.ok()?.path();
+            let name = std::fs::read_to_string(folder.join("comm")).ok()?;
+            let status = std::fs::read_to_string(folder.join("status")).ok()?;
+            let value = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
+            Some((name.trim().to_owned(), value.split_whitespace().collect::<Vec<_>>().join(" ")))
+        };
+        tasks.filter_map(read).collect()
     }
 
     pub(crate) fn pid(&self) -> Pid {

@@ -1,0 +1,146 @@
+//! Too few descriptors: fewer clients are let in, and what runs out all the same is waited for. Nothing hangs, and all recovers.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::Command;
+use std::thread;
+use std::time::Instant;
+
+use rustix::process::{Resource, Rlimit, prlimit};
+
+use super::kit::{Client, DEADLINE, Folder, Origin, Running, wait_until};
+
+fn config(origin: &Origin, top: &str) -> String {
+    let address = origin.address;
+    format!("{top}\n[listen.web]\nbind = '127.0.0.1:0'\npool = 'app'\n[pool.app]\nservers = ['{address}']\n")
+}
+
+/// The program under a limit that it cannot raise: root without that capability is as powerless as anybody.
+fn limited(files: u64, arguments: &[&str]) -> Command {
+    let mut command = Command::new("prlimit");
+    command.arg(format!("--nofile={files}:{files}"));
+    command.args(["setpriv", "--bounding-set=-sys_resource", env!("CARGO_BIN_EXE_plimsoll")]).args(arguments);
+    command
+}
+
+#[test]
+fn under_a_low_limit_fewer_clients_are_let_in_and_the_others_wait_their_turn() {
+    let origin = Origin::quick("one");
+    let folder = Folder::new();
+    let file = folder.file("plimsoll.toml", &config(&origin, "workers = 2\nmax_connections = 500"));
+    let mut program = Running::saying(limited(144, &["serve", &file]));
+    // Two workers with one address each, and the rest, leave 144 - 2 * 10 - 64 for pairs.
+    let line = program.line("note: ");
+    for part in
+        ["500 clients are allowed for", "up to 1084 open files", "limit is 144", "at most 30 clients", "LimitNOFILE="]
+    {
+        assert!(line.contains(part), "no {part} in {line}");
+    }
+    let address = program.address();
+    let mut clients: Vec<Client> = (0..120).map(|_| Client::connect(address).expect("the kernel accepts")).collect();
+    for client in &mut clients {
+        client.send().expect("the request can be sent");
+    }
+    // Each that has its answer makes room for one behind it. In which order they are let in is the kernel's to say.
+    let answered: Vec<_> = clients
+        .into_iter()
+        .map(|mut client| {
+            thread::spawn(move || client.answer().expect("an answer comes").expect("the connection stays").status)
+        })
+        .collect();
+    let statuses: Vec<u16> = answered.into_iter().map(|one| one.join().expect("nothing hangs")).collect();
+    assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
+}
+
+#[test]
+fn when_descriptors_run_out_clients_wait_or_are_told_when_to_come_back_and_no_server_is_blamed() {
+    let origin = Origin::quick("one");
+    let folder = Folder::new();
+    let file = folder.file("plimsoll.toml", &config(&origin, "workers = 1\n[admin]\nbind = '127.0.0.1:0'"));
+    let mut program = Running::saying(limited(4096, &["serve", &file]));
+    let address = program.address();
+    let admin = program.address();
+    // What tells of it runs once it answers. The connection stays, so that none is given back in between.
+    let mut overseer = Client::connect(admin).expect("it listens");
+    let heard = overseer.ask().status;
+    let pid = program.pid();
+    let folder = format!("/proc/{}/fd", pid.as_raw_nonzero());
+    let open = || std::fs::read_dir(&folder).expect("it runs").count() as u64;
+    // As if somebody else had used them up: so much was not known at the start.
+    let room = open() + 20;
+    let limit = Rlimit { current: Some(room), maximum: Some(room) };
+    prlimit(Some(pid), Resource::Nofile, limit).expect("it can be lowered");
+    let mut waiting: Vec<TcpStream> =
+        (0..60).map(|_| TcpStream::connect(address).expect("the kernel accepts")).collect();
+    let told = program.line("ran out of descriptors");
+    assert!(told.contains("raise the limit on open files"), "{told}");
+    // One that was let in gets an answer though there is no descriptor for its server.
+    let mut first = waiting.remove(0);
+    let answer = ask(&mut first);
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("Retry-After: 1\r\n"), "{answer}");
+    // Once some have left, all others are served.
+    waiting.truncate(30);
+    waiting.drain(..20);
+    drop(first);
+    for client in &mut waiting {
+        let until = Instant::now() + DEADLINE;
+        while !ask(client).starts_with("HTTP/1.1 200 ") {
+            assert!(Instant::now() < until, "it does not recover");
+        }
+    }
+    drop(waiting);
+    wait_until("all descriptors are given back", || open() < room - 10);
+    assert_eq!(Client::connect(address).expect("it listens").ask().status, 200);
+    assert_eq!(program.said().matches("ran out of descriptors").count(), 1, "{}", program.said());
+    assert_eq!(overseer.ask().status, heard, "the admin API was heard all the while");
+    assert!(!program.said().contains("ejected") && !program.said().contains("is down"), "{}", program.said());
+}
+
+/// One request and the head and body of its answer.
+fn ask(stream: &mut TcpStream) -> String {
+    stream.set_read_timeout(Some(DEADLINE)).expect("it is open");
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n").expect("it can be sent");
+    let (mut answer, mut piece) = (Vec::new(), [0; 4096]);
+    loop {
+        let text = String::from_utf8_lossy(&answer).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")?.parse::<usize>().ok());
+            if body.len() >= length.expect("its length is given") {
+                return text;
+            }
+        }
+        let count = stream.read(&mut piece).expect("an answer comes");
+        assert!(count > 0, "the connection ended after {text:?}");
+        answer.extend_from_slice(&piece[..count]);
+    }
+}
+
+#[test]
+fn idle_connections_to_servers_go_first_when_descriptors_run_out() {
+    let origin = Origin::quick("one");
+    let folder = Folder::new();
+    let file = folder.file("plimsoll.toml", &config(&origin, "workers = 1"));
+    let mut program = Running::saying(limited(4096, &["serve", &file]));
+    let address = program.address();
+    let folder = format!("/proc/{}/fd", program.pid().as_raw_nonzero());
+    let open = || std::fs::read_dir(&folder).expect("it runs").count() as u64;
+    // Eight at once leave eight connections to the server behind.
+    let before = open();
+    let mut clients: Vec<Client> = (0..8).map(|_| Client::connect(address).expect("it listens")).collect();
+    let idle = || open().saturating_sub(before + 8);
+    let until = Instant::now() + DEADLINE;
+    while idle() < 2 {
+        for client in &mut clients {
+            client.send().expect("it can be sent");
+        }
+        for client in &mut clients {
+            client.answer().expect("an answer comes").expect("the connection stays");
+        }
+        assert!(Instant::now() < until, "no connection to the server was kept");
+    }
+    let limit = Rlimit { current: Some(open()), maximum: Some(open()) };
+    prlimit(Some(program.pid()), Resource::Nofile, limit).expect("it can be lowered");
+    let mut late = Client::connect(address).expect("the kernel accepts");
+    assert_eq!(late.ask().status, 200);
+    assert!(open() <= limit.current.expect("it was set"));
+}
