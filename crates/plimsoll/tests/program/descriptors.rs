@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use rustix::process::{Resource, Rlimit, prlimit};
 
-use super::kit::{Client, DEADLINE, Folder, Origin, Running, wait_until};
+use super::kit::{Client, Folder, Origin, PATIENCE, Running, until};
 
 fn config(origin: &Origin, top: &str) -> String {
     let address = origin.address;
@@ -83,13 +83,13 @@ fn when_descriptors_run_out_clients_wait_or_are_told_when_to_come_back_and_no_se
     waiting.drain(..20);
     drop(first);
     for client in &mut waiting {
-        let until = Instant::now() + DEADLINE;
+        let until = Instant::now() + PATIENCE;
         while !ask(client).starts_with("HTTP/1.1 200 ") {
             assert!(Instant::now() < until, "it does not recover");
         }
     }
     drop(waiting);
-    wait_until("all descriptors are given back", || open() < room - 10);
+    until("all descriptors are given back", || open() < room - 10);
     assert_eq!(Client::connect(address).expect("it listens").ask().status, 200);
     assert_eq!(program.said().matches("ran out of descriptors").count(), 1, "{}", program.said());
     assert_eq!(overseer.ask().status, heard, "the admin API was heard all the while");
@@ -98,7 +98,7 @@ fn when_descriptors_run_out_clients_wait_or_are_told_when_to_come_back_and_no_se
 
 /// One request and the head and body of its answer.
 fn ask(stream: &mut TcpStream) -> String {
-    stream.set_read_timeout(Some(DEADLINE)).expect("it is open");
+    stream.set_read_timeout(Some(PATIENCE)).expect("it is open");
     stream.write_all(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n").expect("it can be sent");
     let (mut answer, mut piece) = (Vec::new(), [0; 4096]);
     loop {
@@ -128,7 +128,7 @@ fn idle_connections_to_servers_go_first_when_descriptors_run_out() {
     let before = open();
     let mut clients: Vec<Client> = (0..8).map(|_| Client::connect(address).expect("it listens")).collect();
     let idle = || open().saturating_sub(before + 8);
-    let until = Instant::now() + DEADLINE;
+    let until = Instant::now() + PATIENCE;
     while idle() < 2 {
         for client in &mut clients {
             client.send().expect("it can be sent");

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 
 use rustix::process::{Pid, Signal, geteuid};
 
-use super::kit::{Client, Folder, Origin, Running, plimsoll, run, stderr, wait_until};
+use super::kit::{Client, Folder, Origin, Running, plimsoll, run, stderr, until};
 
 /// Debian's user for those who own nothing, and its group.
 const NOBODY: u32 = 65534;
@@ -55,7 +55,7 @@ fn all_threads_give_up_the_rights_of_root_for_good_and_it_serves_and_reloads() {
     }
     let owner = |name: &str| fs::metadata(inside(name)).map(|about| about.uid()).ok();
     assert_eq!((owner("admin.sock"), owner("pid")), (Some(NOBODY), Some(0)));
-    wait_until("the log is there", || owner("logs/access") == Some(NOBODY));
+    until("the log is there", || owner("logs/access") == Some(NOBODY));
     let number = program.pid().as_raw_nonzero().to_string();
     assert_eq!(fs::read_to_string(inside("pid")).expect("it is written").trim(), number);
     fs::write(&file, config(&two, top, "")).expect("the file is written");

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use rustix::process::Signal;
 
-use super::kit::{Client, DEADLINE, Folder, Origin, Running, plimsoll};
+use super::kit::{Client, Folder, Origin, PATIENCE, Running, plimsoll};
 
 fn config(origin: &Origin, bind: &str) -> String {
     let address = origin.address;
@@ -20,7 +20,7 @@ struct Manager(UnixDatagram);
 impl Manager {
     fn at(path: &str) -> Self {
         let socket = UnixDatagram::bind(path).expect("a socket can be made");
-        socket.set_read_timeout(Some(DEADLINE)).expect("it is open");
+        socket.set_read_timeout(Some(PATIENCE)).expect("it is open");
         Self(socket)
     }
 

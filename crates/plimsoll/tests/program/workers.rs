@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::kit::{Client, Folder, Origin, Running, plimsoll, wait_until};
+use super::kit::{Client, Folder, Origin, Running, plimsoll, until};
 
 fn config(origin: &Origin, top: &str) -> String {
     let address = origin.address;
@@ -64,6 +64,6 @@ fn metrics_show_how_connections_spread_over_the_workers() {
         let all = of_workers(name);
         all.len() == 2 && all.iter().sum::<u32>() == 40 && all.iter().all(|count| *count > 0)
     };
-    wait_until("all are accepted", || adds_up("plimsoll_worker_client_connections_accepted_total"));
-    wait_until("all are open", || adds_up("plimsoll_worker_client_connections"));
+    until("all are accepted", || adds_up("plimsoll_worker_client_connections_accepted_total"));
+    until("all are open", || adds_up("plimsoll_worker_client_connections"));
 }
