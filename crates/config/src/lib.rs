@@ -4,7 +4,7 @@
 //! [`Config`] in which every default is filled in and every rule holds, or [`Diagnostics`]: everything that is wrong,
 //! each with its line and what to write instead. [`reference()`] and [`schema`] tell what can be written.
 //!
-//! Inside, `raw` declares each setting once; `setting` and `reader` are the machinery that a declaration becomes; `value`,
+//! Inside, `raw` declares each setting once; `process` holds what only the program can judge; `setting` and `reader` are the machinery that a declaration becomes; `value`,
 //! `quantity`, `address`, `bind`, `network`, `server_name`, `webhook`, `condition`, `http`, `log`, `pattern`, `secret` and
 //! `page` are the types a setting can have; `resolve` checks what no setting can know alone. Nothing here looks up a name,
 //! opens a socket or asks the time, and the disk is touched only where a configuration names a page, a token or a
