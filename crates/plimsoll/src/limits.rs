@@ -21,10 +21,13 @@ pub(crate) fn raise_open_files(config: &Config, workers: usize) {
     tell_shortage(config, workers);
 }
 
-/// Says so where fewer clients can be let in than the configuration allows for.
+/// Says so where fewer clients can be let in than the file asks for, or than any program with this limit could serve. What is
+/// left to its default is what fits.
 fn tell_shortage(config: &Config, workers: usize) {
     let Descriptors { limit, needed, wanted, clients } = Descriptors::of(config, workers);
-    if let Some(limit) = limit.filter(|_| clients < wanted) {
+    let asked_for = config.process.max_connections.is_some();
+    let short = |limit: u64| if asked_for { clients < wanted } else { limit < wanted as u64 };
+    if let Some(limit) = limit.filter(|limit| short(*limit)) {
         say(format_args!(
             "note: {wanted} clients are allowed for, which needs up to {needed} open files, but the limit is {limit}: at most \
              {clients} clients are let in at once, others wait; raise it (LimitNOFILE= in the unit, `ulimit -n`), or lower \
