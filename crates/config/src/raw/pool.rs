@@ -28,7 +28,7 @@ settings! {
         /// The rule of the pick.
         policy: Word<PolicyKind>, default "least-connections";
         /// What the policy "hash" goes by.
-        hash: Hash, default {};
+        hash: Hash, optional "the client's address";
         /// Keeps a client at the server that it had before: a table, or "off".
         sticky: OrOff<Sticky>, default "off";
         /// The servers. One that needs no settings is its address alone: "192.168.1.10:8080".

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use plimsoll_core::{HashBound, PolicyKind};
 
+use super::untouched;
 use crate::files::Files;
 use crate::raw::{self, HashBy};
 use crate::reader::Reader;
@@ -112,11 +113,18 @@ fn check_cookie(name: &str, table: &raw::Sticky, reader: &mut Reader) {
 
 /// What the policy goes by, where it is `hash`, and its bound.
 pub(super) fn hash(raw: &raw::Pool, reader: &mut Reader) -> (Option<HashOn>, HashBound) {
-    let table = &raw.hash.value;
+    let usual;
+    let table = match &raw.hash {
+        Some(given) => &given.value,
+        None => {
+            usual = untouched();
+            &usual
+        }
+    };
     if raw.policy.value.0 != PolicyKind::Hash {
-        if let Some(span) = raw.hash.where_given() {
+        if let Some(given) = &raw.hash {
             let message = "`hash` has no effect, as the policy is another".to_owned();
-            reader.report(span, message, "write `policy = \"hash\"`, or remove `hash`");
+            reader.report(given.span.clone(), message, "write `policy = \"hash\"`, or remove `hash`");
         }
         return (None, HashBound::default());
     }

@@ -59,9 +59,10 @@ pub(super) fn check_pool(raw: &raw::Pool, reader: &mut Reader) {
         ("reason_header", unavailable.reason_header.where_given()),
     ];
     report(given, WHY, reader);
-    if raw.policy.value.0 == PolicyKind::Hash && raw.hash.value.on.value != HashBy::Client {
+    let on = raw.hash.as_ref().filter(|_| raw.policy.value.0 == PolicyKind::Hash).map(|hash| &hash.value.on);
+    if let Some(on) = on.filter(|on| on.value != HashBy::Client) {
         let message = format!("`on` has nothing to go by, as {WHY}");
-        reader.report(raw.hash.value.on.span.clone(), message, "write `on = \"client\"`, or remove it");
+        reader.report(on.span.clone(), message, "write `on = \"client\"`, or remove it");
     }
     if let Some(retry) = &raw.retry.value.0 {
         let given = [("non_idempotent", retry.non_idempotent.where_given()), ("buffer", retry.buffer.where_given())];
