@@ -6,11 +6,12 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use clap::Args;
 use plimsoll_core::{Admission, ClientKey, ClientRules, ClientTable, Rate, Time};
+use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
 use crate::accounting::{self, Pid};
@@ -45,6 +46,9 @@ pub(crate) struct ClientsArguments {
 /// Look-ups of a round.
 const LOOKUPS: u32 = 1_000_000;
 
+/// About what a table needs for a client.
+const BYTES: u64 = 152;
+
 /// Bytes a client, and nanoseconds from one look-up to the next.
 const MOST_BYTES: f64 = 200.0;
 const MOST_NANOS: f64 = 300.0;
@@ -59,6 +63,8 @@ struct Report {
     /// Nanoseconds, a value for each round.
     request: Vec<f64>,
     connection: Vec<f64>,
+    /// Nanoseconds of one load from as much memory, for each round.
+    load: Vec<f64>,
 }
 
 /// Measures; gives whether all went as it should.
@@ -76,7 +82,8 @@ pub(crate) fn run(arguments: &ClientsArguments) -> anyhow::Result<bool> {
     bench.fill()?;
     let grown = accounting::memory(mine)?.checked_sub(before).context("this process became smaller meanwhile")?;
     let bytes_a_client = grown as f64 / f64::from(arguments.clients);
-    let (mut request, mut connection) = (Vec::new(), Vec::new());
+    let memory: Vec<u64> = (0..u64::from(arguments.clients) * BYTES / 8).collect();
+    let (mut request, mut connection, mut load) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..=arguments.rounds {
         interrupt::check()?;
         eprintln!("clients: round {round} of {}", arguments.rounds);
@@ -85,10 +92,12 @@ pub(crate) fn run(arguments: &ClientsArguments) -> anyhow::Result<bool> {
         if round > 0 {
             request.push(nanos.0);
             connection.push(nanos.1);
+            load.push(bench.loads(&memory));
         }
     }
     let (clients, rounds) = (arguments.clients, arguments.rounds);
-    let report = Report { machine: Description::read(), clients, rounds, seed, bytes_a_client, request, connection };
+    let report =
+        Report { machine: Description::read(), clients, rounds, seed, bytes_a_client, request, connection, load };
     publish(&report, &report.markdown(), arguments.json.as_deref())?;
     Ok(!arguments.enforce || report.bars().iter().all(|bar| bar.kept() == Some(true)))
 }
@@ -129,7 +138,7 @@ impl Bench {
     /// Nanoseconds a look-up: of one client of all, at random, whose connection or request begins and ends.
     fn lookups(&mut self, begin: fn(&Arc<ClientTable>, ClientKey, Time) -> Admission) -> anyhow::Result<f64> {
         let mut counted = 0;
-        let start = Instant::now();
+        let start = worked();
         for _ in 0..LOOKUPS {
             self.now += 1000;
             let key = client(self.random.u32(..self.clients));
@@ -137,10 +146,29 @@ impl Bench {
                 counted += u32::from(hold.is_counted());
             }
         }
-        let nanos = start.elapsed().as_nanos() as f64 / f64::from(LOOKUPS);
+        let nanos = (worked() - start) / f64::from(LOOKUPS);
         ensure!(counted == LOOKUPS, "{} look-ups were not counted", LOOKUPS - counted);
         Ok(nanos)
     }
+
+    /// Nanoseconds of one load from anywhere in `memory`, each from where the last one tells: what this machine asks,
+    /// at this time, for meeting one client cold. A look-up cannot be faster.
+    fn loads(&mut self, memory: &[u64]) -> f64 {
+        let start = worked();
+        let mut last = 0;
+        for _ in 0..LOOKUPS {
+            let place = (self.random.u64(..) ^ last) % memory.len() as u64;
+            last = memory[place as usize];
+        }
+        black_box(last);
+        (worked() - start) / f64::from(LOOKUPS)
+    }
+}
+
+/// Nanoseconds that this thread was on a core: what others do there meanwhile does not count.
+fn worked() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
 }
 
 /// Addresses all over, no two the same: the factor is odd.
@@ -184,9 +212,11 @@ impl Report {
         table.column("result", bars.iter().map(|bar| result(bar).to_owned()));
         let (machine, clients, rounds, seed) = (self.machine.line(), self.clients, self.rounds, self.seed);
         let table = table.render();
+        let load = show(Spread::of(&self.load));
         format!(
             "Machine: {machine}. {rounds} rounds of a million look-ups, median (lowest to highest); seed {seed}.\n\n\
-             ### clients: a table of {clients} clients, one thread\n\n{table}"
+             ### clients: a table of {clients} clients, one thread\n\n{table}\n\
+             One load from as much memory took {load} ns meanwhile.\n"
         )
     }
 }

@@ -13,6 +13,7 @@ use crate::resolved::{Page, Retry, ServerTimeouts};
 use crate::template::Template;
 
 mod path;
+mod told;
 mod when;
 pub(crate) mod written;
 

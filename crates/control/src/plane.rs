@@ -105,6 +105,8 @@ pub struct ListenerStats {
     /// Client connections refused because of the PROXY header they should begin with, for each reason; empty where none is
     /// expected.
     pub proxy_headers_refused: Vec<(&'static str, u64)>,
+    /// The name of each route with the requests that were its own; the first 1000, then the others together.
+    pub routes: Vec<(String, u64)>,
 }
 
 /// How TLS handshakes with the clients of a listener went.

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use plimsoll_config::Target;
+use plimsoll_config::{Route, Target};
 use plimsoll_core::Time;
 
 use crate::api;
@@ -66,7 +66,12 @@ impl<'a> Picture<'a> {
 
     /// Where clients connect.
     pub(crate) fn listeners(&self) -> Vec<api::Listener> {
-        self.listeners_of(&self.shared.plane.stats())
+        let stats = self.shared.plane.stats();
+        let mut listeners = self.listeners_of(&stats);
+        for (listener, stats) in listeners.iter_mut().zip(&stats.listeners) {
+            listener.routes = self.routes_of(stats);
+        }
+        listeners
     }
 
     /// The pools, in the order of the configuration.
@@ -95,6 +100,19 @@ impl<'a> Picture<'a> {
         workers.map(worker).collect()
     }
 
+    fn routes_of(&self, stats: &ListenerStats) -> Vec<api::Route> {
+        let counted: HashMap<&str, u64> = stats.routes.iter().map(|(name, requests)| (&**name, *requests)).collect();
+        let listener = self.published.config.listeners.iter().find(|known| known.name == stats.name);
+        let routes = listener.map_or(&[][..], |listener| listener.target.routes());
+        let route = |route: &Route| api::Route {
+            name: route.name.clone(),
+            when: route.when.to_string(),
+            comes_to: route.action.to_string(),
+            requests: counted.get(&*route.name).copied(),
+        };
+        routes.iter().map(route).collect()
+    }
+
     fn listeners_of(&self, stats: &PlaneStats) -> Vec<api::Listener> {
         let configured = &self.published.config.listeners;
         let target = |name: &str| configured.iter().find(|known| known.name == name).map(|known| &known.target);
@@ -105,6 +123,7 @@ impl<'a> Picture<'a> {
             open: listener.open,
             limit: listener.limit,
             accepted: listener.accepted,
+            routes: Vec::new(),
         };
         stats.listeners.iter().map(listener).collect()
     }

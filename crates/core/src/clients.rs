@@ -1,16 +1,17 @@
-//! Limits per client: how many connections and requests one client may have at once, and how many it may begin within any
-//! window of time.
+//! Limits per client: how many connections and requests one client may have at once, and how many it may begin within
+//! any window of time.
 //!
-//! A [`ClientTable`] keeps count of the clients that matter now, never of more than its rules allow. Each has an entry of
-//! 144 bytes, found by a hash with a secret seed, so that nobody can choose addresses or values that meet. The table is cut
-//! into shards behind locks of their own, and all that one call does happens under one of them: a limit is never exceeded,
-//! by any number of threads, and what is counted at once equals the [`ClientHold`]s alive. How time is counted, and by how
-//! much that is too strict, is told in `clients/window.rs`.
+//! A [`ClientTable`] keeps count of the clients that matter now, never of more than its rules allow. Each has an entry
+//! of 144 bytes, found by a hash with a secret seed, so that nobody can choose addresses or values that meet. The table
+//! is cut into shards behind locks of their own, and all that one call does happens under one of them: a limit is never
+//! exceeded, by any number of threads, and what is counted at once equals the [`ClientHold`]s alive. How time is
+//! counted, and by how much that is too strict, is told in `clients/window.rs`.
 //!
-//! Room is made a few entries at a time (the clock algorithm of paging, Corbató 1968): a hand goes round in each shard, and
-//! takes out who holds nothing and whose windows have run out. When the table is full, a newcomer takes the place of the one
-//! that was quiet longest among the next eight; one who holds anything never goes. When nobody can go there or in eight shards more, the newcomer is let in
-//! without a count: to refuse those who did nothing would be the greater harm.
+//! Room is made a few entries at a time (the clock algorithm of paging, Corbató 1968): a hand goes round in each shard,
+//! and takes out who holds nothing and whose windows have run out. When the table is full, a newcomer takes the place
+//! of the one that was quiet longest among the next eight; one who holds anything never goes. When nobody can go there
+//! or in eight shards more, the newcomer is let in without a count: to refuse those who did nothing would be the
+//! greater harm.
 //!
 //! ```
 //! use std::num::{NonZeroU32, NonZeroUsize};
@@ -40,6 +41,7 @@ mod shard;
 mod stats;
 mod window;
 
+use std::fmt;
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -68,7 +70,6 @@ const NEIGHBOURS: usize = 8;
 const LOOKED_AT: usize = 256;
 
 /// The clients of one limit rule, by their keys.
-#[derive(Debug)]
 pub struct ClientTable {
     shards: Box<[Mutex<Shard>]>,
     room: Room,
@@ -82,8 +83,9 @@ impl ClientTable {
     /// The most clients that [`top`](Self::top) tells of.
     pub const MOST_TOP: usize = 100;
 
-    /// An empty table. The seed is to be secret and random, another one for each process: who knows it could send keys that
-    /// all meet in one place. How many locks there are follows from the entries of these rules, also after a change.
+    /// An empty table. The seed is to be secret and random, another one for each process: who knows it could send keys
+    /// that all meet in one place. How many locks there are follows from the entries of these rules, also after a
+    /// change.
     pub fn new(rules: ClientRules, seed: u64) -> Arc<Self> {
         let capacity = rules.capacity();
         let shards = 1 << (capacity / SHARD).clamp(1, MOST_SHARDS).ilog2();
@@ -99,10 +101,10 @@ impl ClientTable {
         })
     }
 
-    /// Follows a change of the rules, as a reload brings it. All counts stay, and all holds. When fewer entries are allowed,
-    /// those beyond go as calls come and they hold nothing. When the length of a window changes, what still counts is taken
-    /// to have begun as late as the client's latest, which may be too strict for one window and is never too lax; what
-    /// counted no more is not remembered.
+    /// Follows a change of the rules, as a reload brings it. All counts stay, and all holds. When fewer entries are
+    /// allowed, those beyond go as calls come and they hold nothing. When the length of a window changes, what still
+    /// counts is taken to have begun as late as the client's latest, which may be too strict for one window and is
+    /// never too lax; what counted no more is not remembered.
     pub fn apply(&self, rules: ClientRules) {
         let mut current = lock(&self.rules);
         let capacity = rules.capacity();
@@ -129,9 +131,9 @@ impl ClientTable {
         self.admit(key, Kind::Request, now, Duration::ZERO)
     }
 
-    /// The same for one that would wait for `most`: [`Admission::Later`] when the rate alone is exceeded and its place comes
-    /// in time. Each gets a place of its own, a share of the window apart, and nobody who comes later is let in before.
-    /// Those who wait are requests at once, so that [`ClientRules::requests`] bounds them.
+    /// The same for one that would wait for `most`: [`Admission::Later`] when the rate alone is exceeded and its place
+    /// comes in time. Each gets a place of its own, a share of the window apart, and nobody who comes later is let in
+    /// before. Those who wait are requests at once, so that [`ClientRules::requests`] bounds them.
     pub fn request_or_wait(self: &Arc<Self>, key: ClientKey, now: Time, most: Duration) -> Admission {
         self.admit(key, Kind::Request, now, most)
     }
@@ -160,8 +162,8 @@ impl ClientTable {
         }
     }
 
-    /// Makes a client of one of the next shards go, whose claim of room the caller has then. Among many shards a small table
-    /// may have left some without anybody.
+    /// Makes a client of one of the next shards go, whose claim of room the caller has then. Among many shards a small
+    /// table may have left some without anybody.
     fn make_way(&self, shard: usize, now: Time) -> bool {
         let others = (shard + 1..shard + self.shards.len()).take(NEIGHBOURS);
         others.map(|other| &self.shards[other % self.shards.len()]).any(|other| lock(other).make_way(now, &self.room))
@@ -187,9 +189,9 @@ impl ClientTable {
         })
     }
 
-    /// The `most` busiest clients at `now`, at most [`MOST_TOP`](Self::MOST_TOP): by requests within the window, then by all
-    /// their requests, then by connections. It walks the whole table, a little at a time, so that those who call meanwhile
-    /// wait for microseconds; what moves meanwhile may be missed.
+    /// The `most` busiest clients at `now`, at most [`MOST_TOP`](Self::MOST_TOP): by requests within the window, then
+    /// by all their requests, then by connections. It walks the whole table, a little at a time, so that those who call
+    /// meanwhile wait for microseconds; what moves meanwhile may be missed.
     pub fn top(&self, most: usize, now: Time) -> Vec<ClientStats> {
         let mut busiest = Busiest::new(most.min(Self::MOST_TOP));
         for shard in &self.shards {
@@ -199,5 +201,12 @@ impl ClientTable {
             }
         }
         busiest.in_order()
+    }
+}
+
+impl fmt::Debug for ClientTable {
+    /// Without the hasher, which would give the seed away, and without a million entries.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientTable").field("room", &self.room).finish_non_exhaustive()
     }
 }

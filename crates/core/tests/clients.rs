@@ -289,7 +289,7 @@ fn two_hundred_thousand_addresses_within_a_second_stay_within_a_table_of_half_of
     drop(watched);
 
     // Without newcomers entries are looked at now and then only.
-    for _ in 0..2000 {
+    for _ in 0..8000 {
         (0..1000).for_each(|number| drop(table.request(client(number), at(20_000))));
     }
     let stats = table.stats();
@@ -342,6 +342,16 @@ fn of_those_who_can_go_the_quietest_goes_first() {
     }
     known.sort_unstable();
     assert_eq!(known, [1, 2, 5, 6].map(client));
+}
+
+#[test]
+fn nothing_that_is_printed_tells_the_seed_or_what_follows_from_it() {
+    let printed = |seed| {
+        let table = ClientTable::new(counting(1), seed);
+        let hold = let_in(table.request(client(1), at(0)));
+        format!("{table:?} {hold:?}")
+    };
+    assert_eq!(printed(1), printed(0x1234_5678_9abc_def0));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What can be typed.
 
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -30,6 +31,8 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Check a configuration and say what it would do
     Check(Check),
+    /// Say which route a request would have, and why those before it are not for it
+    Route(RouteOf),
     /// Make a certificate to try TLS with, signed by itself
     Cert(Cert),
     /// Print the JSON schema of the configuration file
@@ -98,6 +101,37 @@ pub(crate) struct Check {
     /// Look host names up too, as `serve` would
     #[arg(long)]
     pub(crate) look_up: bool,
+}
+
+/// The arguments of `route`.
+#[derive(Debug, Args)]
+#[command(after_help = "Exits with 0 when there is a route, with 1 when there is none.
+
+Examples:
+  plimsoll route plimsoll.toml GET https://shop.example/cart?item=7 -H 'X-Beta: yes'
+  plimsoll route plimsoll.toml POST /login --listener web --client 203.0.113.7")]
+pub(crate) struct RouteOf {
+    /// The configuration file
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The method of the request, such as GET
+    #[arg(value_name = "METHOD")]
+    pub(crate) method: String,
+    /// What is asked for: a URL, or a path where the host does not matter
+    #[arg(value_name = "URL")]
+    pub(crate) url: String,
+    /// A field of the request's head; give it once for each
+    #[arg(short = 'H', long, value_name = "NAME: VALUE")]
+    pub(crate) header: Vec<String>,
+    /// The client's address [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) client: Option<IpAddr>,
+    /// The listener [default: the one that the URL leads to]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) listener: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// The arguments of `cert`.

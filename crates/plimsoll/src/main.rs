@@ -1,6 +1,6 @@
 //! Plimsoll's program: arguments, wiring, signals, exit codes.
 //!
-//! `arguments` says what can be typed. `serve`, `check`, `cert` and `demo` are the commands; `schema` and `reference` only
+//! `arguments` says what can be typed. `serve`, `check`, `route`, `cert` and `demo` are the commands; `schema` and `reference` only
 //! print what the configuration crate knows, and `remote` holds those that ask a running Plimsoll. `source` finds the configuration, `names` looks its hosts up, `limits`
 //! makes room for its sockets, and `plane` wires it all to the data plane. `account` is whom the process becomes, `access` what
 //! that one can reach, `pid_file` the file with the process's number, and `systemd` what is told to and taken from that. `watch` tells what happens to the pools,
@@ -18,6 +18,7 @@ mod limits;
 mod pid_file;
 mod plane;
 mod remote;
+mod route;
 mod serve;
 mod signals;
 mod source;
@@ -46,6 +47,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Route(arguments) => route::run(&arguments),
         Command::Cert(arguments) => cert::run(&arguments),
         Command::Remote(command) => remote::run(&command),
         Command::Schema => Ok(console::print(&format!("{:#}\n", plimsoll_config::schema()))?),

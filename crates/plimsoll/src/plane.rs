@@ -252,6 +252,7 @@ fn listener(listener: plimsoll_proxy::ListenerStats) -> ListenerStats {
             failed: handshakes.failures().map(|(reason, count)| (reason.name(), count)).collect(),
         }),
         proxy_headers_refused: refused.unwrap_or_default(),
+        routes: listener.routes.into_iter().map(|route| (route.name, route.requests)).collect(),
     }
 }
 

@@ -30,7 +30,7 @@ use crate::worker::{Desk, Worker};
 const NO_ROUTE: Reject = Reject { status: 404, reason: "no route is for this request" };
 
 /// Said in one word, as the log has it.
-const FORBIDDEN: Reject = Reject { status: 403, reason: "forbidden" };
+pub(crate) const FORBIDDEN: Reject = Reject { status: 403, reason: "forbidden" };
 
 /// What the tries of a request work with.
 struct Work<'a> {
@@ -134,7 +134,10 @@ impl Busy<'_> {
         let head = &self.input.filled()[..head_length];
         let id = match routes.find((head, &desk.request), client, &mut desk.target) {
             Ok(Some(id)) => id,
-            Ok(None) => return Err(self.decline(NO_ROUTE, desk, head_length)),
+            Ok(None) => {
+                let may_ask = self.service.listener.access.lets(client);
+                return Err(self.decline(if may_ask { NO_ROUTE } else { FORBIDDEN }, desk, head_length));
+            }
             // Where it ends is not for us to say.
             Err(reject) => return Err(Next::Answer { reject, refused: None, unread: true }),
         };

@@ -1,29 +1,30 @@
 //! The routes of a listener: which is a request's own, and what it comes to.
 //!
-//! `index` finds the few routes that a request may have by its host and path, `path` what their servers are asked for.
+//! `look` brings what they compare into one form, `index` finds the few routes that a request may have by its host and path,
+//! `path` is what their servers are asked for, and `choose` tells of all that without a request.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use plimsoll_config::{Action, Asked, Fields, Page, Redirect, Respond, RouteRules, When, normalise_path};
+use plimsoll_config::{Action, Asked, Page, Redirect, Respond, RouteRules, When};
 
 use crate::catalog::Catalog;
 use crate::http1::Reject;
 use crate::http1::edits::Edits;
-use crate::http1::fields::Field;
 use crate::http1::request::RequestHead;
-use crate::http1::target::host_of;
-use crate::http1::variables::split_query;
 use crate::service::Served;
 use counts::Counted;
 use index::Index;
+use look::Look;
 use path::Rewrite;
 
+mod choose;
 mod counts;
 mod index;
+mod look;
 mod path;
 
+pub use choose::{Choice, Unroutable, choose_route};
 pub(crate) use counts::RouteCounts;
 
 /// The routes of a listener, in their order.
@@ -63,9 +64,6 @@ pub(crate) enum Goal {
     Respond(Respond),
 }
 
-/// A path that the servers of a listener with routes could take for another than we do.
-const AMBIGUOUS: Reject = Reject::bad("the path can be read in two ways");
-
 impl Routes {
     /// These routes, whose requests are counted in `counts`; in the error the name of a pool that is not in `catalog`.
     pub(crate) fn new(
@@ -75,8 +73,7 @@ impl Routes {
     ) -> Result<Self, String> {
         let all: Vec<_> = routes.iter().map(|route| Route::new(route, catalog)).collect::<Result<_, _>>()?;
         let when: Vec<_> = routes.iter().map(|route| route.when.clone()).collect();
-        let reads_paths =
-            when.iter().any(|when| !when.paths.is_empty()) || all.iter().any(|route| !route.rewrite.is_none());
+        let reads_paths = look::read_paths(routes);
         let plain = !reads_paths && when.first().is_some_and(When::is_any);
         let counted = counts.count(all.iter().map(|route| &*route.name));
         Ok(Self { index: Index::new(&when), all, when, plain, reads_paths, counted })
@@ -107,26 +104,13 @@ impl Routes {
         if self.plain {
             return Ok(Some(RouteId(0)));
         }
-        let (path, query) = split_query(request.target.path.slice(head));
-        let (path, query) = (text(path)?, query.map(text).transpose()?);
-        let normal = if self.reads_paths { path_of(path)? } else { Cow::Borrowed(path) };
-        let host = request.host.map(|host| host_name(host.slice(head)));
-        let asked = Asked {
-            method: text(request.method.slice(head))?,
-            host: host.as_deref(),
-            path: &normal,
-            query: query.unwrap_or_default(),
-            fields: &HeadFields { head, fields: &request.fields },
-            client,
-        };
-        let found = self.first(&asked);
-        if self.reads_paths && path::has_hidden_slash(&normal) {
-            self.check_other_reading(&asked, found)?;
+        let look = Look::new((head, request), client, self.reads_paths)?;
+        if !self.reads_paths {
+            return Ok(self.first(&look.asked()));
         }
-        if let Some(found) = found
-            && self.reads_paths
-        {
-            self.get(found).rewrite.target((path, &normal), query, target);
+        let found = look.find(|asked| self.first(asked))?;
+        if let Some(found) = found {
+            look.target(&self.get(found).rewrite, target);
         }
         Ok(found)
     }
@@ -135,48 +119,6 @@ impl Routes {
     fn first(&self, asked: &Asked<'_>) -> Option<RouteId> {
         let found = self.index.first(asked.host, asked.path, |number| self.when[number].refusal(asked).is_none());
         found.map(RouteId)
-    }
-
-    /// Some servers take encoded slashes, and backslashes, for slashes. A request that would have another route then is an
-    /// attempt to have one for a path of another.
-    fn check_other_reading(&self, asked: &Asked<'_>, found: Option<RouteId>) -> Result<(), Reject> {
-        let other = plimsoll_config::with_slashes_decoded(asked.path).map_err(|_| AMBIGUOUS)?;
-        if self.first(&Asked { path: &other, ..*asked }) == found { Ok(()) } else { Err(AMBIGUOUS) }
-    }
-}
-
-/// The one form of a path. What is none at all is the root, as it is to servers; `*` is no path.
-fn path_of(path: &str) -> Result<Cow<'_, str>, Reject> {
-    match path {
-        "" => Ok(Cow::Borrowed("/")),
-        "*" => Ok(Cow::Borrowed(path)),
-        _ => normalise_path(path).map_err(|_| Reject::bad("the path is not one that all servers read alike")),
-    }
-}
-
-/// A part of a head that was parsed holds nothing but visible ASCII.
-fn text(part: &[u8]) -> Result<&str, Reject> {
-    std::str::from_utf8(part).map_err(|_| Reject::bad("the request line holds a character that is not allowed"))
-}
-
-/// The host of a valid authority in small letters, without the dot that a full name may end in.
-fn host_name(authority: &[u8]) -> Cow<'_, str> {
-    let host = host_of(authority);
-    let host = host.strip_suffix(b".").unwrap_or(host);
-    let host = String::from_utf8_lossy(host);
-    if host.bytes().any(|byte| byte.is_ascii_uppercase()) { Cow::Owned(host.to_ascii_lowercase()) } else { host }
-}
-
-/// The fields of a head that was parsed.
-struct HeadFields<'a> {
-    head: &'a [u8],
-    fields: &'a [Field],
-}
-
-impl Fields for HeadFields<'_> {
-    fn any(&self, name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool {
-        let named = |field: &&Field| field.name.slice(self.head).eq_ignore_ascii_case(name.as_bytes());
-        self.fields.iter().filter(named).any(|field| test(field.value.slice(self.head)))
     }
 }
 

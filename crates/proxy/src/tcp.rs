@@ -12,6 +12,7 @@ use plimsoll_core::{Outcome, OutcomeKind, Permit};
 use crate::buffer::{Buffer, Size};
 use crate::grpc::Answered;
 use crate::log::entry::Entry;
+use crate::request::FORBIDDEN;
 use crate::serve::Connection;
 use crate::server_conn::ServerConn;
 use crate::service::{Aim, Served, Service};
@@ -27,7 +28,13 @@ pub(crate) async fn serve(mut connection: Connection) {
     let mut entry = Entry::default();
     service.observe.begin_connection(&mut entry, &connection.worker);
     let input = Buffer::for_client(&connection.worker.buffers);
-    Session { connection: &mut connection, input, entry: &mut entry, server_name: None }.run(&service).await;
+    let mut session = Session { connection: &mut connection, input, entry: &mut entry, server_name: None };
+    if service.listener.access.lets(session.connection.peer.ip()) {
+        session.run(&service).await;
+    } else {
+        session.entry.answered(FORBIDDEN.reason);
+        session.refuse();
+    }
     let Connection { worker, peer, .. } = &connection;
     service.observe.tell((&mut entry, worker), &service.listener, peer.address);
     drop((connection.count, connection.room));

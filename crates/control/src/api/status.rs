@@ -50,6 +50,22 @@ pub struct Listener {
     pub limit: u64,
     /// Client connections ever accepted.
     pub accepted: u64,
+    /// Its routes in their order, where listeners are what is asked for; left out in what tells of everything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<Route>,
+}
+
+/// One route of a listener.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Route {
+    /// Its name.
+    pub name: String,
+    /// The requests it is for, in words.
+    pub when: String,
+    /// What they come to, in words.
+    pub comes_to: String,
+    /// Requests that were its own; none is told of a route behind the first 1000 of its listener.
+    pub requests: Option<u64>,
 }
 
 /// One worker thread.

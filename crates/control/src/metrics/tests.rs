@@ -34,7 +34,7 @@ fn plane() -> PlaneStats {
     PlaneStats {
         workers: vec![worker, dead],
         listeners: vec![
-            ListenerStats { handshakes, ..listener("web", 3) },
+            ListenerStats { handshakes, routes: vec![("login".to_owned(), 7)], ..listener("web", 3) },
             listener("web", 1),
             ListenerStats { proxy_headers_refused: vec![("stranger", 6)], ..listener("db", 1) },
         ],
@@ -82,6 +82,7 @@ fn everything_is_told_by_its_name() {
         (r#"plimsoll_listener_tls_handshakes_total{listener="web"}"#, 9.0),
         (r#"plimsoll_listener_tls_handshake_failures_total{listener="web",reason="timeout"}"#, 2.0),
         (r#"plimsoll_listener_proxy_headers_refused_total{listener="db",reason="stranger"}"#, 6.0),
+        (r#"plimsoll_route_requests_total{listener="web",route="login"}"#, 7.0),
         ("plimsoll_log_lines_dropped_total", 2.0),
         ("plimsoll_config_last_reload_successful", 0.0),
         ("plimsoll_permits_alive", 1.0),

@@ -105,8 +105,21 @@ fn listeners(page: &mut Page<'_>, plane: &PlaneStats) -> fmt::Result {
     page.gauges(("plimsoll_listener_connections", "Client connections open."), gauge(0))?;
     page.gauges(("plimsoll_listener_connections_limit", "Client connections that may be open."), gauge(1))?;
     page.counters(("plimsoll_listener_connections_accepted", "Client connections accepted."), lines(2))?;
+    routes(page, plane)?;
     handshakes(page, plane)?;
     proxy_headers(page, plane)
+}
+
+fn routes(page: &mut Page<'_>, plane: &PlaneStats) -> fmt::Result {
+    let requests = plane.listeners.iter().flat_map(|listener| {
+        let of_listener = listener.routes.iter();
+        of_listener.map(|(route, count)| ([("listener", &*listener.name), ("route", &**route)], *count))
+    });
+    let mut requests = requests.peekable();
+    if requests.peek().is_none() {
+        return Ok(());
+    }
+    page.counters(("plimsoll_route_requests", "Requests that were the route's own."), requests)
 }
 
 fn proxy_headers(page: &mut Page<'_>, plane: &PlaneStats) -> fmt::Result {

@@ -61,6 +61,7 @@ impl DataPlane for Plane {
             accepted: 7,
             handshakes: None,
             proxy_headers_refused: Vec::new(),
+            routes: vec![("default".to_owned(), 5)],
         };
         let worker = WorkerStats { alive: true, open: 3, requests: 11, ..WorkerStats::default() };
         let stopping = self.stopping.load(Ordering::Relaxed);

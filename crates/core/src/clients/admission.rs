@@ -29,8 +29,8 @@ pub enum Admission {
 pub struct Over {
     /// The limit it has reached.
     pub limit: ClientLimit,
-    /// When one more would be let in if nobody else came before: for a rate to the nanosecond, by what is counted; for a
-    /// limit at once, which nobody can foresee, a second.
+    /// When one more would be let in if nobody else came before: for a rate to the nanosecond, by what is counted; for
+    /// a limit at once, which nobody can foresee, a second.
     pub retry_after: Duration,
 }
 

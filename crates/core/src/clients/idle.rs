@@ -1,4 +1,5 @@
-//! Which slots have a client that holds nothing: a bit for each, so that one who can go is found at once, also where few are.
+//! Which slots have a client that holds nothing: a bit for each, so that one who can go is found at once, also where
+//! few are.
 
 /// Bits of a word.
 const WORD: usize = u64::BITS as usize;

@@ -32,10 +32,10 @@ const SHORTEST: u8 = 3;
 const LONGEST_ELSEWHERE: u8 = 124;
 
 impl ClientKey {
-    /// The client at an address. An IPv6 one counts with all that share its first `ipv6_prefix` bits: 64 is usual, since
-    /// one host has that many; 128 keeps each address apart, less than 3 is taken as 3. An IPv4 address counts by
-    /// itself, also one that is mapped into IPv6. Addresses that nobody can have yet (outside `0000::/3`, `2000::/3` and
-    /// `e000::/3`) are told apart by 124 bits at most.
+    /// The client at an address. An IPv6 one counts with all that share its first `ipv6_prefix` bits: 64 is usual,
+    /// since one host has that many; 128 keeps each address apart, less than 3 is taken as 3. An IPv4 address counts by
+    /// itself, also one that is mapped into IPv6. Addresses that nobody can have yet (outside `0000::/3`, `2000::/3`
+    /// and `e000::/3`) are told apart by 124 bits at most.
     pub fn address(address: IpAddr, ipv6_prefix: u8) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self::of(whole(address.to_ipv6_mapped().to_bits()).unwrap_or_default()),
@@ -52,8 +52,8 @@ impl ClientKey {
     }
 
     /// The client that sends `value` in a header or a cookie, or the route of that name. The value may be a secret, so
-    /// that it is not kept: the key is two passes of `SipHash` (Aumasson and Bernstein, 2012) over a secret seed and the
-    /// value. Who does not know the seed can neither guess values by it nor find two with one key.
+    /// that it is not kept: the key is two passes of `SipHash` (Aumasson and Bernstein, 2012) over a secret seed and
+    /// the value. Who does not know the seed can neither guess values by it nor find two with one key.
     pub fn named(value: &[u8], seed: u64) -> Self {
         let pass = |number: u8| {
             let mut hasher = DefaultHasher::new();

@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::ClientLimit;
 use super::window::Pace;
 
-/// How much one client may have and begin, and of how many clients a table keeps count. Without a limit it is only counted.
+/// How much one client may have and begin, and of how many clients a table keeps count. Without a limit it is only
+/// counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientRules {
     /// Connections it may have at once.
@@ -19,8 +20,8 @@ pub struct ClientRules {
     pub request_rate: Option<Rate>,
     /// Clients counted at the same time; more than [`ClientRules::MOST_ENTRIES`] are taken as that many.
     pub entries: NonZeroUsize,
-    /// Nobody is refused or delayed; what would have been is counted as such. It counts as one at once like any other, but
-    /// not in its rate, so that a dry run tells of rates what would come true.
+    /// Nobody is refused or delayed; what would have been is counted as such. It counts as one at once like any other,
+    /// but not in its rate, so that a dry run tells of rates what would come true.
     pub dry_run: bool,
 }
 

@@ -13,7 +13,7 @@ use super::{ClientKey, Over};
 use crate::Time;
 
 /// The hand looks at some entries after so many calls, and at each newcomer.
-const CALLS: u32 = 16;
+const CALLS: u32 = 64;
 
 /// At so many each time.
 const LOOKS: usize = 8;
@@ -110,7 +110,7 @@ impl Shard {
 
     /// Follows a change of the rules.
     pub(super) fn apply(&mut self, expected: usize, limits: Limits) {
-        self.index.grow(expected);
+        self.index.grow(expected, |slot| self.entries[slot as usize].tag);
         let _ = self.entries.try_reserve_exact(with_slack(expected).saturating_sub(self.entries.len()));
         let before = std::mem::replace(&mut self.limits, limits);
         self.entries.iter_mut().for_each(|entry| entry.follow_change(&before, &limits));
@@ -223,8 +223,8 @@ impl Shard {
         room.give_back(gone);
     }
 
-    /// Moves the hand on over the next [`LOOKS`] who hold nothing: of these goes who is over, and if `one_goes` and nobody
-    /// was, the quietest. Gives how many went; their room is still claimed.
+    /// Moves the hand on over the next [`LOOKS`] who hold nothing: of these goes who is over, and if `one_goes` and
+    /// nobody was, the quietest. Gives how many went; their room is still claimed.
     fn sweep(&mut self, now: Time, one_goes: bool) -> usize {
         let mut gone = 0;
         let mut quietest: Option<(u64, usize)> = None;
@@ -250,8 +250,8 @@ impl Shard {
 
     fn forget(&mut self, slot: usize) {
         let tag = self.entries[slot].tag;
+        self.index.remove(tag, slot as u32, |other| self.entries[other as usize].tag);
         self.entries[slot] = Entry::VACANT;
-        self.index.remove(tag, slot as u32);
         self.idle.clear(slot as u32);
         self.free.push(slot as u32);
     }

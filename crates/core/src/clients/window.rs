@@ -1,17 +1,17 @@
 //! A sliding window of fixed size that never lets one too many in.
 //!
-//! Time is cut into spans of a sixteenth of the window. A window counts what began in the span of its latest one and in the
-//! sixteen before. Whatever began within one window of now lies in these, so that the limit holds for *every* window,
-//! wherever it begins. The price is strictness: what began counts for up to a sixteenth of the window longer than it should,
-//! so a client at a steady pace gets at least 16/17 of its limit. A log of times would be exact, and as long as the limit;
-//! one counter weighted by the share of the last window (as in many proxies) lets too many in when they come in bursts, and so
-//! does GCRA (ITU-T I.371), up to twice the limit.
+//! Time is cut into spans of a sixteenth of the window. A window counts what began in the span of its latest one and in
+//! the sixteen before. Whatever began within one window of now lies in these, so that the limit holds for *every*
+//! window, wherever it begins. The price is strictness: what began counts for up to a sixteenth of the window longer
+//! than it should, so a client at a steady pace gets at least 16/17 of its limit. A log of times would be exact, and as
+//! long as the limit; one counter weighted by the share of the last window (as in many proxies) lets too many in when
+//! they come in bursts, and so does GCRA (ITU-T I.371), up to twice the limit.
 //!
-//! Places ahead can be reserved: they are counted in their own span, in order, and nobody who comes later gets one before
-//! them. The source of it is GCRA's virtual time; here it is the time of the latest place given.
+//! Places ahead can be reserved: they are counted in their own span, in order, and nobody who comes later gets one
+//! before them. The source of it is GCRA's virtual time; here it is the time of the latest place given.
 //!
-//! Spans that are over keep their count in 16 bits, eleven of them a mantissa: exact below 2048, and above it rounded up by
-//! less than a thousandth, which again is too strict and never too lax.
+//! Spans that are over keep their count in 16 bits, eleven of them a mantissa: exact below 2048, and above it rounded
+//! up by less than a thousandth, which again is too strict and never too lax.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -82,7 +82,8 @@ impl Window {
         if waiting || free > from { Place::Later(at) } else { Place::Now(at) }
     }
 
-    /// The first time from `from` on, which is not before the latest, when the spans of a window hold less than `limit`.
+    /// The first time from `from` on, which is not before the latest, when the spans of a window hold less than
+    /// `limit`.
     fn first_free(&self, span: u64, limit: u64, from: u64) -> u64 {
         let head = self.latest / span;
         let mut counted = self.counted();
@@ -147,7 +148,8 @@ impl Window {
         self.past = [Squeezed(0); SPANS];
     }
 
-    /// How many began within the window that ends `now`, as well as it is known: those who still wait are not among them.
+    /// How many began within the window that ends `now`, as well as it is known: those who still wait are not among
+    /// them.
     pub(super) fn recent(&self, pace: &Pace, now: Time) -> u64 {
         let (now, head) = (now.as_nanos() / pace.span, self.latest / pace.span);
         let is_recent =

@@ -3,15 +3,19 @@
 //! A failing case is printed at its smallest. `PROPTEST_RNG_SEED` sets the seed of a whole run, `PROPTEST_CASES` its
 //! length.
 
-use plimsoll_config::{FieldMode, Forward, HostMode};
+use plimsoll_config::{FieldMode, Forward, HeaderEdit, HostMode, Page, Piece, Template, Variable};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
+use super::answer::Answer;
 use super::chunked::Chunked;
+use super::edits::Edits;
 use super::forwarding::ClientFacts;
+use super::framing::BodyLength;
 use super::request::{HeadRules, RequestHead};
 use super::response::ResponseHead;
 use super::scan::Scan;
+use super::variables::Values;
 use super::write::{self, RequestRules};
 use super::{Reject, trailers};
 use crate::peer::Peer;
@@ -74,6 +78,29 @@ fn bent(right: &'static str) -> impl Strategy<Value = Vec<u8>> {
             bytes.splice(start..end, added);
         }
         bytes
+    })
+}
+
+/// Requests for anything at all, from hosts of all kinds.
+fn targets() -> impl Strategy<Value = Vec<u8>> {
+    ("[!-~]{0,30}", "[a-zA-Z0-9:.%-]{0,12}")
+        .prop_map(|(path, host)| format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes())
+}
+
+/// An edit as the file can ask for it.
+fn any_edit() -> impl Strategy<Value = HeaderEdit> {
+    let variable = select(Variable::ALL).prop_map(Piece::Variable);
+    let piece = prop_oneof!["[ -~\t]{0,6}".prop_map(Piece::Literal), variable];
+    let value = prop::collection::vec(piece, 0..4).prop_map(Template);
+    let name = prop_oneof![
+        select(&["X-Y", "x-y", "Set-Cookie", "Content-Type", "Cache-Control", "User-Agent"][..])
+            .prop_map(str::to_owned),
+        "X-[!#$%&'*+.^_`|~0-9A-Za-z-]{0,8}",
+    ];
+    (0..3, name, value).prop_map(|(kind, name, value)| match kind {
+        0 => HeaderEdit::Set(name, value),
+        1 => HeaderEdit::Add(name, value),
+        _ => HeaderEdit::Remove(name),
     })
 }
 
@@ -153,6 +180,54 @@ fn look_at_request(bytes: &[u8], cuts: &[Index], bare_lf: bool) -> Result<(), Te
     prop_assert_eq!(again.method.slice(&written), request.method.slice(head));
     prop_assert_eq!((again.body, again.upgrade), (request.body, request.upgrade));
     Ok(())
+}
+
+/// Edits the head of a request and that of its answer, and holds both to be the same messages still, for us and for others.
+fn look_at_edits(bytes: &[u8], edits: &[HeaderEdit]) -> Result<(), TestCaseError> {
+    let mut request = RequestHead::default();
+    let Some(length) = read_request(&mut request, bytes, &[bytes.len()], false) else { return Ok(()) };
+    let (head, forward, edits) = (&bytes[..length], forward(), Edits::new(edits));
+    let peer = Peer { address: Some(([192, 0, 2, 1], 4321).into()), ..Peer::default() };
+    let client = ClientFacts::new(&peer, &forward, false);
+    let values =
+        Values { head, request: &request, client: &client, id: b"id", route: "r\r\n\r\n", pool: "p\0", server: "s\ns" };
+    let edited = || edits.telling(|| values);
+    let mut written = Vec::new();
+    let rules =
+        RequestRules { forward: &forward, client: &client, server: "s:1", target: None, edits: edited(), marks: b"" };
+    write::request(&mut written, head, &request, &rules);
+    let mut again = RequestHead::default();
+    prop_assert_eq!(again_whole(&written, |bytes| read_request(&mut again, bytes, &[bytes.len()], false)), Ok(()));
+    prop_assert_eq!((again.body, again.upgrade), (request.body, request.upgrade));
+
+    let mut response = ResponseHead::default();
+    read_response(&mut response, RIGHT_RESPONSE.as_bytes(), &[RIGHT_RESPONSE.len()], false);
+    written.clear();
+    let (body, hsts) = (response.body, "max-age=1");
+    let rules = write::ResponseRules { body, connection: "close", hsts, edits: edited(), marks: b"" };
+    write::response(&mut written, RIGHT_RESPONSE.as_bytes(), &response, rules);
+    let mut again = ResponseHead::default();
+    prop_assert_eq!(again_whole(&written, |bytes| read_response(&mut again, bytes, &[bytes.len()], false)), Ok(()));
+    prop_assert_eq!((again.status, again.body), (response.status, response.body));
+
+    let page = Page { content_type: "text/html", content: b"<p>"[..].into() };
+    let answer = Answer::plain(502, "so it is").illustrated(Some(&page)).framed(true, true).edited(edited());
+    written.clear();
+    answer.write(&mut written);
+    prop_assert_eq!(again_whole(&written, |bytes| read_response(&mut again, bytes, &[bytes.len()], false)), Ok(()));
+    prop_assert_eq!((again.status, again.body), (502, BodyLength::Known(3)));
+    Ok(())
+}
+
+/// Whether `head` is one head and nothing else, to us and to the parser that others have.
+fn again_whole(head: &[u8], read: impl FnOnce(&[u8]) -> Option<usize>) -> Result<(), String> {
+    let shown = || String::from_utf8_lossy(head).into_owned();
+    let mut fields = [httparse::EMPTY_HEADER; 128];
+    let start = head.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4);
+    let lines = head.iter().position(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let theirs = httparse::parse_headers(&head[lines..], &mut fields);
+    let whole = matches!(theirs, Ok(httparse::Status::Complete((length, _))) if lines + length == head.len());
+    if whole && start == Some(head.len()) && read(head) == Some(head.len()) { Ok(()) } else { Err(shown()) }
 }
 
 /// The same for a response, each time to GET and to HEAD.
@@ -272,6 +347,14 @@ proptest! {
     #[test]
     fn a_right_response_bent(bytes in bent(RIGHT_RESPONSE), cuts in cuts()) {
         look_at_response(&bytes, &cuts)?;
+    }
+
+    #[test]
+    fn edits_cannot_make_an_invalid_head(
+        bytes in prop_oneof![bent(RIGHT_REQUEST), pieces(), targets()],
+        edits in prop::collection::vec(any_edit(), 0..8),
+    ) {
+        look_at_edits(&bytes, &edits)?;
     }
 
     #[test]

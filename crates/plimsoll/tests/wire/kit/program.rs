@@ -21,6 +21,7 @@ pub(crate) struct Config {
     pool: String,
     servers: Vec<String>,
     more: String,
+    only_routes: bool,
 }
 
 impl Config {
@@ -68,15 +69,21 @@ impl Config {
         self
     }
 
-    fn text(&self) -> String {
+    /// Requests that no route is for have no pool.
+    pub(crate) fn only_routes(self) -> Self {
+        Self { only_routes: true, ..self }
+    }
+
+    pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         if let Some(workers) = self.workers {
             let _ = writeln!(text, "workers = {workers}");
         }
         let _ = write!(
             text,
-            "{}[listen.web]\nbind = \"127.0.0.1:0\"\npool = \"app\"\n{}\n[pool.app]\nservers = [{}]\n{}\n{}",
+            "{}[listen.web]\nbind = \"127.0.0.1:0\"\n{}{}\n[pool.app]\nservers = [{}]\n{}\n{}",
             self.top,
+            if self.only_routes { "" } else { "pool = \"app\"\n" },
             self.listen,
             self.servers.join(", "),
             self.pool,
