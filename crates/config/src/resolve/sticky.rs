@@ -113,14 +113,8 @@ fn check_cookie(name: &str, table: &raw::Sticky, reader: &mut Reader) {
 
 /// What the policy goes by, where it is `hash`, and its bound.
 pub(super) fn hash(raw: &raw::Pool, reader: &mut Reader) -> (Option<HashOn>, HashBound) {
-    let usual;
-    let table = match &raw.hash {
-        Some(given) => &given.value,
-        None => {
-            usual = untouched();
-            &usual
-        }
-    };
+    let usual = untouched();
+    let table = raw.hash.as_ref().map_or(&usual, |given| &given.value);
     if raw.policy.value.0 != PolicyKind::Hash {
         if let Some(given) = &raw.hash {
             let message = "`hash` has no effect, as the policy is another".to_owned();

@@ -199,3 +199,6 @@ pub(super) fn set<'a>(head: &'a [u8], fields: &'a [Field], name: &'a str) -> imp
     };
     lines.filter_map(value)
 }
+
+#[cfg(test)]
+mod tests;
