@@ -1,7 +1,8 @@
-//! Secrets that everyone may read, for a warning.
+//! What is right and yet worth a warning: secrets that everyone may read, and those that are missing.
 
-use crate::resolved::{Admin, Config};
+use crate::resolved::{Admin, Config, Pool};
 use crate::secret::Secret;
+use crate::sticky::Sticky;
 use crate::wording::quoted;
 
 impl Config {
@@ -19,7 +20,11 @@ impl Config {
             let pair = pool.tls.as_ref()?.cert.as_ref()?;
             Some((&pair.key, format!("pool {}", quoted(&pool.name))))
         });
-        let all = admin.chain(webhook).chain(listeners).chain(pools);
+        let signing = self.pools.iter().filter_map(|pool| match &pool.sticky {
+            Some(Sticky::Cookie(cookie)) => Some((cookie.key.as_ref()?, format!("pool {}", quoted(&pool.name)))),
+            _ => None,
+        });
+        let all = admin.chain(webhook).chain(listeners).chain(pools).chain(signing);
         let secrets = all.filter(|(secret, _)| secret.is_exposed());
         let mut told: Vec<_> = secrets.map(|(secret, user)| warning(secret.source(), &user)).collect();
         for listener in &self.listeners {
@@ -31,6 +36,21 @@ impl Config {
             told.extend(files.iter().map(|file| warning(file, &user)));
         }
         told
+    }
+}
+
+impl Config {
+    /// A warning for each pool whose cookies nobody understands after a restart, since there is no key for them.
+    pub fn forgetful(&self) -> Vec<String> {
+        let keyless = |pool: &&Pool| matches!(&pool.sticky, Some(Sticky::Cookie(cookie)) if cookie.key.is_none());
+        let warning = |pool: &Pool| {
+            let name = quoted(&pool.name);
+            format!(
+                "`sticky` of pool {name} has no `key`, so a restart forgets which client is where, and another balancer does \
+                 not know; make one with `openssl rand -hex 32`"
+            )
+        };
+        self.pools.iter().filter(keyless).map(warning).collect()
     }
 }
 

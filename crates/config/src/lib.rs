@@ -37,6 +37,7 @@ mod secret;
 mod server_name;
 mod setting;
 mod source;
+mod sticky;
 mod template;
 mod users;
 mod value;
@@ -64,5 +65,6 @@ pub use route::{
 };
 pub use secret::Secret;
 pub use source::{load, load_judged, parse};
+pub use sticky::{HashOn, LearnFrom, SameSite, Secure, Sticky, StickyCookie, StickyLearnt};
 pub use template::{Piece, Template, Variable};
 pub use webhook::{Occasion, Webhook};

@@ -22,6 +22,7 @@ mod process;
 mod protocol;
 mod redirect;
 mod route;
+mod sticky;
 mod webhook;
 
 pub(crate) use admin::{Admin, Tls, Token};
@@ -37,6 +38,7 @@ pub(crate) use protocol::{
 };
 pub(crate) use redirect::{Redirect, RedirectTable, RedirectTo};
 pub(crate) use route::{Mirror, Route, RouteTimeouts};
+pub(crate) use sticky::{Hash, HashBy, Sticky};
 pub(crate) use webhook::Webhook;
 
 // Bounds on durations, in milliseconds. None may be zero where that would refuse everyone, and none may outlast a

@@ -26,6 +26,7 @@ mod protocol;
 mod redirect;
 mod route;
 mod rules;
+mod sticky;
 mod tcp;
 mod webhook;
 

@@ -15,8 +15,8 @@ use std::time::Duration;
 use plimsoll_core::{AdminState, Percent, PolicyKind, PoolRules};
 
 use crate::{
-    Access, Bind, ClientHttp2, Conditions, Hsts, ListenerProtocol, ListenerTls, LogFormat, LogTarget, Probe, Process,
-    ProxyFrom, ProxyVersion, Secret, ServerHttp2, ServerProtocol, ServerTls, Target, Webhook,
+    Access, Bind, ClientHttp2, Conditions, HashOn, Hsts, ListenerProtocol, ListenerTls, LogFormat, LogTarget, Probe,
+    Process, ProxyFrom, ProxyVersion, Secret, ServerHttp2, ServerProtocol, ServerTls, Sticky, Target, Webhook,
 };
 
 /// A whole configuration.
@@ -270,6 +270,10 @@ pub struct Pool {
     pub tls: Option<ServerTls>,
     /// The PROXY header that connections to the servers begin with; `None` is none. Such a connection carries one request.
     pub send_proxy: Option<ProxyVersion>,
+    /// What its policy goes by, where that is `hash`.
+    pub hash: Option<HashOn>,
+    /// How clients come back to the server that they had before; `None` is not at all.
+    pub sticky: Option<Sticky>,
     /// What the pool does beside choosing: health, warm-up, queue, the budget of retries.
     pub rules: PoolRules,
     /// How servers are probed; `None` when they are not. `rules.probe` is there when this is.

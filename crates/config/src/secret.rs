@@ -99,6 +99,9 @@ const LONGEST_TOKEN: u64 = 4096;
 /// A shorter token can be guessed.
 const SHORTEST_TOKEN: usize = 16;
 
+/// As long as what it signs with it (RFC 2104, section 3).
+const SHORTEST_KEY: usize = 32;
+
 /// Certificates and keys: a chain with its intermediates is some kilobytes.
 const LARGEST_PEM: u64 = 1 << 20;
 
@@ -122,6 +125,18 @@ pub(crate) fn token_in_variable(name: &Field<VariableName>, reader: &mut Reader)
     };
     let content = without_line_end(text.as_encoded_bytes()).into();
     checked(Secret { content, source: variable.clone(), exposed: false }, name, reader)
+}
+
+/// The key in a file, with which cookies are signed, or a report why there is none.
+pub(crate) fn signing_key(path: &Field<FilePath>, files: &Files<'_>, reader: &mut Reader) -> Option<Secret> {
+    let secret = in_file("key", path, LONGEST_TOKEN, files, reader)?;
+    let content: Arc<[u8]> = without_line_end(secret.bytes()).into();
+    if content.len() < SHORTEST_KEY {
+        let message = format!("the key is shorter than {SHORTEST_KEY} bytes");
+        reader.report(path.span.clone(), message, "make one with `openssl rand -hex 32`");
+        return None;
+    }
+    Some(Secret { content, ..secret })
 }
 
 /// The certificates or the key in a file, which are PEM.

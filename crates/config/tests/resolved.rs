@@ -5,11 +5,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use plimsoll_config::{
-    BareLf, Check, ClientTimeouts, Conditions, Config, FieldMode, Forward, GrpcStatusSet, Host, HostMode, KeepAlive,
-    Occasion, OnDown, Pool, Process, Retry, Route, ServerTimeouts, StatusSet, parse,
+    BareLf, Check, ClientTimeouts, Conditions, Config, FieldMode, Forward, GrpcStatusSet, HashOn, Host, HostMode,
+    KeepAlive, LearnFrom, Occasion, OnDown, Pool, Process, Retry, Route, SameSite, Secure, ServerTimeouts, StatusSet,
+    Sticky, StickyCookie, StickyLearnt, parse,
 };
 use plimsoll_core::{
-    AdminState, Eject, Initial, Percent, PolicyKind, PoolRules, ProbeRule, QueueRule, WarmUp, WhenNone,
+    AdminState, Eject, HashBound, Initial, Percent, PolicyKind, PoolRules, ProbeRule, QueueRule, WarmUp, WhenNone,
 };
 
 fn everything() -> Config {
@@ -190,7 +191,8 @@ fn each_rule_of_a_pool_reaches_its_field() {
         probe: Some(ProbeRule { fall: count(14), rise: count(15), initial: Initial::Down }),
         queue: Some(QueueRule { limit: count(8), timeout: second(9) }),
         retry_budget: Percent::new(25),
-        ..PoolRules::default()
+        hash_bound: HashBound::default(),
+        stick_drain: second(2 * 3600),
     };
     assert_eq!(app.rules, rules);
     let on = Conditions { timeout: true, statuses: statuses(&[(500, 500), (502, 504)]), ..Conditions::default() };
@@ -209,6 +211,48 @@ fn each_rule_of_a_pool_reaches_its_field() {
     assert_eq!((spare.rules.eject, spare.rules.queue), (None, None));
     assert_eq!((spare.retry.tries, last.retry.tries), (1, 1));
     assert_eq!(spare.eject_on, last.eject_on, "the guard goes by it where nobody is ejected");
+}
+
+#[test]
+fn what_ties_a_client_to_a_server_reaches_its_field() {
+    let config = everything();
+    let [app, spare, last] = &config.pools[..] else { panic!("three pools") };
+    let Some(Sticky::Cookie(cookie)) = &app.sticky else { panic!("a cookie of ours") };
+    assert_eq!(cookie.key.as_ref().map(|key| key.bytes().len()), Some(64), "without the line end");
+    let expected = StickyCookie {
+        name: "__Secure-srv".to_owned(),
+        key: cookie.key.clone(),
+        max_age: Some(Duration::from_secs(8 * 3600)),
+        path: "/shop/".to_owned(),
+        domain: Some("example.com".to_owned()),
+        same_site: SameSite::None,
+        secure: Secure::Always,
+        http_only: false,
+        no_store: true,
+    };
+    assert_eq!(*cookie, expected);
+    let learnt = |from, entries, expires| {
+        Some(Sticky::Learnt(StickyLearnt { from, entries, expires: Duration::from_secs(expires) }))
+    };
+    assert_eq!(spare.sticky, learnt(LearnFrom::Cookie("JSESSIONID".to_owned()), 28, 29 * 60));
+    assert_eq!(last.sticky, learnt(LearnFrom::Header("X-Session".to_owned()), 100_000, 30 * 60));
+    assert_eq!((spare.rules.stick_drain, last.rules.stick_drain), (Duration::ZERO, Duration::from_secs(30 * 60)));
+    assert_eq!((&spare.hash, &last.hash), (&None, &Some(HashOn::Client { ipv6_prefix: 56 })));
+    assert_eq!(last.rules.hash_bound, HashBound::new(130));
+    assert!(config.forgetful().is_empty(), "there is a key");
+}
+
+#[test]
+fn a_name_alone_is_a_cookie_of_ours_that_a_restart_forgets() {
+    let text = "[listen.web]\nbind = \"80\"\npool = \"app\"\n[pool.app]\nservers = [\"a:1\"]\n\
+                policy = \"hash\"\nsticky = { cookie = \"srv\" }";
+    let config = parse("sticky.toml", text).expect("the text is right");
+    let app = &config.pools[0];
+    assert_eq!(app.sticky.as_ref().map(ToString::to_string).as_deref(), Some("cookie srv"));
+    assert_eq!(app.hash, Some(HashOn::Client { ipv6_prefix: 64 }));
+    assert_eq!((app.rules.stick_drain, app.rules.hash_bound), (Duration::from_secs(30 * 60), HashBound::new(125)));
+    let [warning] = &config.forgetful()[..] else { panic!("one warning") };
+    assert!(warning.starts_with("`sticky` of pool `app` has no `key`"), "{warning}");
 }
 
 #[test]

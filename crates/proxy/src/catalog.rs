@@ -7,6 +7,7 @@ use plimsoll_config::{Config, Pool as PoolRules, RouteRules, RouteTimeouts};
 use plimsoll_core::Pools;
 
 use crate::service::Served;
+use crate::sticky::{Origin, Stickiness, StickyStats};
 use crate::tls::TlsPlan;
 
 /// Pools with their settings. What is the same as in the configuration before is shared with it: tunnels hold on to what
@@ -14,6 +15,8 @@ use crate::tls::TlsPlan;
 #[derive(Default)]
 pub(crate) struct Catalog {
     pools: HashMap<String, Arc<Served>>,
+    /// What stickiness is made from.
+    origin: Origin,
     /// Under the rules of routes, each once, by the name of the pool.
     tuned: HashMap<String, Vec<Arc<Served>>>,
     /// Those of the configuration before, from which is taken what is the same.
@@ -24,10 +27,24 @@ pub(crate) struct Catalog {
 type Sources<'a> = (&'a Config, &'a Pools, &'a TlsPlan, &'a Catalog);
 
 impl Catalog {
+    /// Nothing yet, for so many workers.
+    pub(crate) fn by(workers: usize) -> Self {
+        Self { origin: Origin::new(workers), ..Self::default() }
+    }
+
+    /// What became of the ties of requests, in each pool whose clients stick.
+    pub(crate) fn sticky(&self) -> Vec<StickyStats> {
+        let stats = self.pools.iter().filter_map(|(name, served)| Some(served.sticky.as_ref()?.stats(name)));
+        let mut all: Vec<StickyStats> = stats.collect();
+        all.sort_unstable_by(|one, other| one.pool.cmp(&other.pool));
+        all
+    }
+
     /// All pools of `config`; in the error the name of one that is not among the pools.
     pub(crate) fn new(config: &Config, (pools, tls): (&Pools, &TlsPlan), before: &Self) -> Result<Self, String> {
         let named = HashMap::with_capacity(config.pools.len());
-        let mut catalog = Self { pools: named, tuned: HashMap::new(), tuned_before: before.tuned.clone() };
+        let (tuned, origin) = (HashMap::new(), before.origin.clone());
+        let mut catalog = Self { pools: named, origin, tuned, tuned_before: before.tuned.clone() };
         for pool in &config.pools {
             catalog.add(&pool.name, (config, pools, tls, before), config.pools.len())?;
         }
@@ -46,8 +63,11 @@ impl Catalog {
         let pool = pools.pool(name).ok_or_else(missing)?;
         let fallback = rules.unavailable.fallback.as_deref().filter(|_| depth > 0);
         let fallback = fallback.map(|name| self.add(name, sources, depth - 1)).transpose()?;
-        let served = Served::new(pool, rules, (fallback, tls.of_pool(name)));
-        let same = before.pools.get(name).filter(|before| before.is_same(&served));
+        let before = before.pools.get(name);
+        let stuck = before.and_then(|before| before.sticky.as_deref());
+        let sticky = Stickiness::new(rules, &self.origin, stuck);
+        let served = Served::new(pool, rules, (fallback, tls.of_pool(name)), sticky);
+        let same = before.filter(|before| before.is_same(&served));
         let served = same.cloned().unwrap_or_else(|| Arc::new(served));
         self.pools.insert(name.to_owned(), Arc::clone(&served));
         Ok(served)

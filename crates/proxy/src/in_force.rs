@@ -16,6 +16,7 @@ use crate::service::{self, Aim, Service};
 use crate::sockets::{self, Bound, Listening, PlaceId, Socket, Wanted};
 use crate::start_error::StartError;
 use crate::stats::{ListenerStats, RouteStats};
+use crate::sticky::StickyStats;
 use crate::tls::{HandshakeStats, Handshakes, TlsPlan};
 
 /// What is in force; by default nothing.
@@ -51,7 +52,7 @@ type NewSockets = (PlaceId, Vec<Socket>);
 impl InForce {
     /// Nothing yet, to be served by so many workers.
     pub(crate) fn by(workers: usize) -> Self {
-        Self { workers, ..Self::default() }
+        Self { workers, catalog: Catalog::by(workers), ..Self::default() }
     }
 
     /// What `config` needs and neither listens nor is among `bound`, with that. Each is bound `count` times.
@@ -189,6 +190,11 @@ impl InForce {
     pub(crate) fn places(&self) -> Arc<[(PlaceId, Arc<Service>)]> {
         let service = |name: &str| self.services.iter().find(|service| service.listener.name == *name);
         self.listening.iter().filter_map(|at| Some((at.place, Arc::clone(service(&at.listener)?)))).collect()
+    }
+
+    /// What became of the ties of requests, in each pool whose clients stick.
+    pub(crate) fn sticky(&self) -> Vec<StickyStats> {
+        self.catalog.sticky()
     }
 
     pub(crate) fn addresses(&self) -> Vec<(String, Bind)> {

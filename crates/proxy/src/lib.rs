@@ -8,7 +8,7 @@
 //! A request goes through these rooms: `listener` accepts its connection, `arrival` sees to what comes before the protocol
 //! (`proxy_header`, `tls`), `serve` reads its head, `request` finds its `route`, picks a server or lets it `wait` for one, `server_conn` finds a
 //! connection to it, `exchange` forwards it and brings the response back through a `flow` for each direction, `tries` says
-//! whether another server is tried when that fails, `tunnel` takes over when it was an upgrade. `http1` knows the words and never
+//! whether another server is tried when that fails, `sticky` brings a client back to the server it had, `tunnel` takes over when it was an upgrade. `http1` knows the words and never
 //! waits, `grpc` how calls of gRPC differ. `log` and `trace` collect what is told of a request and hand it out. Beside all
 //! that, `prober` asks the servers how they are.
 //!
@@ -57,6 +57,7 @@ mod shortage;
 mod sockets;
 mod start_error;
 mod stats;
+mod sticky;
 mod tcp;
 mod thread;
 mod timers;
@@ -78,5 +79,6 @@ pub use route::{Choice, Unroutable, choose_route};
 pub use sockets::Inherited;
 pub use start_error::StartError;
 pub use stats::{ListenerStats, ProxyHeaderStats, ProxyStats, RouteStats, WorkerState, WorkerStats};
+pub use sticky::StickyStats;
 pub use tls::{HandshakeFailure, HandshakeStats, UnfitFile, check_tls, tls_warnings};
 pub use trace::{TracedRequest, TracedTry};

@@ -21,6 +21,7 @@ use crate::serve::{Busy, Connection, Next};
 use crate::server_conn::{ConnectError, ServerConn};
 use crate::service::{Aim, Served};
 use crate::shortage;
+use crate::sticky::{self, Asked, Ties};
 use crate::tries::{Failure, Tries};
 use crate::trouble::{GivenUp, Trouble};
 use crate::tunnel::{self, Tunnel};
@@ -77,7 +78,9 @@ impl Busy<'_> {
             Ok(found) => found,
             Err(next) => return next,
         };
-        let mut tries = Tries::new(Arc::clone(&service), first).on_route(id).of_call(desk.call.as_ref());
+        let head = Some((&self.input.filled()[..head_length], &desk.request));
+        let ties = Ties::new(&first, &Asked { head, client: self.client_ip() }, now);
+        let mut tries = Tries::new(Arc::clone(&service), first).on_route(id).of_call(desk.call.as_ref()).tied(ties);
         let permit = match tries.pick(&worker, now) {
             Ok(permit) => permit,
             // Waiting is rare, so the memory for it is not held by those who need not.
@@ -95,6 +98,7 @@ impl Busy<'_> {
             },
         };
         tries.begin(permit.picked_at());
+        sticky::picked(&tries, &permit);
         let limit = if tries.keeps_bodies(desk.request.method_kind) { tries.served().rules.retry.buffer } else { 0 };
         desk.replay.begin(desk.request.body, limit);
         desk.begin_try(&permit);
@@ -158,7 +162,9 @@ impl Busy<'_> {
             return Err(Next::Answer { reject, refused: None, unread: true });
         }
         match &route.goal {
-            Goal::Pools(pools) => match draw(pools, || worker.random()) {
+            Goal::Pools(pools) => match sticky::pool_of(pools, (head, &desk.request), worker.recently())
+                .or_else(|| draw(pools, || worker.random()))
+            {
                 Some(first) => Ok((id, Arc::clone(first))),
                 None => Err(self.decline(NO_ROUTE, desk, head_length)),
             },
@@ -221,6 +227,7 @@ impl Busy<'_> {
                     server: permit.server().id().name(),
                 })
             }),
+            cookies: tries.cookies(),
             marks: &marks.to_server,
         };
         to_server.clear();

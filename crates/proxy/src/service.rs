@@ -11,6 +11,7 @@ use crate::grpc::{Answered, Status};
 use crate::log::Observe;
 use crate::room::Room;
 use crate::route::{Route, RouteCounts, RouteId, Routes};
+use crate::sticky::Stickiness;
 use crate::tls::{ClientSide, Handshakes, ServerSide};
 
 /// One listener with all that a request on it needs. Shared by the workers.
@@ -78,7 +79,13 @@ pub(crate) struct Served {
     pub(crate) fallback: Option<Arc<Served>>,
     /// How hands are shaken with its servers; `None` is without TLS.
     pub(crate) tls: Option<Arc<ServerSide>>,
-    hosts: Arc<HashMap<String, String>>,
+    /// How its clients stick; `None` is not at all.
+    pub(crate) sticky: Option<Arc<Stickiness>>,
+    /// A request may be tied to one of its servers, or of those that serve while it cannot.
+    pub(crate) ties: bool,
+    /// Names of cookies that are ours alone, those of the fallbacks included.
+    pub(crate) cookies: Arc<[String]>,
+    hosts: Arc<HashMap<Arc<str>, String>>,
 }
 
 impl Service {
@@ -116,8 +123,9 @@ impl Served {
         pool: Arc<Pool>,
         rules: &PoolRules,
         (fallback, tls): (Option<Arc<Self>>, Option<Arc<ServerSide>>),
+        sticky: Option<Stickiness>,
     ) -> Self {
-        let host = |server: &plimsoll_config::Server| (server.name.clone(), server.authority());
+        let host = |server: &plimsoll_config::Server| (server.name.as_str().into(), server.authority());
         let hosts = Arc::new(rules.servers.iter().map(host).collect());
         let mut rules = rules.clone();
         rules.servers = Vec::new();
@@ -125,7 +133,16 @@ impl Served {
             // A connection that has told of one client is of no use to another.
             rules.keep_alive.connections = 0;
         }
-        Self { pool, rules, fallback, tls, hosts }
+        let ties = sticky.is_some() || rules.hash.is_some() || fallback.as_ref().is_some_and(|fallback| fallback.ties);
+        let own = sticky.as_ref().and_then(Stickiness::own_cookie).map(str::to_owned);
+        let others = fallback.iter().flat_map(|fallback| &*fallback.cookies).cloned();
+        let cookies = own.into_iter().chain(others).collect();
+        Self { pool, rules, fallback, tls, sticky: sticky.map(Arc::new), ties, cookies, hosts }
+    }
+
+    /// The name of a server as it is shared here, if it was configured.
+    pub(crate) fn shared_name(&self, server: &str) -> Option<&Arc<str>> {
+        self.hosts.get_key_value(server).map(|(name, _)| name)
     }
 
     /// The host and port of `server` as configured.
@@ -136,7 +153,8 @@ impl Served {
     /// The same under these rules, before this fallback.
     pub(crate) fn under(&self, rules: PoolRules, fallback: Option<Arc<Self>>) -> Self {
         let (pool, tls, hosts) = (Arc::clone(&self.pool), self.tls.clone(), Arc::clone(&self.hosts));
-        Self { pool, rules, fallback, tls, hosts }
+        let (sticky, cookies) = (self.sticky.clone(), Arc::clone(&self.cookies));
+        Self { pool, rules, fallback, tls, sticky, ties: self.ties, cookies, hosts }
     }
 
     /// Whether a request meets the same here as there.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use plimsoll_config::Bind;
 
+use crate::sticky::StickyStats;
 use crate::tls::HandshakeStats;
 
 /// Workers and listeners as of now. Each number is true, but they are not all of one moment.
@@ -13,6 +14,8 @@ pub struct ProxyStats {
     pub workers: Vec<WorkerStats>,
     /// In the order of the configuration; then those that are gone and still have connections open.
     pub listeners: Vec<ListenerStats>,
+    /// Each pool whose clients stick, by name.
+    pub sticky: Vec<StickyStats>,
     /// Client connections of all listeners open now that count against the limit of the process.
     pub clients: usize,
     /// The most of those at once.

@@ -16,6 +16,7 @@ use crate::request::FORBIDDEN;
 use crate::serve::Connection;
 use crate::server_conn::ServerConn;
 use crate::service::{Aim, Served, Service};
+use crate::sticky::{Asked, Ties};
 use crate::tries::Tries;
 use crate::tunnel::{End, Ends, Passed, Tunnel};
 use crate::wait::{Silence, Unserved, Waiter};
@@ -60,7 +61,9 @@ impl Session<'_> {
             },
             Aim::Routes(_) => return self.refuse(),
         };
-        let mut tries = Tries::new(Arc::clone(service), first);
+        let asked = Asked { head: None, client: self.connection.peer.ip() };
+        let ties = Ties::new(&first, &asked, self.connection.worker.recently());
+        let mut tries = Tries::new(Arc::clone(service), first).tied(ties);
         if !self.pick(&mut tries).await {
             return self.refuse();
         }

@@ -12,6 +12,7 @@ use crate::replay::Replay;
 use crate::route::{Route, RouteId};
 use crate::server_conn::ConnectError;
 use crate::service::{Aim, Served, Service};
+use crate::sticky::{Tie, Ties};
 use crate::trouble::Trouble;
 use crate::worker::Worker;
 
@@ -31,6 +32,8 @@ pub(crate) struct Tries {
     is_call: bool,
     /// When it ends for its client.
     deadline: Option<Time>,
+    /// What ties it to a server of its pool, or of those behind it.
+    ties: Ties,
     /// Filled only once a try has failed, so a request that goes well allocates nothing.
     tried: Vec<Arc<Server>>,
     /// Given for the next try.
@@ -70,6 +73,7 @@ impl Tries {
             made: 0,
             is_call: false,
             deadline: None,
+            ties: Ties::default(),
             tried: Vec::new(),
             next: None,
         }
@@ -89,6 +93,21 @@ impl Tries {
     /// The same for a request that is this call, if it is one.
     pub(crate) fn of_call(self, call: Option<&Call>) -> Self {
         Self { is_call: call.is_some(), deadline: call.and_then(Call::deadline), ..self }
+    }
+
+    /// The same for a request that has these ties.
+    pub(crate) fn tied(self, ties: Ties) -> Self {
+        Self { ties, ..self }
+    }
+
+    /// Names of cookies that are between us and the client.
+    pub(crate) fn cookies(&self) -> &[String] {
+        &self.first.cookies
+    }
+
+    /// What ties the request to a server of the pool that is asked now.
+    pub(crate) fn tie(&self) -> Option<&Tie> {
+        self.ties.behind(self.fallbacks)
     }
 
     /// When the request ends for its client, if it told.
@@ -130,7 +149,9 @@ impl Tries {
 
     /// What a pick for this request is given.
     pub(crate) fn ask(&self, worker: &Worker, now: Time) -> Ask<'_> {
-        Ask { now, random: worker.random(), tried: &self.tried, ..Ask::default() }
+        let tie = self.tie();
+        let (key, stick) = (tie.and_then(|tie| tie.key), tie.and_then(|tie| tie.server.as_deref()));
+        Ask { now, random: worker.random(), tried: &self.tried, key, stick }
     }
 
     /// The pool cannot take the request: the one that serves instead takes over, if there is one.

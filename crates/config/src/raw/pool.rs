@@ -4,7 +4,7 @@ use plimsoll_core::{AdminState, PolicyKind, WhenNone};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{DAY, Eject, MILLISECOND, Probe, Retry, SECOND, ServerHttp2, ServerTls, WarmUp};
+use super::{DAY, Eject, Hash, MILLISECOND, Probe, Retry, SECOND, ServerHttp2, ServerTls, Sticky, WarmUp};
 use crate::address::Address;
 use crate::page::PagePath;
 use crate::protocol::{ProxyVersion, ServerProtocol};
@@ -27,6 +27,10 @@ settings! {
     struct Pool, called pool {
         /// The rule of the pick.
         policy: Word<PolicyKind>, default "least-connections";
+        /// What the policy "hash" goes by.
+        hash: Hash, optional "the client's address";
+        /// Keeps a client at the server that it had before: a table, or "off".
+        sticky: OrOff<Sticky>, default "off";
         /// The servers. One that needs no settings is its address alone: "192.168.1.10:8080".
         servers: List<Server>, required "`servers = [\"127.0.0.1:9001\"]`";
         /// What is spoken with the servers: "http1", or "http2" as gRPC needs it. By TLS it is agreed on by ALPN.

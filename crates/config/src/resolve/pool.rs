@@ -6,7 +6,7 @@ use std::path::Path;
 
 use plimsoll_core::{PoolRules, QueueRule, WhenNone};
 
-use super::{binds, failure, probe, protocol};
+use super::{binds, failure, probe, protocol, sticky};
 use crate::condition::Condition;
 use crate::files::Files;
 use crate::protocol::ServerProtocol;
@@ -28,6 +28,8 @@ pub(super) fn resolve(entry: &Entry<raw::Pool>, raw: &raw::Pool, files: &mut Fil
     }
     let (probe, probe_rule) = probe::resolve(raw, &servers, entry.sound, reader).unzip();
     let (eject, eject_on) = failure::eject(&raw.eject, reader);
+    let (sticky, stick_drain) = sticky::sticky(raw, files, reader);
+    let (hash, hash_bound) = sticky::hash(raw, reader);
     let (retry, retry_budget) = failure::retry(&raw.retry, reader);
     Pool {
         name: entry.name.clone(),
@@ -40,8 +42,11 @@ pub(super) fn resolve(entry: &Entry<raw::Pool>, raw: &raw::Pool, files: &mut Fil
             probe: probe_rule,
             queue: queue(raw, &servers, entry.sound, reader),
             retry_budget,
-            ..PoolRules::default()
+            hash_bound,
+            stick_drain,
         },
+        hash,
+        sticky,
         protocol: raw.protocol.value.0,
         http2: protocol::server_http2(&raw.http2.value),
         tls: protocol::server_tls(&raw.tls, &servers, files, reader),

@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
+use plimsoll_core::PolicyKind;
+
 use crate::condition::Condition;
-use crate::raw;
+use crate::raw::{self, HashBy};
 use crate::reader::Reader;
 use crate::setting::Field;
 use crate::value::List;
@@ -44,7 +46,8 @@ pub(super) fn check_pool(raw: &raw::Pool, reader: &mut Reader) {
     // A probe may speak HTTP all the same.
     let asks = raw.probe.value.0.as_ref().is_some_and(|probe| probe.http.is_some() || probe.grpc.is_some());
     let unavailable = &raw.unavailable.value;
-    let given: [Given<'_>; 9] = [
+    let given: [Given<'_>; 10] = [
+        ("sticky", raw.sticky.where_given().filter(|_| raw.sticky.value.0.is_some())),
         ("protocol", raw.protocol.where_given().filter(|_| !asks)),
         ("http2", raw.http2.where_given()),
         ("first_byte", raw.timeout.value.first_byte.where_given()),
@@ -56,6 +59,11 @@ pub(super) fn check_pool(raw: &raw::Pool, reader: &mut Reader) {
         ("reason_header", unavailable.reason_header.where_given()),
     ];
     report(given, WHY, reader);
+    let on = raw.hash.as_ref().filter(|_| raw.policy.value.0 == PolicyKind::Hash).map(|hash| &hash.value.on);
+    if let Some(on) = on.filter(|on| on.value != HashBy::Client) {
+        let message = format!("`on` has nothing to go by, as {WHY}");
+        reader.report(on.span.clone(), message, "write `on = \"client\"`, or remove it");
+    }
     if let Some(retry) = &raw.retry.value.0 {
         let given = [("non_idempotent", retry.non_idempotent.where_given()), ("buffer", retry.buffer.where_given())];
         report(given, WHY, reader);

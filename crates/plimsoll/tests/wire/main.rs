@@ -28,6 +28,7 @@ mod route_command;
 mod route_heads;
 mod routes;
 mod scenarios;
+mod sticky;
 mod timeouts;
 mod traces;
 mod unavailable;

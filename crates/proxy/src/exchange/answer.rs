@@ -14,6 +14,7 @@ use crate::http1::variables::Values;
 use crate::http1::write::{self, ResponseRules};
 use crate::http1::{Reject, fields};
 use crate::http2;
+use crate::sticky;
 use crate::trouble::Trouble;
 use crate::worker::Desk;
 
@@ -149,7 +150,7 @@ impl Exchange<'_> {
         let stream = self.server.as_mut().and_then(|server| server.wire.as_stream());
         let source = stream.as_ref().map(|_| BodyLength::UntilClose);
         let over = stream.is_some_and(|stream| stream.ended());
-        let Parties { desk, place, input, tries, client, facts, .. } = &mut self.parties;
+        let Parties { worker, desk, place, input, tries, client, facts, .. } = &mut self.parties;
         let Desk { request, response, response_framing, to_client, marks, entry, head: asked, .. } = &mut **desk;
         if over && response.body == BodyLength::UntilClose && client.is_stream() {
             response.body = BodyLength::None;
@@ -174,6 +175,10 @@ impl Exchange<'_> {
         if let Some(name) = tries.service.observe.id_field() {
             // A server that tells the id itself tells the same one.
             response.fields.retain(|field| !fields::same_variable(field.name.slice(head), name.as_bytes()));
+        }
+        if let Some(permit) = &self.permit {
+            let answer = sticky::Answer { head, response, tls: facts.scheme() == "https", lines: &mut marks.to_client };
+            sticky::answered(tries, permit, answer, (worker.counts.number, now));
         }
         let server = self.permit.as_ref().map(|permit| permit.server().id());
         let edits = tries.route().and_then(|route| {

@@ -13,6 +13,7 @@ pub(crate) enum Kind {
     ClientCert,
     Connection,
     ContentLength,
+    Cookie,
     Expect,
     Forwarded,
     Host,
@@ -41,6 +42,7 @@ impl Kind {
         let (known, kind) = match (name.len(), first | 0x20) {
             (2, b't') => ("TE", Self::Hop),
             (4, b'h') => ("Host", Self::Host),
+            (6, b'c') => ("Cookie", Self::Cookie),
             (6, b'e') => ("Expect", Self::Expect),
             (7, b'r') => ("Referer", Self::Referer),
             (7, b'u') => ("Upgrade", Self::Upgrade),
@@ -72,7 +74,10 @@ impl Kind {
 
     /// Whether `Connection` may name such a field: nothing depends on its getting through.
     fn may_be_named(self) -> bool {
-        matches!(self, Self::Other | Self::Referer | Self::TraceParent | Self::TraceState | Self::UserAgent)
+        matches!(
+            self,
+            Self::Other | Self::Cookie | Self::Referer | Self::TraceParent | Self::TraceState | Self::UserAgent
+        )
     }
 
     /// Whether a rule for fields may touch it: neither where a message ends nor what a connection is depends on it.

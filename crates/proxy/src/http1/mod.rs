@@ -3,6 +3,7 @@
 pub(crate) mod answer;
 pub(crate) mod body;
 pub(crate) mod chunked;
+pub(crate) mod cookies;
 pub(crate) mod edits;
 pub(crate) mod fields;
 pub(crate) mod forwarding;

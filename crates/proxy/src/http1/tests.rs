@@ -169,8 +169,15 @@ fn look_at_request(bytes: &[u8], cuts: &[Index], bare_lf: bool) -> Result<(), Te
     };
     let client = ClientFacts::new(&peer, &forward, false);
     let mut written = Vec::new();
-    let rules =
-        RequestRules { forward: &forward, client: &client, server: "s:1", target: None, edits: None, marks: b"" };
+    let rules = RequestRules {
+        forward: &forward,
+        client: &client,
+        server: "s:1",
+        target: None,
+        edits: None,
+        cookies: &[],
+        marks: b"",
+    };
     write::request(&mut written, head, &request, &rules);
     let mut again = RequestHead::default();
     // Strict now, whatever was accepted before.

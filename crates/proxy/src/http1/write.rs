@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use plimsoll_config::{FieldMode, Forward, HostMode};
 
+use super::cookies;
 use super::edits::Edited;
 use super::fields::{Field, Kind};
 use super::forwarding::{ClientFacts, mode};
@@ -21,6 +22,8 @@ pub(crate) struct RequestRules<'a> {
     /// Path and query, where they are not those that came.
     pub(crate) target: Option<&'a [u8]>,
     pub(crate) edits: Edited<'a>,
+    /// Names of cookies that are between us and the client.
+    pub(crate) cookies: &'a [String],
     /// Field lines of ours, the last of the head.
     pub(crate) marks: &'a [u8],
 }
@@ -57,6 +60,10 @@ pub(crate) fn request(out: &mut Vec<u8>, head: &[u8], request: &RequestHead, rul
     for field in &request.fields {
         match field.kind {
             kind if removed(&rules.edits, kind, field.name.slice(head)) => {}
+            Kind::Cookie if cookies::has_any(field.value.slice(head), rules.cookies) => {
+                lines.flush();
+                cookies::write_without(lines.out, (field.name.slice(head), field.value.slice(head)), rules.cookies);
+            }
             Kind::Host if rules.forward.host == HostMode::Keep => lines.copy(field),
             Kind::Host => lines.add(&[field.name.slice(head), b": ", host(head, request, rules), b"\r\n"]),
             // Nothing older than HTTP/1.1 knows it, and such a client does not wait.
