@@ -107,6 +107,8 @@ variables! {
     BytesIn = "bytes_in";
     /// Bytes written to the client.
     BytesOut = "bytes_out";
+    /// The route that the request had.
+    Route = "route";
     /// The pool that served the request, or was asked last.
     Pool = "pool";
     /// The server that was tried last.

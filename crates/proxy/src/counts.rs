@@ -38,6 +38,8 @@ impl Counter {
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(crate) struct Counts {
+    /// Which worker it is, counted from 0.
+    pub(crate) number: usize,
     pub(crate) accepted: Counter,
     pub(crate) open: Counter,
     pub(crate) requests: Counter,
@@ -60,6 +62,11 @@ const STOPPED: u8 = 1;
 const DIED: u8 = 2;
 
 impl Counts {
+    /// Those of the worker of this number.
+    pub(crate) fn of(number: usize) -> Self {
+        Self { number, ..Self::default() }
+    }
+
     /// Counts one more request that is sent over a connection, opened for it or used before.
     pub(crate) fn sent_over(&self, reused: bool) {
         if reused { &self.conns_reused } else { &self.conns_opened }.add(1);

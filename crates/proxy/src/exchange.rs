@@ -13,6 +13,7 @@ use crate::buffer::{Buffer, LARGE, Size};
 use crate::flow::Flow;
 use crate::http1::Reject;
 use crate::http1::body::Body;
+use crate::http1::forwarding::ClientFacts;
 use crate::http1::framing::BodyLength;
 use crate::http1::scan::Scan;
 use crate::listener::Place;
@@ -36,6 +37,8 @@ pub(crate) struct Parties<'a> {
     pub(crate) tries: &'a mut Tries,
     pub(crate) deadline: &'a Deadline,
     pub(crate) client: &'a mut Wire,
+    /// What is known of the client.
+    pub(crate) facts: &'a ClientFacts,
     /// From the client, the head already taken out.
     pub(crate) input: &'a mut Buffer,
     /// The request as parsed and the head for the server as written.

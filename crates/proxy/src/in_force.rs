@@ -8,12 +8,14 @@ use std::time::Duration;
 use plimsoll_config::{Bind, Config, Listener};
 use plimsoll_core::Pools;
 
+use crate::catalog::Catalog;
 use crate::log::Plan;
 use crate::room::{Occupancy, Room};
-use crate::service::{self, Aim, Catalog, Service};
+use crate::route::RouteCounts;
+use crate::service::{self, Aim, Service};
 use crate::sockets::{self, Bound, Listening, PlaceId, Socket, Wanted};
 use crate::start_error::StartError;
-use crate::stats::ListenerStats;
+use crate::stats::{ListenerStats, RouteStats};
 use crate::tls::{HandshakeStats, Handshakes, TlsPlan};
 
 /// What is in force; by default nothing.
@@ -32,6 +34,8 @@ pub(crate) struct InForce {
     clients: usize,
     /// Places ever made.
     places: u64,
+    /// Who serves all that.
+    workers: usize,
 }
 
 /// What is left of a listener that is gone.
@@ -45,6 +49,11 @@ struct Leaving {
 type NewSockets = (PlaceId, Vec<Socket>);
 
 impl InForce {
+    /// Nothing yet, to be served by so many workers.
+    pub(crate) fn by(workers: usize) -> Self {
+        Self { workers, ..Self::default() }
+    }
+
     /// What `config` needs and neither listens nor is among `bound`, with that. Each is bound `count` times.
     pub(crate) fn bind(&self, config: &Config, count: usize, mut bound: Vec<Bound>) -> Result<Vec<Bound>, StartError> {
         let wanted = sockets::wanted(config, &self.listening);
@@ -73,7 +82,7 @@ impl InForce {
         clients: usize,
         pools: &Pools,
     ) -> Result<(Self, Vec<NewSockets>), StartError> {
-        let catalog = service::catalog(config, (pools, &tls), &self.catalog).map_err(|pool| no_pool(config, pool))?;
+        let mut catalog = Catalog::new(config, (pools, &tls), &self.catalog).map_err(|pool| no_pool(config, pool))?;
         let (mut listening, mut sockets, mut places) = (Vec::new(), Vec::new(), self.places);
         let wanted = sockets::wanted(config, &self.listening);
         let mut bound = bound.into_iter();
@@ -93,7 +102,8 @@ impl InForce {
         let asks = |listener: &Listener| listener.tls.as_ref().is_some_and(|tls| tls.client_cert.is_some());
         let certificates = config.listeners.iter().any(asks);
         let services = config.listeners.iter().map(|listener| {
-            let aim = Aim::new(&listener.target, &catalog).map_err(|pool| no_pool(config, pool))?;
+            let mut routed = self.routed(&listener.name);
+            let aim = Aim::new(&listener.target, &mut catalog, &mut routed).map_err(|pool| no_pool(config, pool))?;
             let room =
                 rooms.remove(&*listener.name).unwrap_or_else(|| Room::within(&self.house, listener.max_connections));
             let tls = tls.of_listener(&listener.name);
@@ -104,15 +114,23 @@ impl InForce {
                 tls,
                 handshakes,
                 certificates,
+                routed,
                 hsts: listener.hsts.as_ref().map(service::hsts).unwrap_or_default(),
                 observe: telling.observe(listener),
                 room,
             }))
         });
         let services = services.collect::<Result<Vec<_>, StartError>>()?;
+        catalog.seal();
         let leaving = self.leaving(&services);
-        let (patience, house) = (config.shutdown_timeout, Arc::clone(&self.house));
-        Ok((Self { listening, services, leaving, catalog, tls, patience, house, clients, places }, sockets))
+        let (patience, house, workers) = (config.shutdown_timeout, Arc::clone(&self.house), self.workers);
+        Ok((Self { listening, services, leaving, catalog, tls, patience, house, clients, places, workers }, sockets))
+    }
+
+    /// What is counted of the routes of the listener of this name, which goes on.
+    fn routed(&self, listener: &str) -> RouteCounts {
+        let before = self.services.iter().find(|service| service.listener.name == *listener);
+        before.map_or_else(|| RouteCounts::new(self.workers), |before| before.routed.clone())
     }
 
     /// The count of handshakes of the listener of this name, which goes on.
@@ -182,15 +200,29 @@ impl InForce {
             let Service { listener: Listener { name, proxy_protocol, .. }, handshakes, tls, .. } = &**service;
             let handshakes = tls.as_ref().map(|_| handshakes.read());
             let at = self.listening.iter().filter(|at| at.listener == *name).map(|at| at.local.clone());
-            (name, pools(service), (&service.room, handshakes, proxy_protocol.is_some()), at.collect())
+            let routes =
+                service.routed.read().into_iter().map(|(name, requests)| RouteStats { name, requests }).collect();
+            (name, pools(service), (&service.room, handshakes, proxy_protocol.is_some(), routes), at.collect())
         });
         let gone = self.leaving.iter().filter(|gone| gone.room.occupancy().inside > 0);
-        let gone = gone.map(|gone| (&gone.listener, gone.pools.clone(), (&gone.room, None, false), Vec::new()));
-        let stats = |(name, pools, (room, handshakes, proxied), addresses): (&String, Vec<String>, Counts<'_>, _)| {
-            let Occupancy { limit, inside, entered } = room.occupancy();
-            let (name, proxy_headers) = (name.clone(), proxied.then(|| room.refused()));
-            ListenerStats { name, pools, addresses, open: inside, limit, accepted: entered, handshakes, proxy_headers }
-        };
+        let gone =
+            gone.map(|gone| (&gone.listener, gone.pools.clone(), (&gone.room, None, false, Vec::new()), Vec::new()));
+        let stats =
+            |(name, pools, (room, handshakes, proxied, routes), addresses): (&String, Vec<String>, Counts<'_>, _)| {
+                let Occupancy { limit, inside, entered } = room.occupancy();
+                let (name, proxy_headers) = (name.clone(), proxied.then(|| room.refused()));
+                ListenerStats {
+                    name,
+                    pools,
+                    addresses,
+                    open: inside,
+                    limit,
+                    accepted: entered,
+                    handshakes,
+                    proxy_headers,
+                    routes,
+                }
+            };
         of_now.chain(gone).map(stats).collect()
     }
 
@@ -211,8 +243,8 @@ impl InForce {
     }
 }
 
-/// Where it is counted who comes to a listener, how handshakes went, and whether PROXY headers are expected.
-type Counts<'a> = (&'a Arc<Room>, Option<HandshakeStats>, bool);
+/// Where it is counted who comes to a listener, how handshakes went, whether PROXY headers are expected, and what routes had.
+type Counts<'a> = (&'a Arc<Room>, Option<HandshakeStats>, bool, Vec<RouteStats>);
 
 /// The names of the pools of a service.
 fn pools(service: &Service) -> Vec<String> {

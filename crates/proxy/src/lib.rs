@@ -6,7 +6,7 @@
 //! it serves: [`Proxy::prepare`], then [`Proxy::commit`].
 //!
 //! A request goes through these rooms: `listener` accepts its connection, `arrival` sees to what comes before the protocol
-//! (`proxy_header`, `tls`), `serve` reads its head, `request` picks a server or lets it `wait` for one, `server_conn` finds a
+//! (`proxy_header`, `tls`), `serve` reads its head, `request` finds its `route`, picks a server or lets it `wait` for one, `server_conn` finds a
 //! connection to it, `exchange` forwards it and brings the response back through a `flow` for each direction, `tries` says
 //! whether another server is tried when that fails, `tunnel` takes over when it was an upgrade. `http1` knows the words and never
 //! waits, `grpc` how calls of gRPC differ. `log` and `trace` collect what is told of a request and hand it out. Beside all
@@ -17,11 +17,12 @@
 //! to `tcp`, which knows the same `wait`, `tries` and `tunnel`.
 //!
 //! A configuration goes through these: `proxy` takes it, `sockets` binds what is new of it, `in_force` remembers what of the
-//! old goes on under it, and each worker's `places` follow. A connection asks its place for the `service` of the moment
+//! old goes on under it (`catalog` which pools, under which rules), and each worker's `places` follow. A connection asks its place for the `service` of the moment
 //! whenever it reads a head; `room` holds it under a limit that may change at any time; `counts` are what a worker tells.
 
 mod arrival;
 mod buffer;
+mod catalog;
 mod clock;
 pub mod cores;
 mod counts;

@@ -246,7 +246,7 @@ impl Proxy {
         let (mut links, mut threads) = (Vec::new(), Vec::new());
         for number in 0..workers {
             let (orders, ordered) = unbounded_channel();
-            let counts = Arc::new(Counts::default());
+            let counts = Arc::new(Counts::of(number));
             links.push(WorkerLink { orders, counts: Arc::clone(&counts) });
             let (stop, cut_off, started) = (stopped.clone(), Arc::clone(&cut_off), started.clone());
             let (shortage, core) = (Arc::clone(&shortage), cores.get(number).copied());
@@ -265,7 +265,7 @@ impl Proxy {
             clock,
             workers: links,
             threads: Mutex::new(threads),
-            in_force: Mutex::default(),
+            in_force: Mutex::new(InForce::by(workers)),
             probing: Mutex::default(),
             logs: Arc::new(Logs::new()),
             stop,

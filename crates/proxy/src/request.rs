@@ -2,10 +2,11 @@
 //! and may be repeated; and what the client gets when nobody serves it.
 
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use plimsoll_config::{Redirect, ServerProtocol};
+use plimsoll_config::{Redirect, ServerProtocol, Variable};
 use plimsoll_core::{Outcome, OutcomeKind, Permit, Refused};
 
 use crate::exchange::{End, Exchange, Parties, Upgraded};
@@ -13,9 +14,9 @@ use crate::grpc;
 use crate::http1::Reject;
 use crate::http1::body::Body;
 use crate::http1::framing::BodyLength;
-use crate::http1::redirect;
+use crate::http1::variables::{self, Values};
 use crate::http1::write::{self, RequestRules};
-use crate::route::Goal;
+use crate::route::{Goal, Route, RouteId, Routes, draw};
 use crate::serve::{Busy, Connection, Next};
 use crate::server_conn::{ConnectError, ServerConn};
 use crate::service::{Aim, Served};
@@ -25,6 +26,11 @@ use crate::trouble::{GivenUp, Trouble};
 use crate::tunnel::{self, Tunnel};
 use crate::wait::{Silence, Unserved, Waiter};
 use crate::worker::{Desk, Worker};
+
+const NO_ROUTE: Reject = Reject { status: 404, reason: "no route is for this request" };
+
+/// Said in one word, as the log has it.
+const FORBIDDEN: Reject = Reject { status: 403, reason: "forbidden" };
 
 /// What the tries of a request work with.
 struct Work<'a> {
@@ -61,26 +67,15 @@ impl Busy<'_> {
         let now = worker.now();
         desk.request.http2 = self.connection.wire.is_stream();
         service.observe.begin(desk, &self.input.filled()[..head_length], &worker);
+        desk.begin();
         if let Err(reject) = grpc::begin(desk, &self.input.filled()[..head_length], now) {
             return Next::Answer { reject, refused: None, unread: true };
         }
         // All else is for connections that are balanced as a whole.
         let Aim::Routes(routes) = &service.aim else { return Next::Close };
-        let Some(id) = routes.find() else {
-            let reject = Reject { status: 404, reason: "no route is for this request" };
-            return Next::Answer { reject, refused: None, unread: true };
-        };
-        let route = routes.get(id);
-        if let BodyLength::Known(length) = desk.request.body
-            && route.rules.max_body.is_some_and(|max| length > max)
-        {
-            let reject = Reject { status: 413, reason: "the request body is too large" };
-            return Next::Answer { reject, refused: None, unread: true };
-        }
-        let first = match &route.goal {
-            Goal::Pools(pools) => Arc::clone(&pools[0].0),
-            Goal::Redirect(rule) => return self.redirected(rule, desk, head_length),
-            Goal::Respond(_) => return Next::Close,
+        let (id, first) = match self.find_route(routes, desk, head_length) {
+            Ok(found) => found,
+            Err(next) => return next,
         };
         let mut tries = Tries::new(Arc::clone(&service), first).on_route(id).of_call(desk.call.as_ref());
         let permit = match tries.pick(&worker, now) {
@@ -105,9 +100,10 @@ impl Busy<'_> {
         desk.begin_try(&permit);
         let bytes = &self.input.filled()[..head_length];
         self.write_head(desk, bytes, &tries, &permit);
-        desk.head.clear();
-        if tries.service.tells_host(desk.request.host.is_some()) || tries.deadline().is_some() {
-            desk.head.extend_from_slice(bytes);
+        let tells_server = tries.route().is_some_and(|route| route.request_edits.names_server);
+        let tells_host = tries.service.tells_host(desk.request.host.is_some());
+        if tells_host || tells_server || tries.deadline().is_some() {
+            desk.keep_head(bytes);
         }
         self.input.consume(head_length);
         let body = self.rest_of_body(desk.request.body);
@@ -127,32 +123,101 @@ impl Busy<'_> {
         if is_stream && length != BodyLength::None { Body::UntilClose } else { Body::from(length) }
     }
 
-    /// Sends the client to where what it asks for is served.
-    fn redirected(&mut self, rule: &Redirect, desk: &Desk, head_length: usize) -> Next {
+    /// Finds the route of the request on the desk, and the pool that is to serve it; or what else it comes to.
+    fn find_route(
+        &mut self,
+        routes: &Routes,
+        desk: &mut Desk,
+        head_length: usize,
+    ) -> Result<(RouteId, Arc<Served>), Next> {
+        let (worker, client) = (Rc::clone(&self.connection.worker), self.client_ip());
         let head = &self.input.filled()[..head_length];
-        let next = match desk.request.host {
-            Some(host) => Next::Redirect {
-                status: rule.status,
-                location: redirect::location(&rule.to, host.slice(head), desk.request.target.path.slice(head)),
-            },
-            None => Next::Answer {
-                reject: Reject::bad("the request names no host that it could be sent to by https"),
-                refused: None,
-                unread: desk.request.body != BodyLength::None,
-            },
+        let id = match routes.find((head, &desk.request), client, &mut desk.target) {
+            Ok(Some(id)) => id,
+            Ok(None) => return Err(self.decline(NO_ROUTE, desk, head_length)),
+            // Where it ends is not for us to say.
+            Err(reject) => return Err(Next::Answer { reject, refused: None, unread: true }),
         };
+        let route = routes.get(id);
+        routes.count(id, worker.counts.number);
+        desk.route = Some(id);
+        desk.entry.takes(&route.name);
+        if route.response_edits.names_request {
+            desk.keep_head(head);
+        }
+        if !route.lets(client) {
+            return Err(self.decline(FORBIDDEN, desk, head_length));
+        }
+        if let BodyLength::Known(length) = desk.request.body
+            && route.rules.max_body.is_some_and(|max| length > max)
+        {
+            let reject = Reject { status: 413, reason: "the request body is too large" };
+            return Err(Next::Answer { reject, refused: None, unread: true });
+        }
+        match &route.goal {
+            Goal::Pools(pools) => match draw(pools, || worker.random()) {
+                Some(first) => Ok((id, Arc::clone(first))),
+                None => Err(self.decline(NO_ROUTE, desk, head_length)),
+            },
+            Goal::Redirect(rule) => Err(self.redirected((route, rule), desk, head_length)),
+            Goal::Respond(_) => {
+                self.input.consume(head_length);
+                Err(Next::Respond)
+            }
+        }
+    }
+
+    /// Who the client is, as far as routes and their rules ask.
+    fn client_ip(&self) -> Option<IpAddr> {
+        self.connection.peer.ip()
+    }
+
+    /// Refuses the request whose head is the first `head_length` bytes read. The connection is good for another one.
+    fn decline(&mut self, reject: Reject, desk: &Desk, head_length: usize) -> Next {
         self.input.consume(head_length);
-        next
+        Next::Answer { reject, refused: None, unread: desk.request.body != BodyLength::None }
+    }
+
+    /// Sends the client to where what it asks for is served.
+    fn redirected(&mut self, (route, rule): (&Route, &Redirect), desk: &Desk, head_length: usize) -> Next {
+        if desk.request.host.is_none() && rule.to.names(Variable::Host) {
+            let reject = Reject::bad("the request names no host that it could be sent to");
+            return self.decline(reject, desk, head_length);
+        }
+        let values = Values {
+            head: &self.input.filled()[..head_length],
+            request: &desk.request,
+            client: &self.client,
+            id: &desk.entry.id,
+            route: &route.name,
+            pool: "",
+            server: "",
+        };
+        let location = variables::location(&rule.to, &values);
+        self.input.consume(head_length);
+        Next::Redirect { status: rule.status, location }
     }
 
     /// Writes the head for the server of `permit` from the `bytes` that were read.
     fn write_head(&self, desk: &mut Desk, bytes: &[u8], tries: &Tries, permit: &Permit) {
-        let Desk { request, call, to_server, to_server_head, marks, .. } = desk;
+        let Desk { request, call, target, to_server, to_server_head, marks, entry, .. } = desk;
         let server = tries.service.host_for(tries.served(), permit.server(), request.host.is_some());
         let rules = RequestRules {
             forward: &tries.service.listener.forward,
             client: &self.client,
             server,
+            target: (!target.is_empty()).then_some(target),
+            edits: tries.route().and_then(|route| {
+                route.request_edits.telling(|| Values {
+                    head: bytes,
+                    request,
+                    client: &self.client,
+                    id: &entry.id,
+                    route: &route.name,
+                    pool: permit.server().id().pool(),
+                    server: permit.server().id().name(),
+                })
+            }),
             marks: &marks.to_server,
         };
         to_server.clear();
@@ -180,7 +245,8 @@ impl Busy<'_> {
             let Connection { wire, deadline, place, .. } = &mut *self.connection;
             let Work { worker, tries, desk, body } = &mut *work;
             worker.counts.sent_over(server.reused);
-            let parties = Parties { worker, place, tries, deadline, client: wire, input: &mut self.input, desk };
+            let (facts, input) = (&*self.client, &mut self.input);
+            let parties = Parties { worker, place, tries, deadline, client: wire, facts, input, desk };
             let mut exchange = Exchange::new(parties, permit, server, std::mem::take(body));
             let end = poll_fn(|cx| exchange.poll(cx)).await;
             exchange.note_bytes();

@@ -21,11 +21,13 @@ use crate::http1::forwarding::ClientFacts;
 use crate::http1::framing::BodyLength;
 use crate::http1::request::{HeadRules, MethodKind};
 use crate::http1::scan::Scan;
+use crate::http1::variables::Values;
 use crate::http2::{self, PREFACE};
 use crate::listener::Place;
 use crate::log::entry::{Entry, Facts};
 use crate::peer::Peer;
 use crate::room;
+use crate::route::{Goal, Route};
 use crate::service::{Served, Service};
 use crate::shortage;
 use crate::timers::Deadline;
@@ -180,6 +182,8 @@ pub(crate) enum Next {
         status: u16,
         location: String,
     },
+    /// The client gets what its route says.
+    Respond,
     /// The client gets an answer of our own.
     Answer {
         reject: Reject,
@@ -229,6 +233,7 @@ impl<'a> Busy<'a> {
                 (Next::Redirect { status, location }, Some(desk)) => {
                     next = Box::pin(self.redirect(status, &location, desk)).await;
                 }
+                (Next::Respond, Some(desk)) => next = Box::pin(self.respond(desk)).await,
                 (other, _) => next = other,
             }
             if let Some(mut desk) = desk {
@@ -243,7 +248,7 @@ impl<'a> Busy<'a> {
                     Box::pin(self.linger()).await;
                     return After::Close;
                 }
-                Next::Close | Next::Answer { .. } | Next::Redirect { .. } => return After::Close,
+                Next::Close | Next::Answer { .. } | Next::Redirect { .. } | Next::Respond => return After::Close,
             }
             idle_until = self.connection.worker.recently() + self.service.listener.timeouts.keep_alive;
         }
@@ -377,22 +382,36 @@ impl<'a> Busy<'a> {
 
     /// Tells the client where what it asked for is.
     async fn redirect(&mut self, status: u16, location: &str, desk: &mut Desk) -> Next {
-        let reason = "this is served over https";
+        let reason = "what was asked for is there";
         let unread = desk.request.body != BodyLength::None;
         self.give_to(Answer::plain(status, reason).at(location), desk, (reason, unread)).await
     }
 
+    /// Tells the client what its route says.
+    async fn respond(&mut self, desk: &mut Desk) -> Next {
+        let service = Arc::clone(&self.service);
+        let route = desk.route.and_then(|id| service.route(id));
+        let Some(Route { goal: Goal::Respond(rule), .. }) = route else { return Next::Close };
+        let unread = desk.request.body != BodyLength::None;
+        self.give_to(Answer::respond(rule), desk, ("its route says so", unread)).await
+    }
+
     /// Gives `answer` to the request on `desk`, some of which may still be to come.
     async fn give_to(&mut self, answer: Answer<'_>, desk: &mut Desk, (reason, unread): (&'static str, bool)) -> Next {
-        let Self { connection, input, service, .. } = self;
+        let Self { connection, input, service, client } = self;
         let Connection { wire, worker, place, .. } = &mut **connection;
-        let Desk { request, entry, marks, .. } = desk;
+        let Desk { request, entry: Entry { id, facts, .. }, marks, head, route, .. } = desk;
         let persistent = request.persistent && request.minor_version >= 1;
         let close = unread || !persistent || (place.closing() && !input.holds_earlier());
         let bodiless = request.method_kind == MethodKind::Head;
-        let answer = answer.framed(close, bodiless).secured(&service.hsts).marked(&marks.to_client);
-        let next = give(wire, &answer, entry.answered(reason), service.listener.timeouts.body).await;
-        worker.counts.to_clients.add(entry.facts.bytes_out);
+        let mut answer = answer.framed(close, bodiless).secured(&service.hsts).marked(&marks.to_client);
+        if let Some(route) = route.and_then(|id| service.route(id)) {
+            let values = || Values { head, request, client, id, route: &route.name, pool: "", server: "" };
+            answer = answer.edited(route.response_edits.telling(values)).illustrated(route.error_page(answer.status));
+        }
+        facts.reason = Some(reason);
+        let next = give(wire, &answer, facts, service.listener.timeouts.body).await;
+        worker.counts.to_clients.add(facts.bytes_out);
         next
     }
 

@@ -3,14 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use plimsoll_config::{Conditions, Config, HostMode, Hsts, Listener, Pool as PoolRules, ServerName, Target};
-use plimsoll_core::{OutcomeKind, Pool, Pools, Server};
+use plimsoll_config::{Conditions, HostMode, Hsts, Listener, Pool as PoolRules, ServerName, Target};
+use plimsoll_core::{OutcomeKind, Pool, Server};
 
+use crate::catalog::Catalog;
 use crate::grpc::{Answered, Status};
 use crate::log::Observe;
 use crate::room::Room;
-use crate::route::Routes;
-use crate::tls::{ClientSide, Handshakes, ServerSide, TlsPlan};
+use crate::route::{Route, RouteCounts, RouteId, Routes};
+use crate::tls::{ClientSide, Handshakes, ServerSide};
 
 /// One listener with all that a request on it needs. Shared by the workers.
 pub(crate) struct Service {
@@ -25,6 +26,8 @@ pub(crate) struct Service {
     pub(crate) certificates: bool,
     /// The value of `Strict-Transport-Security`; empty where it is not said.
     pub(crate) hsts: String,
+    /// How many requests its routes had.
+    pub(crate) routed: RouteCounts,
     /// What is told about its requests.
     pub(crate) observe: Observe,
     /// Room for client connections, all workers together.
@@ -44,15 +47,14 @@ pub(crate) enum Aim {
 
 impl Aim {
     /// What `target` comes to; in the error the name of a pool that is not in `catalog`.
-    pub(crate) fn new(target: &Target, catalog: &Catalog) -> Result<Self, String> {
-        let find = |pool: &String| catalog.get(pool).cloned().ok_or_else(|| pool.clone());
+    pub(crate) fn new(target: &Target, catalog: &mut Catalog, counts: &mut RouteCounts) -> Result<Self, String> {
         Ok(match target {
-            Target::Routes(routes) => Self::Routes(Routes::new(routes, catalog)?),
-            Target::Pool(pool) => Self::Pool(find(pool)?),
+            Target::Routes(routes) => Self::Routes(Routes::new(routes, catalog, counts)?),
+            Target::Pool(pool) => Self::Pool(catalog.pool(pool)?),
             Target::Sni { names, other } => {
-                let named = |(name, pool): &(ServerName, String)| Ok((name.clone(), find(pool)?));
+                let named = |(name, pool): &(ServerName, String)| Ok((name.clone(), catalog.pool(pool)?));
                 let names = names.iter().map(named).collect::<Result<_, String>>()?;
-                Self::Sni { names, other: other.as_ref().map(find).transpose()? }
+                Self::Sni { names, other: other.as_ref().map(|pool| catalog.pool(pool)).transpose()? }
             }
         })
     }
@@ -76,13 +78,18 @@ pub(crate) struct Served {
     pub(crate) fallback: Option<Arc<Served>>,
     /// How hands are shaken with its servers; `None` is without TLS.
     pub(crate) tls: Option<Arc<ServerSide>>,
-    hosts: HashMap<String, String>,
+    hosts: Arc<HashMap<String, String>>,
 }
 
 impl Service {
     /// Whether hands are shaken with its clients, or with servers of its pools.
     pub(crate) fn uses_tls(&self) -> bool {
         self.tls.is_some() || self.aim.pools().into_iter().flat_map(Served::chain).any(|served| served.tls.is_some())
+    }
+
+    /// A route of its own.
+    pub(crate) fn route(&self, id: RouteId) -> Option<&Route> {
+        if let Aim::Routes(routes) = &self.aim { Some(routes.get(id)) } else { None }
     }
 
     /// The host and port of `server` as configured, where a request needs it for its `Host`.
@@ -103,45 +110,15 @@ pub(crate) fn hsts(rule: &Hsts) -> String {
     format!("max-age={}{subdomains}{preload}", rule.max_age.as_secs())
 }
 
-/// Pools with their settings, by name.
-pub(crate) type Catalog = HashMap<String, Arc<Served>>;
-
-/// All pools of `config`; in the error the name of one that is not among the pools. What is the same as `before` is shared
-/// with it: tunnels hold on to what they began with, for days, while configurations come and go.
-pub(crate) fn catalog(config: &Config, (pools, tls): (&Pools, &TlsPlan), before: &Catalog) -> Result<Catalog, String> {
-    let mut catalog = Catalog::with_capacity(config.pools.len());
-    for pool in &config.pools {
-        add(&mut catalog, &pool.name, (config, pools, tls, before), config.pools.len())?;
-    }
-    Ok(catalog)
-}
-
-/// Adds the pool of this name, after its fallback. `depth` bounds the chain of those, which a resolved configuration keeps
-/// free of cycles.
-fn add(
-    catalog: &mut Catalog,
-    name: &str,
-    (config, pools, tls, before): (&Config, &Pools, &TlsPlan, &Catalog),
-    depth: usize,
-) -> Result<Arc<Served>, String> {
-    if let Some(known) = catalog.get(name) {
-        return Ok(Arc::clone(known));
-    }
-    let missing = || name.to_owned();
-    let rules = config.pools.iter().find(|pool| pool.name == *name).ok_or_else(missing)?;
-    let pool = pools.pool(name).ok_or_else(missing)?;
-    let fallback = rules.unavailable.fallback.as_deref().filter(|_| depth > 0);
-    let fallback = fallback.map(|name| add(catalog, name, (config, pools, tls, before), depth - 1)).transpose()?;
-    let served = Served::new(pool, rules, (fallback, tls.of_pool(name)));
-    let served = before.get(name).filter(|before| before.is_same(&served)).cloned().unwrap_or_else(|| Arc::new(served));
-    catalog.insert(name.to_owned(), Arc::clone(&served));
-    Ok(served)
-}
-
 impl Served {
-    fn new(pool: Arc<Pool>, rules: &PoolRules, (fallback, tls): (Option<Arc<Self>>, Option<Arc<ServerSide>>)) -> Self {
+    /// The settings of `pool`, as `rules` say.
+    pub(crate) fn new(
+        pool: Arc<Pool>,
+        rules: &PoolRules,
+        (fallback, tls): (Option<Arc<Self>>, Option<Arc<ServerSide>>),
+    ) -> Self {
         let host = |server: &plimsoll_config::Server| (server.name.clone(), server.authority());
-        let hosts = rules.servers.iter().map(host).collect();
+        let hosts = Arc::new(rules.servers.iter().map(host).collect());
         let mut rules = rules.clone();
         rules.servers = Vec::new();
         if rules.send_proxy.is_some() {
@@ -156,8 +133,14 @@ impl Served {
         self.hosts.get(server.id().name()).map_or("", String::as_str)
     }
 
+    /// The same under these rules, before this fallback.
+    pub(crate) fn under(&self, rules: PoolRules, fallback: Option<Arc<Self>>) -> Self {
+        let (pool, tls, hosts) = (Arc::clone(&self.pool), self.tls.clone(), Arc::clone(&self.hosts));
+        Self { pool, rules, fallback, tls, hosts }
+    }
+
     /// Whether a request meets the same here as there.
-    fn is_same(&self, other: &Self) -> bool {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
         let fallbacks = (&self.fallback, &other.fallback);
         Arc::ptr_eq(&self.pool, &other.pool)
             && self.rules == other.rules

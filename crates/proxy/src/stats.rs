@@ -88,6 +88,18 @@ pub struct ListenerStats {
     /// Client connections among them that were refused because of the PROXY header they should begin with; `None` is a
     /// listener that expects none, or one that is gone.
     pub proxy_headers: Option<ProxyHeaderStats>,
+    /// What its routes had, in their order: each of the first 1000, then the others together. Empty when it is gone, and where
+    /// there are none.
+    pub routes: Vec<RouteStats>,
+}
+
+/// One route of a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteStats {
+    /// Its name.
+    pub name: String,
+    /// Requests that were its own. Goes on while the listener has a route of this name.
+    pub requests: u64,
 }
 
 /// Client connections that were refused because of the PROXY header they should begin with.

@@ -19,6 +19,7 @@ use crate::http2::SharedConns;
 use crate::log::entry::Entry;
 use crate::log::{Lines, Marks};
 use crate::replay::Replay;
+use crate::route::RouteId;
 use crate::server_conn::IdleConns;
 use crate::shortage::Shortage;
 use crate::timers::Timers;
@@ -66,7 +67,11 @@ pub(crate) struct Desk {
     pub(crate) request: RequestHead,
     /// The request as a call of gRPC, if it is one.
     pub(crate) call: Option<Call>,
-    /// The head as it was read, where another server would get another one.
+    /// Which route of its listener it has, once that is known.
+    pub(crate) route: Option<RouteId>,
+    /// Path and query for the server, where they are not those that came; else empty.
+    pub(crate) target: Vec<u8>,
+    /// The head as it was read, where it is needed later: another server would get another one, or the answer tells of it.
     pub(crate) head: Vec<u8>,
     /// What has been read of the body, for another try.
     pub(crate) replay: Replay,
@@ -84,6 +89,20 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
+    /// A request begins.
+    pub(crate) fn begin(&mut self) {
+        self.route = None;
+        self.target.clear();
+        self.head.clear();
+    }
+
+    /// Keeps the head that was read, unless that has been done.
+    pub(crate) fn keep_head(&mut self, head: &[u8]) {
+        if self.head.is_empty() {
+            self.head.extend_from_slice(head);
+        }
+    }
+
     /// A try begins on the server of `permit`: notes it, and marks the request for it.
     pub(crate) fn begin_try(&mut self, permit: &Permit) {
         self.entry.picked(permit);
@@ -154,7 +173,12 @@ impl Worker {
 
     /// Takes a desk back.
     pub(crate) fn clear_desk(&self, desk: Box<Desk>) {
-        let heads = desk.to_server.capacity().max(desk.to_client.capacity()).max(desk.head.capacity());
+        let heads = desk
+            .to_server
+            .capacity()
+            .max(desk.to_client.capacity())
+            .max(desk.head.capacity())
+            .max(desk.target.capacity());
         let small = heads.max(desk.replay.capacity()) <= DESK_KEPT_BYTES;
         let mut desks = self.desks.borrow_mut();
         if small && desks.len() < DESKS_KEPT {

@@ -10,6 +10,7 @@ use crate::grpc::Status;
 use crate::http1::framing::BodyLength;
 use crate::http1::request::MethodKind;
 use crate::http1::scan::Scan;
+use crate::http1::variables::Values;
 use crate::http1::write::{self, ResponseRules};
 use crate::http1::{Reject, fields};
 use crate::http2;
@@ -126,7 +127,7 @@ impl Exchange<'_> {
         if desk.request.minor_version >= 1 {
             desk.to_client.clear();
             let head = &self.from_server.filled()[..length];
-            let rules = ResponseRules { body: BodyLength::None, connection: "", hsts: "", marks: b"" };
+            let rules = ResponseRules { body: BodyLength::None, connection: "", hsts: "", edits: None, marks: b"" };
             write::response(&mut desk.to_client, head, &desk.response, rules);
             let length = desk.to_client.len();
             self.receiving = Flow::new(BodyLength::None, BodyLength::None).to(self.parties.client, length);
@@ -148,8 +149,8 @@ impl Exchange<'_> {
         let stream = self.server.as_mut().and_then(|server| server.wire.as_stream());
         let source = stream.as_ref().map(|_| BodyLength::UntilClose);
         let over = stream.is_some_and(|stream| stream.ended());
-        let Parties { desk, place, input, tries, client, .. } = &mut self.parties;
-        let Desk { request, response, response_framing, to_client, marks, entry, .. } = &mut **desk;
+        let Parties { desk, place, input, tries, client, facts, .. } = &mut self.parties;
+        let Desk { request, response, response_framing, to_client, marks, entry, head: asked, .. } = &mut **desk;
         if over && response.body == BodyLength::UntilClose && client.is_stream() {
             response.body = BodyLength::None;
         }
@@ -174,8 +175,20 @@ impl Exchange<'_> {
             // A server that tells the id itself tells the same one.
             response.fields.retain(|field| !fields::same_variable(field.name.slice(head), name.as_bytes()));
         }
-        let rules =
-            ResponseRules { body: *response_framing, connection, hsts: &tries.service.hsts, marks: &marks.to_client };
+        let server = self.permit.as_ref().map(|permit| permit.server().id());
+        let edits = tries.route().and_then(|route| {
+            route.response_edits.telling(|| Values {
+                head: asked,
+                request,
+                client: facts,
+                id: &entry.id,
+                route: &route.name,
+                pool: server.map_or("", |id| id.pool()),
+                server: server.map_or("", |id| id.name()),
+            })
+        });
+        let (body, hsts, marks) = (*response_framing, &*tries.service.hsts, &*marks.to_client);
+        let rules = ResponseRules { body, connection, hsts, edits, marks };
         write::response(to_client, head, response, rules);
         (entry.facts.status, entry.facts.head_out) = (response.status, to_client.len() as u64);
         let body = if response.body == BodyLength::None { BodyLength::None } else { source.unwrap_or(response.body) };

@@ -3,21 +3,21 @@
 use std::io::Write as _;
 use std::time::{Duration, SystemTime};
 
-use plimsoll_config::{Page, Unavailable};
+use plimsoll_config::{Page, Respond, Unavailable};
 use plimsoll_core::Refused;
 
+use super::edits::Edited;
 use super::write::HSTS;
 use crate::grpc::Status;
 
 /// One such answer.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct Answer<'a> {
     pub(crate) status: u16,
     reason: &'static str,
     /// When to come back.
     retry_after: Option<Duration>,
-    /// A page of the user's own.
-    page: Option<&'a Page>,
+    says: Says<'a>,
     /// Why no server took the request, to be told in a field.
     refused: Option<Refused>,
     /// `Strict-Transport-Security`; empty where it is not to be said.
@@ -26,12 +26,26 @@ pub(crate) struct Answer<'a> {
     location: Option<&'a str>,
     /// The request was a call of gRPC, and ends so.
     call: Option<Status>,
+    /// What becomes of its fields.
+    edits: Edited<'a>,
     /// Field lines of ours.
     marks: &'a [u8],
     /// The connection ends with this answer.
     pub(crate) close: bool,
     /// The request was HEAD.
     bodiless: bool,
+}
+
+/// The body of an answer.
+#[derive(Clone, Copy)]
+enum Says<'a> {
+    Nothing,
+    /// A line of text that gives the reason.
+    Why,
+    /// A page of the user's own.
+    Page(&'a Page),
+    /// Such a page that no other takes the place of.
+    Only(&'a Page),
 }
 
 impl<'a> Answer<'a> {
@@ -41,11 +55,12 @@ impl<'a> Answer<'a> {
             status,
             reason,
             retry_after: None,
-            page: None,
+            says: Says::Why,
             refused: None,
             hsts: "",
             location: None,
             call: None,
+            edits: None,
             marks: b"",
             close: false,
             bodiless: false,
@@ -56,10 +71,34 @@ impl<'a> Answer<'a> {
     pub(crate) fn unavailable(rules: &'a Unavailable, refused: Refused, reason: &'static str) -> Self {
         Self {
             retry_after: Some(rules.retry_after),
-            page: rules.page.as_ref(),
+            says: rules.page.as_ref().map_or(Says::Why, Says::Page),
             refused: rules.reason_header.then_some(refused),
             ..Self::plain(rules.status, reason)
         }
+    }
+
+    /// What a route says.
+    pub(crate) fn respond(rule: &'a Respond) -> Self {
+        let says = match &rule.page {
+            Some(page) => Says::Only(page),
+            None if rule.status < 300 => Says::Nothing,
+            None => Says::Why,
+        };
+        Self { says, ..Self::plain(rule.status, "as it is set up here") }
+    }
+
+    /// The same with this page, if there is one. The page of a route says more of what went wrong than that of a pool, and
+    /// less than what a route answers with.
+    pub(crate) fn illustrated(self, page: Option<&'a Page>) -> Self {
+        match (page, self.says) {
+            (Some(page), Says::Why | Says::Page(_)) => Self { says: Says::Page(page), ..self },
+            _ => self,
+        }
+    }
+
+    /// The same with its fields edited.
+    pub(crate) fn edited(self, edits: Edited<'a>) -> Self {
+        Self { edits, ..self }
     }
 
     /// The same as gRPC tells it, if the request was a call that ends with this status.
@@ -102,17 +141,22 @@ impl<'a> Answer<'a> {
         let phrase = phrase(*status);
         let date = httpdate::fmt_http_date(SystemTime::now());
         let text = format!("{status} {phrase}: {reason}.\n");
-        let (content_type, body) = match self.page {
-            Some(page) => (page.content_type, &*page.content),
-            None => ("text/plain; charset=utf-8", text.as_bytes()),
+        let (content_type, body) = match self.says {
+            // These end with their heads, which say nothing of a body (RFC 9110, sections 8.6 and 15.4.5).
+            _ if matches!(status, 204 | 304) => ("", None),
+            Says::Nothing => ("", Some(&b""[..])),
+            Says::Why => ("text/plain; charset=utf-8", Some(text.as_bytes())),
+            Says::Page(page) | Says::Only(page) => (page.content_type, Some(&*page.content)),
         };
-        let length = body.len();
         // Writing to a Vec cannot fail, here and below.
-        let _ = write!(
-            out,
-            "HTTP/1.1 {status} {phrase}\r\nDate: {date}\r\nContent-Type: {content_type}\r\n\
-             Cache-Control: no-store\r\nContent-Length: {length}\r\n"
-        );
+        let _ = write!(out, "HTTP/1.1 {status} {phrase}\r\nDate: {date}\r\n");
+        if !content_type.is_empty() {
+            let _ = write!(out, "Content-Type: {content_type}\r\n");
+        }
+        out.extend_from_slice(b"Cache-Control: no-store\r\n");
+        if let Some(body) = body {
+            let _ = write!(out, "Content-Length: {}\r\n", body.len());
+        }
         self.write_refusal(out);
         if let Some(location) = self.location {
             let _ = write!(out, "Location: {location}\r\n");
@@ -123,13 +167,21 @@ impl<'a> Answer<'a> {
         if *status == 405 {
             let _ = write!(out, "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n");
         }
-        out.extend_from_slice(self.marks);
-        let _ = write!(out, "{}\r\n", if self.close { "Connection: close\r\n" } else { "" });
+        self.end_head(out, if self.close { "Connection: close\r\n" } else { "" });
         let head = out.len();
         if !self.bodiless {
-            out.extend_from_slice(body);
+            out.extend_from_slice(body.unwrap_or_default());
         }
         head
+    }
+
+    /// Edits the head in `out`, and writes its last lines.
+    fn end_head(&self, out: &mut Vec<u8>, connection: &str) {
+        if let Some((edits, values)) = &self.edits {
+            edits.apply(out, values);
+        }
+        out.extend_from_slice(self.marks);
+        let _ = write!(out, "{connection}\r\n");
     }
 
     /// A head with all that there is to say: of an error gRPC tells in trailers, and in an answer that is nothing else its
@@ -139,8 +191,7 @@ impl<'a> Answer<'a> {
         let _ = write!(out, "HTTP/1.1 200 OK\r\nDate: {date}\r\nContent-Type: application/grpc\r\n");
         call.write(out, self.reason);
         self.write_refusal(out);
-        out.extend_from_slice(self.marks);
-        out.extend_from_slice(b"\r\n");
+        self.end_head(out, "");
     }
 
     /// When to come back, and why no server took the request.
@@ -158,22 +209,9 @@ impl<'a> Answer<'a> {
 
 fn phrase(status: u16) -> &'static str {
     match status {
-        301 => "Moved Permanently",
-        308 => "Permanent Redirect",
-        400 => "Bad Request",
-        405 => "Method Not Allowed",
-        408 => "Request Timeout",
+        // As RFC 9110 calls it.
         413 => "Content Too Large",
-        414 => "URI Too Long",
-        431 => "Request Header Fields Too Large",
-        501 => "Not Implemented",
-        502 => "Bad Gateway",
-        503 => "Service Unavailable",
-        504 => "Gateway Timeout",
-        505 => "HTTP Version Not Supported",
-        429 => "Too Many Requests",
-        500 => "Internal Server Error",
-        _ => "Error",
+        _ => http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Answer"),
     }
 }
 

@@ -75,6 +75,20 @@ impl Kind {
         matches!(self, Self::Other | Self::Referer | Self::TraceParent | Self::TraceState | Self::UserAgent)
     }
 
+    /// Whether a rule for fields may touch it: neither where a message ends nor what a connection is depends on it.
+    pub(super) fn is_editable(self) -> bool {
+        !matches!(
+            self,
+            Self::Connection
+                | Self::ContentLength
+                | Self::Expect
+                | Self::Host
+                | Self::Hop
+                | Self::TransferEncoding
+                | Self::Upgrade
+        )
+    }
+
     /// Whether such a field tells a server who the client is.
     fn tells_of_client(self) -> bool {
         matches!(

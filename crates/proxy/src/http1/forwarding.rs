@@ -73,6 +73,21 @@ impl ClientFacts {
         facts
     }
 
+    /// The client's address; `None` is a client on a Unix socket.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
+    /// `http` or `https`.
+    pub(crate) fn scheme(&self) -> &'static str {
+        self.scheme
+    }
+
+    /// The port that the client reached; `None` is a Unix socket.
+    pub(crate) fn port(&self) -> Option<u16> {
+        self.port
+    }
+
     /// Writes the fields that tell the server about the client, behind the client's own.
     pub(crate) fn write(&self, out: &mut Vec<u8>, head: &[u8], request: &RequestHead, forward: &Forward) {
         put(out, &[&self.fixed]);

@@ -3,15 +3,16 @@
 pub(crate) mod answer;
 pub(crate) mod body;
 pub(crate) mod chunked;
+pub(crate) mod edits;
 pub(crate) mod fields;
 pub(crate) mod forwarding;
 pub(crate) mod framing;
-pub(crate) mod redirect;
 pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod scan;
 pub(crate) mod target;
 pub(crate) mod trailers;
+pub(crate) mod variables;
 pub(crate) mod write;
 
 /// Why a message is refused: the status for the client when the fault is the client's, and one sentence for

@@ -72,7 +72,7 @@ fn split_port(authority: &[u8]) -> (&[u8], Option<&[u8]>) {
 }
 
 /// The host of an authority, IPv6 addresses in brackets.
-pub(super) fn host_of(authority: &[u8]) -> &[u8] {
+pub(crate) fn host_of(authority: &[u8]) -> &[u8] {
     split_port(authority).0
 }
 

@@ -142,7 +142,8 @@ fn look_at_request(bytes: &[u8], cuts: &[Index], bare_lf: bool) -> Result<(), Te
     };
     let client = ClientFacts::new(&peer, &forward, false);
     let mut written = Vec::new();
-    let rules = RequestRules { forward: &forward, client: &client, server: "s:1", marks: b"" };
+    let rules =
+        RequestRules { forward: &forward, client: &client, server: "s:1", target: None, edits: None, marks: b"" };
     write::request(&mut written, head, &request, &rules);
     let mut again = RequestHead::default();
     // Strict now, whatever was accepted before.
@@ -163,7 +164,7 @@ fn look_at_response(bytes: &[u8], cuts: &[Index]) -> Result<(), TestCaseError> {
         prop_assert_eq!(cut, length);
         let Some(length) = length else { continue };
         let mut written = Vec::new();
-        let rules = write::ResponseRules { body: response.body, connection: "", hsts: "", marks: b"" };
+        let rules = write::ResponseRules { body: response.body, connection: "", hsts: "", edits: None, marks: b"" };
         write::response(&mut written, &bytes[..length], &response, rules);
         let mut again = ResponseHead::default();
         let parsed = read_response(&mut again, &written, &[written.len()], to_head);

@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use plimsoll_config::{FieldMode, Forward, HostMode};
 
+use super::edits::Edited;
 use super::fields::{Field, Kind};
 use super::forwarding::{ClientFacts, mode};
 use super::framing::BodyLength;
@@ -17,6 +18,9 @@ pub(crate) struct RequestRules<'a> {
     pub(crate) client: &'a ClientFacts,
     /// The server's host and port, for `Host`.
     pub(crate) server: &'a str,
+    /// Path and query, where they are not those that came.
+    pub(crate) target: Option<&'a [u8]>,
+    pub(crate) edits: Edited<'a>,
     /// Field lines of ours, the last of the head.
     pub(crate) marks: &'a [u8],
 }
@@ -30,13 +34,14 @@ pub(crate) struct ResponseRules<'a> {
     pub(crate) connection: &'a str,
     /// `Strict-Transport-Security`, where the server does not say it itself; empty where it is not to be said.
     pub(crate) hsts: &'a str,
+    pub(crate) edits: Edited<'a>,
     /// Field lines of ours, the last of the head.
     pub(crate) marks: &'a [u8],
 }
 
 /// Writes the head that a server gets to `out`. `head` holds the bytes that `request` was parsed from.
 pub(crate) fn request(out: &mut Vec<u8>, head: &[u8], request: &RequestHead, rules: &RequestRules<'_>) {
-    let path = request.target.path.slice(head);
+    let path = rules.target.unwrap_or_else(|| request.target.path.slice(head));
     let method = request.method.slice(head);
     let start: &[u8] = match path.first() {
         None if method == b"OPTIONS" => b" *",
@@ -51,6 +56,7 @@ pub(crate) fn request(out: &mut Vec<u8>, head: &[u8], request: &RequestHead, rul
     let mut framed = false;
     for field in &request.fields {
         match field.kind {
+            kind if removed(&rules.edits, kind, field.name.slice(head)) => {}
             Kind::Host if rules.forward.host == HostMode::Keep => lines.copy(field),
             Kind::Host => lines.add(&[field.name.slice(head), b": ", host(head, request, rules), b"\r\n"]),
             // Nothing older than HTTP/1.1 knows it, and such a client does not wait.
@@ -69,12 +75,15 @@ pub(crate) fn request(out: &mut Vec<u8>, head: &[u8], request: &RequestHead, rul
         put(out, &[b"Connection: upgrade\r\n"]);
     }
     rules.client.write(out, head, request, rules.forward);
+    if let Some((edits, values)) = &rules.edits {
+        edits.write(out, values);
+    }
     put(out, &[rules.marks, b"\r\n"]);
 }
 
 /// Writes the head that a client gets to `out`. `head` holds the bytes that `response` was parsed from.
 pub(crate) fn response(out: &mut Vec<u8>, head: &[u8], response: &ResponseHead, rules: ResponseRules<'_>) {
-    let ResponseRules { body, connection, hsts, marks } = rules;
+    let ResponseRules { body, connection, hsts, edits, marks } = rules;
     let digit = |place: u16| b'0' + (response.status / place % 10) as u8;
     let status = [digit(100), digit(10), digit(1)];
     put(out, &[b"HTTP/1.1 ", &status, b" ", response.reason.slice(head), b"\r\n"]);
@@ -83,6 +92,7 @@ pub(crate) fn response(out: &mut Vec<u8>, head: &[u8], response: &ResponseHead, 
     let mut framed = false;
     for field in &response.fields {
         match field.kind {
+            kind if removed(&edits, kind, field.name.slice(head)) => {}
             Kind::Connection | Kind::Hop => {}
             Kind::Upgrade if response.status != 101 => {}
             // These have no body, nor may they speak of one (RFC 9110, section 8.6; RFC 9112, section 6.1).
@@ -96,9 +106,15 @@ pub(crate) fn response(out: &mut Vec<u8>, head: &[u8], response: &ResponseHead, 
     if body == BodyLength::Chunked && !framed {
         put(out, &[CHUNKED]);
     }
-    let says_hsts = |field: &Field| field.name.slice(head).eq_ignore_ascii_case(HSTS.as_bytes());
+    let says_hsts = |field: &Field| {
+        let name = field.name.slice(head);
+        name.eq_ignore_ascii_case(HSTS.as_bytes()) && !removed(&edits, field.kind, name)
+    };
     if !hsts.is_empty() && !response.fields.iter().any(says_hsts) {
         put(out, &[HSTS.as_bytes(), b": ", hsts.as_bytes(), b"\r\n"]);
+    }
+    if let Some((edits, values)) = &edits {
+        edits.write(out, values);
     }
     if !connection.is_empty() {
         put(out, &[b"Connection: ", connection.as_bytes(), b"\r\n"]);
@@ -157,6 +173,10 @@ impl Lines<'_> {
             BodyLength::None | BodyLength::UntilClose => {}
         }
     }
+}
+
+fn removed(edits: &Edited<'_>, kind: Kind, name: &[u8]) -> bool {
+    edits.as_ref().is_some_and(|(edits, _)| edits.remove(kind, name))
 }
 
 fn host<'a>(head: &'a [u8], request: &RequestHead, rules: &RequestRules<'a>) -> &'a [u8] {

@@ -32,6 +32,8 @@ pub(crate) struct Entry {
     protocol: Option<&'static str>,
     /// The request's id; empty where there is none.
     pub(crate) id: Vec<u8>,
+    /// The route that it has.
+    pub(crate) route: String,
     /// The pool that was asked last.
     pub(crate) pool: String,
     /// The server that was tried last.
@@ -71,6 +73,7 @@ impl Entry {
     pub(crate) fn clear(&mut self, now: Time) {
         self.text.clear();
         self.id.clear();
+        self.route.clear();
         self.pool.clear();
         self.server.clear();
         (self.method, self.target, self.host, self.user_agent, self.referer) = (None, None, None, None, None);
@@ -142,6 +145,14 @@ impl Entry {
         self.server.push_str(server.id().name());
         if let Some(tracing) = &mut self.tracing {
             tracing.begin_try(permit);
+        }
+    }
+
+    /// The request has this route.
+    pub(crate) fn takes(&mut self, route: &str) {
+        self.route.clear();
+        if self.wanted {
+            self.route.push_str(route);
         }
     }
 

@@ -168,6 +168,7 @@ fn value<'a>(variable: LogVariable, told: &Told<'a>) -> Value<'a> {
         LogVariable::BytesIn => Value::Number(facts.head_in + facts.body_in),
         LogVariable::BytesOut => Value::Number(facts.bytes_out),
         LogVariable::BodyBytesOut => Value::Number(facts.bytes_out.saturating_sub(facts.head_out)),
+        LogVariable::Route => name(&entry.route),
         LogVariable::Pool => name(&entry.pool),
         LogVariable::Server => name(&entry.server),
         LogVariable::Tries => Value::Number(facts.tries.into()),

@@ -25,7 +25,7 @@ fn forwarded(head: &str, forward: &Forward, client: &str) -> String {
     let peer = Peer { address: Some(address), local: Some(([192, 0, 2, 9], 8080).into()), ..Peer::default() };
     let client = ClientFacts::new(&peer, forward, false);
     let mut out = Vec::new();
-    let rules = RequestRules { forward, client: &client, server: "10.0.0.1:80", marks: b"" };
+    let rules = RequestRules { forward, client: &client, server: "10.0.0.1:80", target: None, edits: None, marks: b"" };
     request(&mut out, head.as_bytes(), &parsed, &rules);
     String::from_utf8(out).unwrap()
 }
@@ -34,7 +34,7 @@ fn answered(head: &str, body: BodyLength, connection: &str) -> String {
     let mut parsed = ResponseHead::default();
     parsed.parse(head.as_bytes(), false).unwrap();
     let mut out = Vec::new();
-    response(&mut out, head.as_bytes(), &parsed, ResponseRules { body, connection, hsts: "", marks: b"" });
+    response(&mut out, head.as_bytes(), &parsed, ResponseRules { body, connection, hsts: "", edits: None, marks: b"" });
     String::from_utf8(out).unwrap()
 }
 

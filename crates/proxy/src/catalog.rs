@@ -1,0 +1,94 @@
+//! The pools of a configuration with their settings, by name, and with those that routes set otherwise.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use plimsoll_config::{Config, Pool as PoolRules, RouteRules, RouteTimeouts};
+use plimsoll_core::Pools;
+
+use crate::service::Served;
+use crate::tls::TlsPlan;
+
+/// Pools with their settings. What is the same as in the configuration before is shared with it: tunnels hold on to what
+/// they began with, for days, while configurations come and go.
+#[derive(Default)]
+pub(crate) struct Catalog {
+    pools: HashMap<String, Arc<Served>>,
+    /// Under the rules of routes, each once, by the name of the pool.
+    tuned: HashMap<String, Vec<Arc<Served>>>,
+    /// Those of the configuration before, from which is taken what is the same.
+    tuned_before: HashMap<String, Vec<Arc<Served>>>,
+}
+
+/// What pools are made from: the configuration, the pools themselves, their TLS, and what was in force before.
+type Sources<'a> = (&'a Config, &'a Pools, &'a TlsPlan, &'a Catalog);
+
+impl Catalog {
+    /// All pools of `config`; in the error the name of one that is not among the pools.
+    pub(crate) fn new(config: &Config, (pools, tls): (&Pools, &TlsPlan), before: &Self) -> Result<Self, String> {
+        let named = HashMap::with_capacity(config.pools.len());
+        let mut catalog = Self { pools: named, tuned: HashMap::new(), tuned_before: before.tuned.clone() };
+        for pool in &config.pools {
+            catalog.add(&pool.name, (config, pools, tls, before), config.pools.len())?;
+        }
+        Ok(catalog)
+    }
+
+    /// Adds the pool of this name, after its fallback. `depth` bounds the chain of those, which a resolved configuration
+    /// keeps free of cycles.
+    fn add(&mut self, name: &str, sources: Sources<'_>, depth: usize) -> Result<Arc<Served>, String> {
+        if let Some(known) = self.pools.get(name) {
+            return Ok(Arc::clone(known));
+        }
+        let (config, pools, tls, before) = sources;
+        let missing = || name.to_owned();
+        let rules = config.pools.iter().find(|pool| pool.name == *name).ok_or_else(missing)?;
+        let pool = pools.pool(name).ok_or_else(missing)?;
+        let fallback = rules.unavailable.fallback.as_deref().filter(|_| depth > 0);
+        let fallback = fallback.map(|name| self.add(name, sources, depth - 1)).transpose()?;
+        let served = Served::new(pool, rules, (fallback, tls.of_pool(name)));
+        let same = before.pools.get(name).filter(|before| before.is_same(&served));
+        let served = same.cloned().unwrap_or_else(|| Arc::new(served));
+        self.pools.insert(name.to_owned(), Arc::clone(&served));
+        Ok(served)
+    }
+
+    /// The pool of this name; in the error the name, where there is none.
+    pub(crate) fn pool(&self, name: &str) -> Result<Arc<Served>, String> {
+        self.pools.get(name).cloned().ok_or_else(|| name.to_owned())
+    }
+
+    /// The same for the requests of a route, whose timeouts and retries hold for the fallbacks of the pool too.
+    pub(crate) fn under(&mut self, name: &str, rules: &RouteRules) -> Result<Arc<Served>, String> {
+        let served = self.pool(name)?;
+        let sets_none = rules.timeouts == RouteTimeouts::default() && rules.retry.is_none();
+        Ok(if sets_none { served } else { self.tuned(&served, rules) })
+    }
+
+    fn tuned(&mut self, served: &Served, rules: &RouteRules) -> Arc<Served> {
+        let fallback = served.fallback.as_ref().map(|fallback| self.tuned(fallback, rules));
+        let tuned = served.under(
+            PoolRules {
+                timeouts: rules.timeouts.over(&served.rules.timeouts),
+                retry: rules.retry.clone().unwrap_or_else(|| served.rules.retry.clone()),
+                ..served.rules.clone()
+            },
+            fallback,
+        );
+        let name = &served.rules.name;
+        let known = |catalog: &HashMap<String, Vec<Arc<Served>>>| {
+            catalog.get(name)?.iter().find(|known| known.is_same(&tuned)).cloned()
+        };
+        if let Some(known) = known(&self.tuned) {
+            return known;
+        }
+        let tuned = known(&self.tuned_before).unwrap_or_else(|| Arc::new(tuned));
+        self.tuned.entry(name.clone()).or_default().push(Arc::clone(&tuned));
+        tuned
+    }
+
+    /// Lets go of the configuration before.
+    pub(crate) fn seal(&mut self) {
+        self.tuned_before = HashMap::new();
+    }
+}
