@@ -73,12 +73,19 @@ impl Busy<'_> {
         }
         // All else is for connections that are balanced as a whole.
         let Aim::Routes(routes) = &service.aim else { return Next::Close };
-        let (id, first) = match self.find_route(routes, desk, head_length) {
+        let found = self.find_route(routes, desk, head_length);
+        if let Some(until) = desk.limited.take_wait()
+            && !Box::pin(self.waiter().sit_out(until)).await
+        {
+            desk.entry.left();
+            return Next::Close;
+        }
+        let (id, first) = match found {
             Ok(found) => found,
             Err(next) => return next,
         };
         let mut tries = Tries::new(Arc::clone(&service), first).on_route(id).of_call(desk.call.as_ref());
-        let permit = match tries.pick(&worker, now) {
+        let permit = match tries.pick(&worker, worker.recently()) {
             Ok(permit) => permit,
             // Waiting is rare, so the memory for it is not held by those who need not.
             Err(refused) => match Box::pin(self.waiter().wait(refused, &mut tries)).await {
@@ -134,7 +141,10 @@ impl Busy<'_> {
         let head = &self.input.filled()[..head_length];
         let id = match routes.find((head, &desk.request), client, &mut desk.target) {
             Ok(Some(id)) => id,
-            Ok(None) => return Err(self.decline(NO_ROUTE, desk, head_length)),
+            Ok(None) => {
+                let over = self.limit(None, desk, head_length);
+                return Err(over.unwrap_or_else(|| self.decline(NO_ROUTE, desk, head_length)));
+            }
             // Where it ends is not for us to say.
             Err(reject) => return Err(Next::Answer { reject, refused: None, unread: true }),
         };
@@ -147,6 +157,9 @@ impl Busy<'_> {
         }
         if !route.lets(client) {
             return Err(self.decline(FORBIDDEN, desk, head_length));
+        }
+        if let Some(over) = self.limit(Some(id), desk, head_length) {
+            return Err(over);
         }
         if let BodyLength::Known(length) = desk.request.body
             && route.rules.max_body.is_some_and(|max| length > max)
@@ -168,7 +181,7 @@ impl Busy<'_> {
     }
 
     /// Who the client is, as far as routes and their rules ask.
-    fn client_ip(&self) -> Option<IpAddr> {
+    pub(crate) fn client_ip(&self) -> Option<IpAddr> {
         self.connection.peer.ip()
     }
 
