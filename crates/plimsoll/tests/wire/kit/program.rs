@@ -68,6 +68,12 @@ impl Config {
         self
     }
 
+    /// Adds a limit for each client with these settings.
+    pub(crate) fn limit(mut self, name: &str, lines: &str) -> Self {
+        let _ = writeln!(self.more, "[limit.{name}]\n{lines}");
+        self
+    }
+
     fn text(&self) -> String {
         let mut text = String::new();
         if let Some(workers) = self.workers {
@@ -183,6 +189,17 @@ impl Program {
     #[track_caller]
     pub(crate) fn fence(&self) {
         assert_eq!(self.ask("no request\r\n\r\n").status, 400);
+    }
+
+    /// Follows another configuration, and comes back once that is in force.
+    #[track_caller]
+    pub(crate) fn reload(&self, config: &Config) {
+        const FOLLOWED: &str = "reloaded: ";
+        let before = self.said_times(FOLLOWED);
+        fs::write(&self.file, config.text().replace("127.0.0.1:0", &self.address.to_string())).unwrap();
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+        until("the program reloads", || self.said_times(FOLLOWED) > before);
     }
 
     /// Asks for a graceful stop.
