@@ -24,6 +24,7 @@ pub(crate) fn status() -> Status {
             limit: 1000,
             accepted: 50,
         }],
+        limits: Vec::new(),
         workers: vec![Worker { number: 0, alive: true, load: 0.25, open: 5, requests: 100 }],
         pools: Vec::new(),
     }
