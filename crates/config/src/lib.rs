@@ -19,6 +19,7 @@ mod document;
 mod exposed;
 mod files;
 mod http;
+mod limit;
 mod log;
 mod network;
 mod page;
@@ -46,6 +47,7 @@ mod wording;
 
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use document::{reference, schema};
+pub use limit::{Limit, LimitKey, Over};
 pub use log::{LogFormat, LogPiece, LogTarget, LogVariable};
 pub use network::NetworkSet;
 pub use probe::{Check, Conditions, GrpcStatusSet, Http, Pattern, Probe, StatusSet};
@@ -54,6 +56,7 @@ pub use protocol::{
     Bind, CertPair, ClientCert, ClientHttp2, Hsts, ListenerProtocol, ListenerTls, Network, ProxyFrom, ProxyVersion,
     ServerHttp2, ServerName, ServerProtocol, ServerTls, Target, TlsVersion, UnknownServerName,
 };
+pub use quantity::show_rate;
 pub use resolved::{
     AccessLog, Admin, BareLf, ClientTimeouts, Config, FieldMode, Forward, FromClient, Host, HostMode, KeepAlive,
     Listener, OnDown, Page, Pool, RequestId, Retry, Server, ServerTimeouts, Tls, Trace, Unavailable,

@@ -15,6 +15,7 @@ mod admin;
 mod answer;
 mod failure;
 mod head;
+mod limit;
 mod log;
 mod pool;
 mod probe;
@@ -29,6 +30,7 @@ pub(crate) use admin::{Admin, Tls, Token};
 pub(crate) use answer::{BasicAuth, Compress, ErrorPages, Respond};
 pub(crate) use failure::{Eject, Retry, WarmUp};
 pub(crate) use head::HeaderEdits;
+pub(crate) use limit::Limit;
 pub(crate) use log::{AccessLog, RequestId, Trace};
 pub(crate) use pool::{KeepAlive, Pool, Server, ServerTable, ServerTimeouts, Unavailable};
 pub(crate) use probe::Probe;
@@ -87,6 +89,8 @@ settings! {
         trace: Trace, optional "no traces";
         /// Whom to tell of events.
         webhook: Webhook, optional "nobody";
+        /// Limits for each client, by name.
+        limit: Named<Limit>, optional "none";
         /// Where clients connect, by name.
         listen: Named<Listener>, required "`[listen.web]` and below it `bind = \"127.0.0.1:8080\"` and `pool = \"app\"`";
         /// Sets of servers, by name. One is needed unless listeners only redirect or answer by themselves.
@@ -136,6 +140,9 @@ settings! {
         max_target: Bytes<SHORTEST_TARGET, MIB>, default "8KiB";
         /// The largest request body. A larger one gets 413.
         max_body: Bytes<0, LARGEST_BODY>, optional "no limit";
+        /// The limits for each client, by their names in `[limit]`: for its connections, and for its requests before those
+        /// that their route names.
+        limit: OneOrMore<Name>, optional "none";
         /// What becomes of the fields of requests, before what their route says.
         request_headers: HeaderEdits, optional "nothing";
         /// What becomes of the fields of answers, also of our own, before what their route says.

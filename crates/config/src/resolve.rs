@@ -16,6 +16,7 @@ mod binds;
 mod coverage;
 mod failure;
 mod head;
+mod limit;
 mod listener;
 mod log;
 mod names;
@@ -40,6 +41,7 @@ pub(crate) fn resolve(file: &raw::File, mut files: Files<'_>, reader: &mut Reade
         if file.pool.is_some() || reader.reported() == 0 { names::check(listen, pool, reader) } else { Vec::new() };
     binds::check(file, files.folder(), reader);
     let admin = file.admin.as_ref().map(|table| admin::resolve(table, &files, reader));
+    let limits = limit::resolve(file, reader);
     let access_log = log::access_log(file, files.folder(), reader);
     let webhook = file.webhook.as_ref().map(|table| webhook::resolve(table, &files, reader));
     let listeners = listen
@@ -62,6 +64,7 @@ pub(crate) fn resolve(file: &raw::File, mut files: Files<'_>, reader: &mut Reade
         access_log,
         trace: log::trace(file),
         webhook,
+        limits,
         listeners,
         pools,
     }

@@ -15,8 +15,8 @@ use std::time::Duration;
 use plimsoll_core::{AdminState, Percent, PolicyKind, PoolRules};
 
 use crate::{
-    Access, Bind, ClientHttp2, Conditions, HashOn, Hsts, ListenerProtocol, ListenerTls, LogFormat, LogTarget, Probe,
-    Process, ProxyFrom, ProxyVersion, Secret, ServerHttp2, ServerProtocol, ServerTls, Sticky, Target, Webhook,
+    Access, Bind, ClientHttp2, Conditions, HashOn, Hsts, Limit, ListenerProtocol, ListenerTls, LogFormat, LogTarget,
+    Probe, Process, ProxyFrom, ProxyVersion, Secret, ServerHttp2, ServerProtocol, ServerTls, Sticky, Target, Webhook,
 };
 
 /// A whole configuration.
@@ -36,6 +36,8 @@ pub struct Config {
     pub trace: Option<Trace>,
     /// Whom to tell of events.
     pub webhook: Option<Webhook>,
+    /// Limits for each client, in the order of the file. Names differ, each is used by a listener or a route.
+    pub limits: Vec<Limit>,
     /// Where clients connect, in the order of the file. Never empty.
     pub listeners: Vec<Listener>,
     /// The pools, in the order of the file. Empty only where no listener names any. Names differ, each is used by a
@@ -104,6 +106,9 @@ pub struct Listener {
     /// Who may come. The routes of HTTP say it too, so that it is looked at once: here where connections are balanced and
     /// where a request has no route.
     pub access: Access,
+    /// The limits that it names. Connections count in those that have limits for connections; the routes say it too, for
+    /// requests.
+    pub limits: Vec<String>,
     /// TLS with clients; `None` is none.
     pub tls: Option<ListenerTls>,
     /// `Strict-Transport-Security`; `None` is none. Only with `tls`.

@@ -184,6 +184,8 @@ pub struct RouteRules {
     pub max_body: Option<u64>,
     /// Who may ask, by the listener, then by the route: all must allow it.
     pub access: Vec<Access>,
+    /// The limits that requests count in, by name, those of the listener first. Some may limit nothing but connections.
+    pub limits: Vec<String>,
     /// Who must show a password.
     pub basic_auth: Option<BasicAuth>,
     /// Pages for answers of ours; the first that names the status is taken.

@@ -9,6 +9,7 @@
 //! Distributions with buckets are of whole pools: of a thousand servers they would be forty thousand lines, and quantiles
 //! that cannot be added up; each server has the sum and the count of its times, for the mean.
 
+mod limits;
 mod page;
 mod plain;
 mod pools;
@@ -29,6 +30,7 @@ use prometheus_client::registry::Registry;
 use crate::control::Shared;
 use crate::samples::Reading;
 use crate::webhook::Told;
+use limits::Limits;
 use page::Page;
 use process::Process;
 use workers::Workers;
@@ -51,7 +53,9 @@ pub(crate) struct Exposition {
 pub(crate) fn render(shared: &Shared, accept: Option<&str>) -> Exposition {
     let most_servers = shared.published().config.admin.as_ref().map_or(0, |admin| admin.metrics_servers);
     let plane = shared.plane.stats();
+    let limits = plane.limits.clone();
     let scene = Scene {
+        limits,
         pools: Pools { all: shared.samples.read(&shared.pools, shared.plane.now()), most_servers },
         workers: Workers::new(plane, &shared.samples),
         process: Process::new(shared),
@@ -83,6 +87,7 @@ struct Scene {
     process: Process,
     permits: Audit,
     webhook: Told,
+    limits: Limits,
 }
 
 /// The pools, and how many servers of one are shown.
@@ -99,6 +104,7 @@ impl Collector for Scene {
         workers::write(&mut page, &self.workers)?;
         permits(&mut page, self.permits)?;
         webhook(&mut page, self.webhook)?;
+        limits::write(&mut page, &self.limits)?;
         pools::write(&mut page, &self.pools)?;
         servers::write(&mut page, &self.pools)
     }

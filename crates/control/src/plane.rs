@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use plimsoll_config::Config;
-use plimsoll_core::{Pools, Time};
+use plimsoll_core::{ClientStats, ClientTableStats, Pools, Time};
 
 /// The data plane as control sees it.
 pub trait DataPlane: Send + Sync {
@@ -20,6 +20,11 @@ pub trait DataPlane: Send + Sync {
     /// What an operator should know of `config`, a sentence each, though it can be served: a certificate that ends soon.
     fn warnings(&self, _config: &Config) -> Vec<String> {
         Vec::new()
+    }
+
+    /// The busiest clients in a limit, at most `most`; `None` where there is none of this name.
+    fn top_clients(&self, _limit: &str, _most: usize) -> Option<Vec<TopClient>> {
+        None
     }
 
     /// What it does.
@@ -48,10 +53,21 @@ pub struct PlaneStats {
     pub workers: Vec<WorkerStats>,
     /// Each listener, in the order of the configuration; then those that finish what they have.
     pub listeners: Vec<ListenerStats>,
+    /// What the tables of the limits for clients tell, by the names of the limits.
+    pub limits: Vec<(String, ClientTableStats)>,
     /// The access log, when there is one.
     pub log: Option<LogStats>,
     /// Whether a graceful stop is under way.
     pub stopping: bool,
+}
+
+/// A client that a limit knows.
+#[derive(Clone, Debug)]
+pub struct TopClient {
+    /// What people call it.
+    pub name: String,
+    /// What it has and did.
+    pub stats: ClientStats,
 }
 
 /// What one worker does and has done.

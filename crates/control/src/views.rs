@@ -1,5 +1,6 @@
 //! What is, as the admin API tells it: from the statistics of core and of the data plane to the types of `api`.
 
+mod limit;
 mod pool;
 mod why;
 
@@ -59,6 +60,7 @@ impl<'a> Picture<'a> {
             differences: published.differences.len(),
             stopping: stats.stopping,
             listeners: self.listeners_of(&stats),
+            limits: self.limits_of(&stats),
             workers: self.workers(&stats),
             pools: self.pools(Detail::Sums),
         }

@@ -126,6 +126,11 @@ impl ClientTable {
         self.admit(key, Kind::Connection, now, Duration::ZERO)
     }
 
+    /// The same for one that would wait for `most`, as [`request_or_wait`](Self::request_or_wait) tells.
+    pub fn connect_or_wait(self: &Arc<Self>, key: ClientKey, now: Time, most: Duration) -> Admission {
+        self.admit(key, Kind::Connection, now, most)
+    }
+
     /// A request of a client that comes `now`: [`Admission::In`] or [`Admission::Over`].
     pub fn request(self: &Arc<Self>, key: ClientKey, now: Time) -> Admission {
         self.admit(key, Kind::Request, now, Duration::ZERO)

@@ -10,7 +10,7 @@ use anyhow::Context;
 use plimsoll_config::{Config, Target, Trace};
 use plimsoll_control::{
     AdminDoors, Beginning, Control, DataPlane, HandshakeStats, Journal, ListenerStats, LogStats, Names, PlaneStats,
-    Prepared, Source, WorkerStats,
+    Prepared, Source, TopClient, WorkerStats,
 };
 use plimsoll_core::{Pools, Time};
 use plimsoll_proxy::{Clock, Doors, Inherited, Proxy, StartError, WorkerState, cores};
@@ -189,9 +189,15 @@ impl DataPlane for Wires {
         PlaneStats {
             workers: stats.workers.iter().map(worker).collect(),
             listeners: stats.listeners.into_iter().map(listener).collect(),
+            limits: stats.limits.into_iter().map(|limit| (limit.name, limit.table)).collect(),
             log: Some(log(self.proxy.logs().stats())),
             stopping: stats.stopping,
         }
+    }
+
+    fn top_clients(&self, limit: &str, most: usize) -> Option<Vec<TopClient>> {
+        let top = self.proxy.top_clients(limit, most)?;
+        Some(top.into_iter().map(|(name, stats)| TopClient { name, stats }).collect())
     }
 
     fn trouble(&self) -> Option<String> {

@@ -2,7 +2,7 @@
 //!
 //! `arguments` says what can be typed, `setup` finds the API (`place`) and makes the `client`, which knows what to say of
 //! `trouble` and reads a `stream`. `names` finds what the user calls pools and servers. Then a module for each kind of
-//! command: `status`, `top`, `change` (with `new` servers and the `wait` for drained ones), `explain`, `events` and
+//! command: `status`, `top`, `clients`, `change` (with `new` servers and the `wait` for drained ones), `explain`, `events` and
 //! `file`. `table` and `text` are what is printed.
 //!
 //! What the API says may come from anywhere, a server's name in a hostile file for instance: all of it goes through
@@ -11,6 +11,7 @@
 pub(crate) mod arguments;
 mod change;
 mod client;
+mod clients;
 mod events;
 mod explain;
 mod file;
@@ -37,6 +38,7 @@ use crate::failure::Failure;
 pub(crate) fn run(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Status(arguments) => status::run(arguments),
+        Command::Clients(arguments) => clients::run(arguments),
         Command::Top(arguments) => top::run(arguments),
         Command::Drain(arguments) => change::drain(arguments),
         Command::Ready(arguments) => change::state(arguments, State::Ready),

@@ -1,27 +1,31 @@
 //! From an accepted connection to one that is served: its PROXY header, its TLS handshake, and which protocol it speaks.
 
-use plimsoll_config::ListenerProtocol;
+use plimsoll_config::{Listener, ListenerProtocol};
 
+use crate::limit::{self, Entrance};
 use crate::serve::{self, Connection};
 use crate::{http2, proxy_header, tcp, tls};
 
 /// Serves a connection that has just been accepted to its end, on a task of its own.
-pub(crate) fn spawn(connection: Connection) {
-    let (plain, protocol) = {
+pub(crate) fn spawn(mut connection: Connection) {
+    let (proxied, plain, protocol) = {
         let service = connection.place.service();
-        let listener = &service.listener;
-        (listener.tls.is_none() && listener.proxy_protocol.is_none(), listener.protocol)
+        let Listener { tls, proxy_protocol, protocol, .. } = &service.listener;
+        (proxy_protocol.is_some(), tls.is_none() && proxy_protocol.is_none(), *protocol)
     };
+    // Who it is, a PROXY header has yet to tell.
+    let entrance = if proxied { Entrance::Open } else { limit::arrive(&mut connection) };
     // Most that are idle are of the first kind, and hold no memory for what they do not need.
-    match (plain, protocol) {
-        (true, ListenerProtocol::Http) => drop(tokio::task::spawn_local(serve::serve(connection))),
-        _ => drop(tokio::task::spawn_local(arrive_and_serve(connection, protocol))),
+    match (entrance, plain, protocol) {
+        (Entrance::Closed, ..) => {}
+        (Entrance::Open, true, ListenerProtocol::Http) => drop(tokio::task::spawn_local(serve::serve(connection))),
+        (entrance, ..) => drop(tokio::task::spawn_local(arrive_and_serve(connection, entrance, protocol))),
     }
 }
 
-async fn arrive_and_serve(connection: Connection, protocol: ListenerProtocol) {
+async fn arrive_and_serve(connection: Connection, entrance: Entrance, protocol: ListenerProtocol) {
     // Boxed, so that what is only needed at first is not held for long.
-    let Some(connection) = Box::pin(arrive(connection)).await else { return };
+    let Some(connection) = Box::pin(arrive(connection, entrance)).await else { return };
     match protocol {
         ListenerProtocol::Tcp => Box::pin(tcp::serve(connection)).await,
         ListenerProtocol::Http if connection.peer.speaks_http2() => {
@@ -32,11 +36,23 @@ async fn arrive_and_serve(connection: Connection, protocol: ListenerProtocol) {
 }
 
 /// What comes before the protocol itself. `None` when the connection is over with that.
-async fn arrive(connection: Connection) -> Option<Connection> {
+async fn arrive(mut connection: Connection, mut entrance: Entrance) -> Option<Connection> {
     let (proxied, encrypted) = {
         let service = connection.place.service();
         (service.listener.proxy_protocol.is_some(), service.listener.tls.is_some())
     };
-    let connection = if proxied { proxy_header::read(connection).await? } else { connection };
+    if proxied {
+        connection = proxy_header::read(connection).await?;
+        entrance = limit::arrive(&mut connection);
+    }
+    match entrance {
+        Entrance::Open => {}
+        Entrance::Later(until) => {
+            if !limit::wait(&connection, until).await {
+                return None;
+            }
+        }
+        Entrance::Closed => return None,
+    }
     if encrypted { tls::accept(connection).await } else { Some(connection) }
 }

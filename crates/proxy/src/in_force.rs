@@ -9,13 +9,14 @@ use plimsoll_config::{Bind, Config, Listener};
 use plimsoll_core::Pools;
 
 use crate::catalog::Catalog;
+use crate::limit::{Limit, Limits};
 use crate::log::Plan;
 use crate::room::{Occupancy, Room};
 use crate::route::RouteCounts;
 use crate::service::{self, Aim, Service};
 use crate::sockets::{self, Bound, Listening, PlaceId, Socket, Wanted};
 use crate::start_error::StartError;
-use crate::stats::{ListenerStats, RouteStats};
+use crate::stats::{LimitStats, ListenerStats, RouteStats};
 use crate::sticky::StickyStats;
 use crate::tls::{HandshakeStats, Handshakes, TlsPlan};
 
@@ -37,6 +38,8 @@ pub(crate) struct InForce {
     places: u64,
     /// Who serves all that.
     workers: usize,
+    /// Of each client.
+    limits: Limits,
 }
 
 /// What is left of a listener that is gone.
@@ -100,6 +103,7 @@ impl InForce {
             }
         }
         let mut rooms = self.rooms(config, &wanted);
+        let limits = self.limits.next(config);
         let asks = |listener: &Listener| listener.tls.as_ref().is_some_and(|tls| tls.client_cert.is_some());
         let certificates = config.listeners.iter().any(asks);
         let services = config.listeners.iter().map(|listener| {
@@ -109,12 +113,14 @@ impl InForce {
                 rooms.remove(&*listener.name).unwrap_or_else(|| Room::within(&self.house, listener.max_connections));
             let tls = tls.of_listener(&listener.name);
             let handshakes = self.handshakes(&listener.name);
+            let limits = limits.of_listener(listener);
             Ok(Arc::new(Service {
                 listener: listener.clone(),
                 aim,
                 tls,
                 handshakes,
                 certificates,
+                limits,
                 routed,
                 hsts: listener.hsts.as_ref().map(service::hsts).unwrap_or_default(),
                 observe: telling.observe(listener),
@@ -125,7 +131,10 @@ impl InForce {
         catalog.seal();
         let leaving = self.leaving(&services);
         let (patience, house, workers) = (config.shutdown_timeout, Arc::clone(&self.house), self.workers);
-        Ok((Self { listening, services, leaving, catalog, tls, patience, house, clients, places, workers }, sockets))
+        Ok((
+            Self { listening, services, leaving, catalog, tls, patience, house, clients, places, workers, limits },
+            sockets,
+        ))
     }
 
     /// What is counted of the routes of the listener of this name, which goes on.
@@ -181,6 +190,7 @@ impl InForce {
     /// Puts the limits in force.
     pub(crate) fn set_limits(&self) {
         self.house.set_limit(self.clients);
+        self.limits.apply();
         for service in &self.services {
             service.room.set_limit(service.listener.max_connections);
         }
@@ -242,6 +252,16 @@ impl InForce {
     /// The client connections of all listeners.
     pub(crate) fn clients(&self) -> Occupancy {
         self.house.occupancy()
+    }
+
+    /// What the limits of clients did.
+    pub(crate) fn limits(&self) -> Vec<LimitStats> {
+        self.limits.stats()
+    }
+
+    /// The limit of this name.
+    pub(crate) fn limit(&self, name: &str) -> Option<Arc<Limit>> {
+        self.limits.find(name).cloned()
     }
 
     pub(crate) fn patience(&self) -> Duration {

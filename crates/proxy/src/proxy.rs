@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use plimsoll_config::{Bind, Config};
-use plimsoll_core::Pools;
+use plimsoll_core::{ClientStats, Pools};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 
@@ -194,8 +194,15 @@ impl Proxy {
         let workers = self.workers.iter().map(|worker| worker.counts.read()).collect();
         let in_force = lock(&self.in_force);
         let (listeners, Occupancy { limit, inside, .. }) = (in_force.listeners(), in_force.clients());
-        let (sticky, stopping) = (in_force.sticky(), self.stop.borrow().is_some());
-        ProxyStats { workers, listeners, sticky, clients: inside, clients_limit: limit, stopping }
+        let (sticky, limits) = (in_force.sticky(), in_force.limits());
+        let stopping = self.stop.borrow().is_some();
+        ProxyStats { workers, listeners, sticky, clients: inside, clients_limit: limit, limits, stopping }
+    }
+
+    /// The `most` busiest clients in a limit, and what people call them; `None` where there is no limit of this name.
+    pub fn top_clients(&self, limit: &str, most: usize) -> Option<Vec<(String, ClientStats)>> {
+        let limit = lock(&self.in_force).limit(limit)?;
+        Some(limit.top(most, self.clock.now()))
     }
 
     /// The core that each worker stays on; empty where they are not pinned.

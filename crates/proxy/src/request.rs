@@ -74,10 +74,18 @@ impl Busy<'_> {
         }
         // All else is for connections that are balanced as a whole.
         let Aim::Routes(routes) = &service.aim else { return Next::Close };
-        let (id, first) = match self.find_route(routes, desk, head_length) {
+        let found = self.find_route(routes, desk, head_length);
+        if let Some(until) = desk.limited.take_wait()
+            && !Box::pin(self.waiter().sit_out(until)).await
+        {
+            desk.entry.left();
+            return Next::Close;
+        }
+        let (id, first) = match found {
             Ok(found) => found,
             Err(next) => return next,
         };
+        let now = worker.recently();
         let head = Some((&self.input.filled()[..head_length], &desk.request));
         let ties = Ties::new(&first, &Asked { head, client: self.client_ip() }, now);
         let mut tries = Tries::new(Arc::clone(&service), first).on_route(id).of_call(desk.call.as_ref()).tied(ties);
@@ -139,8 +147,11 @@ impl Busy<'_> {
         let id = match routes.find((head, &desk.request), client, &mut desk.target) {
             Ok(Some(id)) => id,
             Ok(None) => {
-                let may_ask = self.service.listener.access.lets(client);
-                return Err(self.decline(if may_ask { NO_ROUTE } else { FORBIDDEN }, desk, head_length));
+                if !self.service.listener.access.lets(client) {
+                    return Err(self.decline(FORBIDDEN, desk, head_length));
+                }
+                let over = self.limit(None, desk, head_length);
+                return Err(over.unwrap_or_else(|| self.decline(NO_ROUTE, desk, head_length)));
             }
             // Where it ends is not for us to say.
             Err(reject) => return Err(Next::Answer { reject, refused: None, unread: true }),
@@ -155,6 +166,9 @@ impl Busy<'_> {
         if !route.lets(client) {
             return Err(self.decline(FORBIDDEN, desk, head_length));
         }
+        if let Some(over) = self.limit(Some(id), desk, head_length) {
+            return Err(over);
+        }
         if let BodyLength::Known(length) = desk.request.body
             && route.rules.max_body.is_some_and(|max| length > max)
         {
@@ -162,12 +176,14 @@ impl Busy<'_> {
             return Err(Next::Answer { reject, refused: None, unread: true });
         }
         match &route.goal {
-            Goal::Pools(pools) => match sticky::pool_of(pools, (head, &desk.request), worker.recently())
-                .or_else(|| draw(pools, || worker.random()))
-            {
-                Some(first) => Ok((id, Arc::clone(first))),
-                None => Err(self.decline(NO_ROUTE, desk, head_length)),
-            },
+            Goal::Pools(pools) => {
+                let head = &self.input.filled()[..head_length];
+                let stuck = sticky::pool_of(pools, (head, &desk.request), worker.recently());
+                match stuck.or_else(|| draw(pools, || worker.random())) {
+                    Some(first) => Ok((id, Arc::clone(first))),
+                    None => Err(self.decline(NO_ROUTE, desk, head_length)),
+                }
+            }
             Goal::Redirect(rule) => Err(self.redirected((route, rule), desk, head_length)),
             Goal::Respond(_) => {
                 self.input.consume(head_length);
@@ -177,7 +193,7 @@ impl Busy<'_> {
     }
 
     /// Who the client is, as far as routes and their rules ask.
-    fn client_ip(&self) -> Option<IpAddr> {
+    pub(crate) fn client_ip(&self) -> Option<IpAddr> {
         self.connection.peer.ip()
     }
 

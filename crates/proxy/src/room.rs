@@ -11,6 +11,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
+use plimsoll_core::ClientHold;
+
 use crate::lock::lock;
 use crate::proxy_header::Refusal;
 use crate::stats::ProxyHeaderStats;
@@ -47,6 +49,15 @@ struct State {
 pub(crate) struct Entry {
     _room: Inside,
     _house: Option<Inside>,
+    /// What the client holds of its own limits.
+    limits: Box<[ClientHold]>,
+}
+
+impl Entry {
+    /// Holds these too, as long as the place.
+    pub(crate) fn keep(&mut self, limits: Vec<ClientHold>) {
+        self.limits = limits.into();
+    }
 }
 
 /// A place inside one room, given back when dropped.
@@ -80,7 +91,7 @@ impl Room {
             Some(house) => Some(house.go_inside().await),
             None => None,
         };
-        Entry { _room: room, _house: house }
+        Entry { _room: room, _house: house, limits: Box::default() }
     }
 
     async fn go_inside(self: &Arc<Self>) -> Inside {

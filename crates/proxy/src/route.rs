@@ -44,6 +44,13 @@ pub(crate) struct Routes {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RouteId(u32);
 
+impl RouteId {
+    /// Its place among the routes of the listener.
+    pub(crate) fn place(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// One route.
 pub(crate) struct Route {
     pub(crate) name: String,

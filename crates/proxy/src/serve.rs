@@ -237,6 +237,7 @@ impl<'a> Busy<'a> {
                 (other, _) => next = other,
             }
             if let Some(mut desk) = desk {
+                desk.limited.clear();
                 self.tell(&mut desk.entry);
                 self.connection.worker.clear_desk(desk);
             }
@@ -362,18 +363,23 @@ impl<'a> Busy<'a> {
         let overdue = desk.call.is_some_and(|call| call.is_over(self.connection.worker.now()));
         // Whatever it is that kept us, a client whose deadline has come is told of that.
         let (reject, refused) = if overdue { (OVERDUE, None) } else { (reject, refused) };
+        let limited = desk.limited.again_after().filter(|_| !overdue);
         let answer = match &refused {
             Some((refused, served)) => Answer::unavailable(&served.rules.unavailable, *refused, reject.reason),
             None if reject == shortage::REJECT => {
                 Answer::plain(reject.status, reject.reason).again_after(shortage::PASSES)
             }
-            None => Answer::plain(reject.status, reject.reason),
+            None => {
+                let answer = Answer::plain(reject.status, reject.reason);
+                limited.map_or(answer, |time| answer.again_after(time))
+            }
         };
         let reason = refused.as_ref().map_or(reject.reason, |(refused, _)| refused.name());
         let status = desk.call.map(|call| match (overdue, call.status) {
             (true, _) => Status::DEADLINE_EXCEEDED,
             (false, Some(status)) => status,
             (false, None) if refused.is_some() => Status::UNAVAILABLE,
+            (false, None) if limited.is_some() => Status::RESOURCE_EXHAUSTED,
             (false, None) => Status::of_ours(reject.status),
         });
         desk.entry.facts.grpc_status = status.map(Status::number);

@@ -8,6 +8,7 @@ use plimsoll_core::{OutcomeKind, Pool, Server};
 
 use crate::catalog::Catalog;
 use crate::grpc::{Answered, Status};
+use crate::limit;
 use crate::log::Observe;
 use crate::room::Room;
 use crate::route::{Route, RouteCounts, RouteId, Routes};
@@ -27,6 +28,8 @@ pub(crate) struct Service {
     pub(crate) certificates: bool,
     /// The value of `Strict-Transport-Security`; empty where it is not said.
     pub(crate) hsts: String,
+    /// What its clients are limited by.
+    pub(crate) limits: limit::OfListener,
     /// How many requests its routes had.
     pub(crate) routed: RouteCounts,
     /// What is told about its requests.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use plimsoll_config::Bind;
+use plimsoll_core::ClientTableStats;
 
 use crate::sticky::StickyStats;
 use crate::tls::HandshakeStats;
@@ -20,6 +21,8 @@ pub struct ProxyStats {
     pub clients: usize,
     /// The most of those at once.
     pub clients_limit: usize,
+    /// The limits for each client, in the order of the configuration.
+    pub limits: Vec<LimitStats>,
     /// A graceful stop has begun.
     pub stopping: bool,
 }
@@ -69,6 +72,15 @@ pub struct WorkerStats {
     pub lag: Duration,
     /// The longest such lag of the last 15 to 30 seconds.
     pub worst_lag: Duration,
+}
+
+/// One limit for each client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitStats {
+    /// Its name.
+    pub name: String,
+    /// What its table tells. Counted since there is a limit of this name.
+    pub table: ClientTableStats,
 }
 
 /// One listener.

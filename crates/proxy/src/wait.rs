@@ -109,6 +109,31 @@ impl Waiter<'_> {
         .await
     }
 
+    /// Waits for a place in time; false when the client has left before.
+    pub(crate) async fn sit_out(&mut self, until: Time) -> bool {
+        // Deadlines come in ticks, which would let all those of one tick go at once.
+        let place = tokio::time::sleep(until.saturating_since(self.worker.now()));
+        tokio::pin!(place);
+        self.deadline.set(self.worker.recently() + LOOK);
+        poll_fn(|cx| {
+            loop {
+                if place.as_mut().poll(cx).is_ready() {
+                    self.worker.now();
+                    return Poll::Ready(true);
+                }
+                if self.leaves(cx) {
+                    return Poll::Ready(false);
+                }
+                ready!(self.deadline.poll(cx));
+                if self.has_left() {
+                    return Poll::Ready(false);
+                }
+                self.deadline.set(self.worker.now() + LOOK);
+            }
+        })
+        .await
+    }
+
     /// Opens a connection to the server of the next try; `None` in the error when the client has left meanwhile.
     pub(crate) async fn connect(&mut self, tries: &Tries) -> Result<ServerConn, Option<ConnectError>> {
         let server = Arc::clone(tries.next.as_ref().ok_or(None)?.server());

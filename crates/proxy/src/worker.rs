@@ -16,6 +16,7 @@ use crate::http1::framing::BodyLength;
 use crate::http1::request::RequestHead;
 use crate::http1::response::ResponseHead;
 use crate::http2::SharedConns;
+use crate::limit::Limited;
 use crate::log::entry::Entry;
 use crate::log::{Lines, Marks};
 use crate::replay::Replay;
@@ -69,6 +70,8 @@ pub(crate) struct Desk {
     pub(crate) call: Option<Call>,
     /// Which route of its listener it has, once that is known.
     pub(crate) route: Option<RouteId>,
+    /// What it holds of the limits of its client.
+    pub(crate) limited: Limited,
     /// Path and query for the server, where they are not those that came; else empty.
     pub(crate) target: Vec<u8>,
     /// The head as it was read, where it is needed later: another server would get another one, or the answer tells of it.
@@ -92,6 +95,7 @@ impl Desk {
     /// A request begins.
     pub(crate) fn begin(&mut self) {
         self.route = None;
+        self.limited.clear();
         self.target.clear();
         self.head.clear();
     }

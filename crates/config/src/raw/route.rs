@@ -70,6 +70,8 @@ settings! {
         retry: OrOff<Retry>, optional "the pool's";
         /// The largest request body, or "off" for no limit. A larger one gets 413.
         max_body: MaxBody, optional "the listener's";
+        /// The limits for requests of each client, by their names in `[limit]`, beside those of the listener.
+        limit: OneOrMore<Name>, optional "none";
         /// The clients that are let in: addresses, networks, and "unix" for whoever comes by a Unix socket. All others get
         /// 403. What the listener says holds too.
         allow: OneOrMore<Network>, optional "all";

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{binds, log, protocol, redirect, route, rules, tcp};
+use super::{binds, limit, log, protocol, redirect, route, rules, tcp};
 use crate::files::Files;
 use crate::protocol::{ListenerProtocol, Target};
 use crate::quantity::show_bytes;
@@ -47,6 +47,7 @@ pub(super) fn resolve(
         protocol: raw.protocol.value.0,
         target,
         access,
+        limits: limit::names(raw.limit.as_ref()),
         tls: protocol::listener_tls(raw, files, reader),
         hsts: protocol::hsts(&raw.hsts.value, reader),
         http2: protocol::client_http2(&raw.http2.value, reader),

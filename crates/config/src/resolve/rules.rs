@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::failure::{report_repeated, retry};
 use super::head::{self, Side};
+use super::limit;
 use crate::files::Files;
 use crate::network::NetworkSet;
 use crate::probe::StatusSet;
@@ -30,6 +31,7 @@ pub(super) fn of_listener(
         response_headers: head::edits(raw.response_headers.as_ref(), Side::Response, raw, reader),
         max_body: raw.max_body.as_ref().map(|max| max.value.0),
         access: Some(access).filter(|access| **access != Access::default()).cloned().into_iter().collect(),
+        limits: limit::names(raw.limit.as_ref()),
         basic_auth: basic_auth(&raw.basic_auth, files, reader),
         errors: errors(raw.errors.as_ref(), files, reader),
         compress: compress(&raw.compress, reader),
@@ -65,6 +67,7 @@ pub(super) fn of_route(
         retry: raw.retry.as_ref().map(|field| retry(field, reader).0),
         max_body: raw.max_body.as_ref().map_or(rules.max_body, |max| max.value.0),
         access: rules.access.iter().cloned().chain(own_access).collect(),
+        limits: after(&rules.limits, limit::names(raw.limit.as_ref())),
         basic_auth: match &raw.basic_auth {
             Some(own) => basic_auth(own, files, reader),
             None => rules.basic_auth.clone(),

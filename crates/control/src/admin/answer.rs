@@ -27,6 +27,10 @@ impl Problem {
         EditError::NoPool(pool.to_owned()).into()
     }
 
+    pub(super) fn no_limit(limit: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, format!("there is no limit {limit:?}"))
+    }
+
     pub(super) fn no_server(pool: &str, server: &str) -> Self {
         EditError::NoServer { pool: pool.to_owned(), server: server.to_owned() }.into()
     }

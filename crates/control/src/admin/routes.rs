@@ -72,6 +72,8 @@ pub(super) fn router(desk: Desk) -> Router {
     let (router, mut description) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(read::status))
         .routes(routes!(read::listeners))
+        .routes(routes!(read::limits))
+        .routes(routes!(read::clients))
         .routes(routes!(read::pools))
         .routes(routes!(read::pool))
         .routes(routes!(read::servers, change::add))
@@ -127,7 +129,7 @@ pub(super) enum Refusals {
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "it describes; answers are made where what they tell is known")]
 pub(super) enum Missing {
-    /// There is no such pool, or no such server in it.
+    /// There is no such pool or limit, or no such server in it.
     #[response(status = 404, content_type = "application/problem+json")]
     NotFound(Problem),
 }

@@ -7,6 +7,7 @@
 mod change;
 mod event;
 mod history;
+mod limit;
 mod object;
 mod problem;
 mod status;
@@ -15,6 +16,7 @@ mod why;
 pub use change::{AddServers, Changed, Difference, NewServer, Reloaded, ServerPatch};
 pub use event::{Event, EventKind, Message, MessageKind};
 pub use history::{History, ServerHistory};
+pub use limit::{Client, Limit};
 pub(crate) use object::Object;
 pub use problem::Problem;
 pub use status::{

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::Limit;
+
 /// The process as a whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Status {
@@ -29,6 +31,9 @@ pub struct Status {
     pub stopping: bool,
     /// Where clients connect.
     pub listeners: Vec<Listener>,
+    /// The limits for each client, where there are any.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub limits: Vec<Limit>,
     /// The worker threads.
     pub workers: Vec<Worker>,
     /// The pools, without their servers.

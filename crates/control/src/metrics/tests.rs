@@ -1,10 +1,13 @@
 //! The page of metrics, read as Prometheus reads it.
 
 use std::collections::{HashMap, HashSet};
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
-use plimsoll_core::{Ask, Outcome, OutcomeKind, PoolSpec, Pools as CorePools, ServerSpec, Time};
+use plimsoll_core::{
+    Admission, Ask, ClientKey, ClientRules, ClientTable, ClientTableStats, Outcome, OutcomeKind, PoolSpec,
+    Pools as CorePools, ServerSpec, Time,
+};
 
 use super::*;
 use crate::journal::Tally;
@@ -25,6 +28,17 @@ fn request(pools: &CorePools, kind: OutcomeKind, took: Duration) {
     permit.finish(Outcome { first_byte: Some(took), ..Outcome::of(kind, took).with_bytes(10, 1000) });
 }
 
+/// What a limit tells that has let in one request of a client and refused the next.
+fn table() -> ClientTableStats {
+    let one = NonZeroU32::MIN;
+    let rules = ClientRules { requests: Some(one), ..ClientRules::counting(NonZeroUsize::MIN) };
+    let (table, client) = (ClientTable::new(rules, 7), ClientKey::named(b"somebody", 7));
+    let held = table.request(client, Time::ZERO);
+    assert!(matches!(table.request(client, Time::ZERO), Admission::Over(_)));
+    drop(held);
+    table.stats()
+}
+
 fn plane() -> PlaneStats {
     let worker = WorkerStats { alive: true, accepted: 5, busy: Duration::from_millis(1500), ..WorkerStats::default() };
     let dead = WorkerStats { alive: false, ..worker };
@@ -39,6 +53,7 @@ fn plane() -> PlaneStats {
             ListenerStats { proxy_headers_refused: vec![("stranger", 6)], ..listener("db", 1) },
         ],
         log: Some(LogStats { written: 8, dropped: 2, errors: 0 }),
+        limits: vec![("logins".to_owned(), table())],
         stopping: false,
     }
 }
@@ -51,6 +66,7 @@ fn page(samples: &Samples, pools: &CorePools, most_servers: usize) -> String {
         process: Process::of(Tally { last_reload: Some((jiff::Timestamp::UNIX_EPOCH, false)), ..Tally::default() }),
         permits: pools.audit(),
         webhook: crate::webhook::Told::default(),
+        limits: plane().limits,
     };
     text(scene)
 }

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use plimsoll_config::Config;
 use plimsoll_control::{
-    Beginning, Control, DataPlane, Journal, ListenerStats, Names, PlaneStats, Prepared, Source, WorkerStats,
+    Beginning, Control, DataPlane, Journal, ListenerStats, Names, PlaneStats, Prepared, Source, TopClient, WorkerStats,
 };
-use plimsoll_core::{Pools, Time};
+use plimsoll_core::{ClientStats, ClientTable, Pools, Time};
 use serde_json::Value;
 
 /// Nothing takes longer, even on a busy machine.
@@ -25,6 +25,8 @@ pub(crate) struct Plane {
     pub(crate) stopping: AtomicBool,
     /// Whether what is asked for cannot be done.
     pub(crate) unable: AtomicBool,
+    /// Of its limit.
+    pub(crate) clients: Arc<ClientTable>,
 }
 
 struct Ready;
@@ -65,7 +67,13 @@ impl DataPlane for Plane {
         };
         let worker = WorkerStats { alive: true, open: 3, requests: 11, ..WorkerStats::default() };
         let stopping = self.stopping.load(Ordering::Relaxed);
-        PlaneStats { workers: vec![worker], listeners: vec![web], log: None, stopping }
+        let limits = vec![("each".to_owned(), self.clients.stats())];
+        PlaneStats { workers: vec![worker], listeners: vec![web], limits, log: None, stopping }
+    }
+
+    fn top_clients(&self, limit: &str, most: usize) -> Option<Vec<TopClient>> {
+        let called = |stats: ClientStats| TopClient { name: stats.key.shown().to_string(), stats };
+        (limit == "each").then(|| self.clients.top(most, self.now()).into_iter().map(called).collect())
     }
 
     fn trouble(&self) -> Option<String> {
@@ -90,6 +98,12 @@ pub(crate) const REST: &str = r#"
 [listen.web]
 bind = "127.0.0.1:0"
 pool = "app"
+limit = "each"
+[limit.each]
+requests = 1
+request_rate = "600/min"
+over = { delay = "1500ms" }
+entries = 10
 [pool.app]
 servers = [{ address = "127.0.0.1:9001", name = "a" }, { address = "127.0.0.1:9002", name = "b", weight = 3, max_connections = 9 }]
 queue = { limit = 8 }
@@ -115,7 +129,8 @@ impl Stand {
         let specs = names.pool_specs(&config, true).expect("there are only addresses");
         pools.apply(specs, Time::ZERO);
         let (stopping, unable) = (AtomicBool::new(false), AtomicBool::new(false));
-        let plane = Arc::new(Plane { started: Instant::now(), stopping, unable });
+        let clients = ClientTable::new(config.limits[0].rules.clone(), 7);
+        let plane = Arc::new(Plane { started: Instant::now(), stopping, unable, clients });
         let told = Arc::new(Mutex::new(Vec::new()));
         let tell = Arc::clone(&told);
         let journal = Arc::new(Journal::new(move |line| tell.lock().expect("nobody panicked").push(line.to_owned())));

@@ -1,7 +1,7 @@
 //! What is told.
 
 use plimsoll_control::DataPlane;
-use plimsoll_core::{Ask, Time};
+use plimsoll_core::{Admission, Ask, ClientKey, Time};
 use serde_json::json;
 
 use crate::kit::{LOCAL, Stand, say};
@@ -43,6 +43,31 @@ fn a_pool_tells_what_its_servers_carry() {
     drop(permits);
     let told = stand.get("/api/v1/pools/app").json();
     assert_eq!((&told["in_flight"], &told["servers"][1]["outcomes"]["aborted"]), (&json!(0), &json!(3)));
+}
+
+#[test]
+fn limits_tell_their_rules_what_they_did_and_who_is_busiest() {
+    let stand = Stand::start(LOCAL);
+    let client = |last: u8| ClientKey::address([192, 0, 2, last].into(), 64);
+    let request = |last| stand.plane.clients.request(client(last), stand.plane.now());
+    let held = [request(1), request(2)];
+    assert!(matches!(request(2), Admission::Over(_)));
+    let told = &stand.get("/api/v1/limits").json()[0];
+    assert_eq!((&told["name"], &told["key"], &told["requests"]), (&json!("each"), &json!("client"), &json!(1)));
+    assert_eq!((&told["request_rate"], &told["over"]), (&json!("600/min"), &json!("delay")));
+    assert_eq!((&told["delay_seconds"], told.get("connections")), (&json!(1.5), None));
+    assert_eq!((&told["clients"], &told["capacity"], &told["refused"]["requests"]), (&json!(2), &json!(10), &json!(1)));
+    assert_eq!(stand.get("/api/v1/status").json()["limits"][0], *told);
+    let clients = stand.get("/api/v1/limits/each/clients").json();
+    assert_eq!(clients.as_array().expect("a list").len(), 2);
+    let second = clients.as_array().expect("a list").iter().find(|client| client["client"] == "192.0.2.2");
+    let second = second.expect("it is there");
+    assert_eq!((&second["requests"], &second["refused"], &second["total_requests"]), (&json!(1), &json!(1), &json!(1)));
+    assert_eq!(stand.get("/api/v1/limits/each/clients?top=1").json().as_array().expect("a list").len(), 1);
+    let missing = stand.get("/api/v1/limits/eech/clients").problem(404);
+    assert_eq!(missing["detail"], "there is no limit \"eech\"");
+    drop(held);
+    assert_eq!(stand.get("/api/v1/limits/each/clients").json()[0]["requests"], 0);
 }
 
 #[test]

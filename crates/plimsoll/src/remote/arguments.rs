@@ -15,6 +15,8 @@ pub(crate) enum Command {
     Status(Status),
     /// Watch pools and servers full screen, and drain or weigh them by a key
     Top(Top),
+    /// Show the limits for each client, and the clients that are busiest
+    Clients(Clients),
     /// Let servers finish what they have and take nothing new
     Drain(Drain),
     /// Let servers take requests again
@@ -88,6 +90,25 @@ Examples:
 pub(crate) struct Top {
     /// The pool to begin with
     pub(crate) pool: Option<String>,
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+}
+
+/// The arguments of `clients`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  plimsoll clients
+  plimsoll clients per_address --top 5
+  plimsoll clients per_address --json | jq '.[0].client'")]
+pub(crate) struct Clients {
+    /// This limit only
+    pub(crate) limit: Option<String>,
+    /// How many clients of a limit, up to 100
+    #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub(crate) top: u8,
+    /// What the API says, as JSON: the limits, or the clients of the limit that is named
+    #[arg(long)]
+    pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) connection: Connection,
 }

@@ -25,6 +25,7 @@ pub(crate) fn status() -> Status {
             accepted: 50,
             routes: Vec::new(),
         }],
+        limits: Vec::new(),
         workers: vec![Worker { number: 0, alive: true, load: 0.25, open: 5, requests: 100 }],
         pools: Vec::new(),
     }

@@ -16,6 +16,9 @@ const LONGEST: usize = 2048;
 /// The protocol of connections that are balanced as a whole.
 const TCP: &str = "TCP";
 
+/// What a reason is that names a limit.
+const LIMIT: &str = "limit";
+
 /// One request.
 #[derive(Debug, Default)]
 pub(crate) struct Entry {
@@ -38,6 +41,8 @@ pub(crate) struct Entry {
     pub(crate) pool: String,
     /// The server that was tried last.
     pub(crate) server: String,
+    /// The limit of its client that it was too many for, as the log has it; else empty.
+    limited: String,
     pub(crate) facts: Facts,
     /// Where the request stands in a trace, if there are traces.
     pub(crate) tracing: Option<Tracing>,
@@ -76,6 +81,7 @@ impl Entry {
         self.route.clear();
         self.pool.clear();
         self.server.clear();
+        self.limited.clear();
         (self.method, self.target, self.host, self.user_agent, self.referer) = (None, None, None, None, None);
         self.protocol = None;
         self.tracing = None;
@@ -188,6 +194,21 @@ impl Entry {
     pub(crate) fn answered(&mut self, reason: &'static str) -> &mut Facts {
         self.facts.reason = Some(reason);
         &mut self.facts
+    }
+
+    /// Its client has reached this limit.
+    pub(crate) fn limited(&mut self, limit: &str) {
+        self.answered(LIMIT);
+        if self.wanted {
+            self.limited.push_str(LIMIT);
+            self.limited.push(' ');
+            self.limited.push_str(limit);
+        }
+    }
+
+    /// Why the answer is one of ours.
+    pub(crate) fn reason(&self) -> Option<&str> {
+        if self.limited.is_empty() { self.facts.reason } else { Some(&self.limited) }
     }
 
     /// A server, or we, have failed the request.

@@ -178,7 +178,7 @@ fn value<'a>(variable: LogVariable, told: &Told<'a>) -> Value<'a> {
         LogVariable::DurationMs => Value::Span(now.saturating_since(facts.begun)),
         LogVariable::Outcome => word(facts.outcome.map(outcome_name)),
         LogVariable::InFlight if tried => Value::Number(facts.in_flight.into()),
-        LogVariable::Reason => word(facts.reason),
+        LogVariable::Reason => entry.reason().map_or(Value::Absent, |reason| Value::Foreign(reason.as_bytes())),
         LogVariable::RequestId if !entry.id.is_empty() => Value::Foreign(&entry.id),
         _ => Value::Absent,
     }

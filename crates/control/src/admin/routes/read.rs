@@ -9,7 +9,7 @@ use utoipa::IntoParams;
 use super::{Desk, Missing, Refusals};
 use crate::admin::answer::Answer;
 use crate::admin::ask::{Named, Query};
-use crate::api::{Difference, Event, Listener, Pool, Problem, Server, Status};
+use crate::api::{Client, Difference, Event, Limit, Listener, Pool, Problem, Server, Status};
 use crate::views::{Detail, Picture};
 
 /// The process as a whole, with its pools.
@@ -22,6 +22,24 @@ pub(super) async fn status(State(desk): State<Desk>, Query(Nothing {}): Query<No
 #[utoipa::path(get, path = "/api/v1/listeners", responses((status = 200, body = [Listener]), Refusals))]
 pub(super) async fn listeners(State(desk): State<Desk>, Query(Nothing {}): Query<Nothing>) -> Json<Vec<Listener>> {
     Json(Picture::take(&desk.shared).listeners())
+}
+
+/// The limits for each client, in the order of the configuration.
+#[utoipa::path(get, path = "/api/v1/limits", responses((status = 200, body = [Limit]), Refusals))]
+pub(super) async fn limits(State(desk): State<Desk>, Query(Nothing {}): Query<Nothing>) -> Json<Vec<Limit>> {
+    Json(Picture::take(&desk.shared).limits())
+}
+
+/// The busiest clients of a limit: by requests of late, then by all, then by connections.
+#[utoipa::path(get, path = "/api/v1/limits/{limit}/clients", params(("limit" = String, Path, description = "Its name."), Top),
+    responses((status = 200, body = [Client]), Refusals, Missing))]
+pub(super) async fn clients(
+    State(desk): State<Desk>,
+    Named(limit): Named<String>,
+    Query(asked): Query<Top>,
+) -> Answer<Vec<Client>> {
+    let found = Picture::take(&desk.shared).clients(&limit, usize::from(asked.top));
+    found.map(Json).ok_or_else(|| Problem::no_limit(&limit))
 }
 
 /// The pools, in the order of the configuration.
@@ -96,6 +114,20 @@ pub(super) struct Pools {
     #[serde(default)]
     #[param(default = false, required = false)]
     servers: bool,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Top {
+    /// At most so many; a hundred are the most that are told of.
+    #[serde(default = "twenty")]
+    #[param(default = 20, required = false, maximum = 255)]
+    top: u8,
+}
+
+fn twenty() -> u8 {
+    20
 }
 
 #[derive(Deserialize, IntoParams)]

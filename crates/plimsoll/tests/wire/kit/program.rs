@@ -74,6 +74,12 @@ impl Config {
         Self { only_routes: true, ..self }
     }
 
+    /// Adds a limit for each client with these settings.
+    pub(crate) fn limit(mut self, name: &str, lines: &str) -> Self {
+        let _ = writeln!(self.more, "[limit.{name}]\n{lines}");
+        self
+    }
+
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         if let Some(workers) = self.workers {

@@ -1,0 +1,27 @@
+//! Limits for each client: how many connections and requests it may have and begin, and what becomes of more.
+
+mod connections;
+mod keys;
+mod requests;
+
+use crate::kit::{Client, Config, Gate, Program, Server, ok};
+
+/// A server that holds back its answers to `/held` until the gate opens, and a configuration in front of it with this limit,
+/// which the listener names.
+fn limited(limit: &str) -> (Gate, Server, Config) {
+    let gate = Gate::default();
+    let theirs = gate.clone();
+    let server = Server::answering(move |request| {
+        if request.target() == "/held" {
+            theirs.pass();
+        }
+        ok(request.target())
+    });
+    let config = Config::to(&[server.address()]).limit("each", limit).listen("limit = \"each\"");
+    (gate, server, config)
+}
+
+/// A client that comes from another address of this machine.
+fn stranger(program: &Program) -> Client {
+    Client::connect_from([127, 0, 0, 2], program.address())
+}
