@@ -21,8 +21,10 @@
 //! whenever it reads a head; `room` holds it under a limit that may change at any time; `counts` are what a worker tells.
 
 mod arrival;
+mod auth;
 mod buffer;
 mod catalog;
+mod client;
 mod clock;
 pub mod cores;
 mod counts;

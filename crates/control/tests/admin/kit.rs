@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use plimsoll_config::Config;
 use plimsoll_control::{
-    Beginning, Control, DataPlane, Journal, ListenerStats, Names, PlaneStats, Prepared, Source, WorkerStats,
+    Beginning, Control, DataPlane, Journal, ListenerStats, Names, PlaneStats, Prepared, RouteStats, Source, WorkerStats,
 };
 use plimsoll_core::{Pools, Time};
 use serde_json::Value;
@@ -61,7 +61,7 @@ impl DataPlane for Plane {
             accepted: 7,
             handshakes: None,
             proxy_headers_refused: Vec::new(),
-            routes: vec![("default".to_owned(), 5)],
+            routes: vec![RouteStats { name: "default".to_owned(), requests: 5, ..RouteStats::default() }],
         };
         let worker = WorkerStats { alive: true, open: 3, requests: 11, ..WorkerStats::default() };
         let stopping = self.stopping.load(Ordering::Relaxed);

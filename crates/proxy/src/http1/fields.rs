@@ -9,6 +9,7 @@ pub(crate) const MAX_FIELDS: usize = 128;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Other,
+    Authorization,
     /// What we tell of the certificate of a client.
     ClientCert,
     Connection,
@@ -51,6 +52,7 @@ impl Kind {
             (10, b'u') => ("User-Agent", Self::UserAgent),
             (11, b't') => ("traceparent", Self::TraceParent),
             (10, b'k') => ("Keep-Alive", Self::Hop),
+            (13, b'a') => ("Authorization", Self::Authorization),
             (14, b'c') => ("Content-Length", Self::ContentLength),
             (14, b'h') => ("HTTP2-Settings", Self::Hop),
             (15, b'x') => ("X-Forwarded-For", Self::XForwardedFor),
@@ -72,7 +74,10 @@ impl Kind {
 
     /// Whether `Connection` may name such a field: nothing depends on its getting through.
     fn may_be_named(self) -> bool {
-        matches!(self, Self::Other | Self::Referer | Self::TraceParent | Self::TraceState | Self::UserAgent)
+        matches!(
+            self,
+            Self::Other | Self::Authorization | Self::Referer | Self::TraceParent | Self::TraceState | Self::UserAgent
+        )
     }
 
     /// Whether a rule for fields may touch it: neither where a message ends nor what a connection is depends on it.
