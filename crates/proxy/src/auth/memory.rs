@@ -35,7 +35,9 @@ impl Keys {
             hasher
         });
         for part in parts {
-            halves.iter_mut().for_each(|hasher| hasher.write(part));
+            for hasher in &mut halves {
+                hasher.write(part);
+            }
         }
         let [high, low] = halves.map(|hasher| u128::from(hasher.finish()));
         high << 64 | low
