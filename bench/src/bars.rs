@@ -15,6 +15,8 @@ enum Against {
     BetterPeer,
     /// Plimsoll's own value with the fewest servers; the value is the one with the most.
     FewestServers,
+    /// The same with routes.
+    FewestRoutes,
     /// Nothing: the limit is in the scenario's own unit.
     Itself,
 }
@@ -37,6 +39,7 @@ const BARS: &[Bar] = &[
     bar("http2", Against::Peer(Name::Haproxy), 0.55),
     bar("tcp", Against::Peer(Name::Haproxy), 1.0),
     bar("servers", Against::FewestServers, 1.1),
+    bar("routes", Against::FewestRoutes, 1.05),
     bar("idle-memory", Against::Itself, 1.5),
     bar("idle-tls", Against::Itself, 12.0),
     bar("idle-http2", Against::Itself, 16.0),
@@ -73,8 +76,9 @@ pub(crate) fn judge(outcomes: &[Outcome]) -> Vec<Verdict> {
 fn verdict(bar: &Bar, outcome: &Outcome) -> Verdict {
     let rows = |name| sound_rows(outcome, name);
     let ours = rows(Name::Plimsoll);
-    let few = ours.iter().min_by_key(|row| row.servers).copied();
-    let many = ours.iter().max_by_key(|row| row.servers).copied();
+    let size = |row: &&&Row| (row.servers, row.routes);
+    let few = ours.iter().min_by_key(size).copied();
+    let many = ours.iter().max_by_key(size).copied();
     let versus = |peer: Option<&Row>| Spread::of_ratios(&few?.values(), &peer?.values());
     let peer = |name| rows(name).into_iter().min_by_key(|row| row.servers);
     let (what, measured) = match bar.against {
@@ -84,12 +88,13 @@ fn verdict(bar: &Bar, outcome: &Outcome) -> Verdict {
             let name = better.map_or("the better peer", |row| row.proxy.title());
             (format!("Plimsoll / {name}"), versus(better))
         }
-        Against::FewestServers => {
+        Against::FewestServers | Against::FewestRoutes => {
             let ratio = many
                 .zip(few)
-                .filter(|(many, few)| many.servers > few.servers)
+                .filter(|(many, few)| size(&many) > size(&few))
                 .and_then(|(many, few)| Spread::of_ratios(&many.values(), &few.values()));
-            ("Plimsoll, most / fewest servers".to_owned(), ratio)
+            let of = if matches!(bar.against, Against::FewestRoutes) { "routes" } else { "servers" };
+            (format!("Plimsoll, most / fewest {of}"), ratio)
         }
         Against::Itself => {
             let values = few.and_then(|row| Spread::of(&row.values()));
@@ -118,7 +123,7 @@ mod tests {
 
     fn row(proxy: Name, servers: usize, values: &[f64]) -> Row {
         let sample = |value: &f64| Sample { value: *value, ok: 1, errors: 0, traffic: None };
-        Row { proxy, servers, samples: values.iter().map(sample).collect(), failure: None }
+        Row { proxy, servers, routes: 1, samples: values.iter().map(sample).collect(), failure: None }
     }
 
     fn outcome(scenario: &'static str, rows: Vec<Row>) -> Outcome {

@@ -62,6 +62,9 @@ trait Proxy: Sync {
 /// The access log's file, in the proxy's room.
 const ACCESS_LOG: &str = "access.log";
 
+/// Why a peer has no part in what many routes cost.
+const NO_ROUTES: &str = "what many routes cost is held against one route of Plimsoll";
+
 /// What the proxy writes to its standard outputs, in its room.
 const OUTPUT: &str = "log";
 
@@ -100,6 +103,8 @@ pub(crate) enum Rules<'a> {
     Guarded { example: &'a str },
     /// The same, with at most so many requests at a server and a line before them where the proxy has one.
     Queued { example: &'a str, at_a_server: usize },
+    /// As `Watched`, with so many routes of which the last is the requests' own.
+    Routed { routes: usize },
     /// As `Watched`, and the proxy tells of itself at this port of 127.0.0.1.
     Scraped { desk: u16 },
     /// As `Scraped`, and each request is logged as JSON in its access log.

@@ -79,6 +79,10 @@ fn scenario(outcome: &Outcome) -> String {
     if variants {
         table.column("servers", rows.iter().map(|row| row.servers.to_string()));
     }
+    let routed = rows.iter().any(|row| row.routes != rows[0].routes);
+    if routed {
+        table.column("routes", rows.iter().map(|row| row.routes.to_string()));
+    }
     let value = match outcome.unit {
         Unit::CpuMicroseconds => "CPU us/request",
         Unit::Kibibytes => "KiB/connection",
@@ -88,6 +92,10 @@ fn scenario(outcome: &Outcome) -> String {
     if variants {
         let fewest = |row: &Row| versus(row, rows, |other| other.proxy == row.proxy);
         table.column("x fewest servers", rows.iter().map(fewest));
+    }
+    if routed {
+        let fewest = |row: &Row| versus(row, rows, |other| other.proxy == row.proxy);
+        table.column("x fewest routes", rows.iter().map(fewest));
     }
     for peer in [Name::Nginx, Name::Haproxy] {
         if rows.iter().any(|row| row.proxy == peer) {
@@ -102,9 +110,7 @@ fn scenario(outcome: &Outcome) -> String {
     let mut text = format!("\n### {}: {}\n\n{}", outcome.scenario, outcome.title, table.render());
     for row in rows {
         if let Some(failure) = &row.failure {
-            let (title, servers) = (row.proxy.title(), row.servers);
-            writeln!(text, "\nFAILED: {title} with {servers} servers: {failure}")
-                .expect("writing to a string does not fail");
+            writeln!(text, "\nFAILED: {}: {failure}", row.told()).expect("writing to a string does not fail");
         }
     }
     text

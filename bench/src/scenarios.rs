@@ -30,6 +30,8 @@ enum Measure {
     Requests(Workload),
     /// The same where the proxy passes on bytes and knows of no requests.
     Bytes(Workload),
+    /// The same with so many routes; each number is a variant with rows of its own.
+    Routed(Workload, &'static [usize]),
     /// Memory that each idle connection adds.
     IdleMemory(Idle),
 }
@@ -94,6 +96,12 @@ pub(crate) const ALL: &[Scenario] = &[
         measure: Measure::Requests(SMALL),
     },
     Scenario {
+        name: "routes",
+        title: "small keep-alive request, 1 and 1000 routes",
+        servers: &[3],
+        measure: Measure::Routed(SMALL, &[1, 1000]),
+    },
+    Scenario {
         name: "idle-memory",
         title: "idle keep-alive client connection",
         servers: &[3],
@@ -144,6 +152,7 @@ pub(crate) enum Unit {
 pub(crate) struct Row {
     pub(crate) proxy: Name,
     pub(crate) servers: usize,
+    pub(crate) routes: usize,
     /// One a round.
     pub(crate) samples: Vec<Sample>,
     /// Why the row has failed: the first error, if any request went wrong.
@@ -177,6 +186,13 @@ pub(crate) struct Traffic {
 }
 
 impl Row {
+    /// Whose row it is.
+    pub(crate) fn told(&self) -> String {
+        let Self { proxy, servers, routes, .. } = self;
+        let routes = if *routes > 1 { format!(" and {routes} routes") } else { String::new() };
+        format!("{} with {servers} servers{routes}", proxy.title())
+    }
+
     /// The values of all rounds.
     pub(crate) fn values(&self) -> Vec<f64> {
         self.samples.iter().map(|sample| sample.value).collect()
@@ -187,7 +203,7 @@ impl Scenario {
     /// Runs it with every proxy of the plan. A proxy that fails fails its row; an error is one of the run itself.
     pub(crate) fn run(&self, plan: &Plan) -> anyhow::Result<Outcome> {
         let (unit, rows) = match &self.measure {
-            Measure::Requests(workload) | Measure::Bytes(workload) => {
+            Measure::Requests(workload) | Measure::Bytes(workload) | Measure::Routed(workload, _) => {
                 (Unit::CpuMicroseconds, requests::run(self, *workload, plan)?)
             }
             Measure::IdleMemory(idle) => (Unit::Kibibytes, idle_memory::run(self, *idle, plan)?),
@@ -195,10 +211,11 @@ impl Scenario {
         Ok(Outcome { scenario: self.name, title: self.title, unit, rows })
     }
 
-    /// What the proxies are told.
-    fn rules<'a>(&self, plan: &'a Plan) -> Rules<'a> {
+    /// What the proxies are told, of which one may have so many routes.
+    fn rules<'a>(&self, plan: &'a Plan, routes: usize) -> Rules<'a> {
         let protocol = match &self.measure {
             Measure::Bytes(_) => return Rules::Tcp,
+            Measure::Routed(..) => return Rules::Routed { routes },
             Measure::Requests(workload) => workload.protocol,
             Measure::IdleMemory(idle) => idle.protocol,
         };
@@ -211,13 +228,15 @@ impl Scenario {
     /// A row for each proxy and variant, variants of one proxy side by side. A proxy that cannot do what is asked is
     /// named and left out.
     fn empty_rows(&self, plan: &Plan) -> Vec<Row> {
-        let row = |proxy, servers| Row { proxy, servers, samples: Vec::new(), failure: None };
+        let row = |proxy, (servers, routes)| Row { proxy, servers, routes, samples: Vec::new(), failure: None };
+        let routes = if let Measure::Routed(_, routes) = self.measure { routes } else { &[1] };
+        let variants = self.servers.iter().flat_map(|servers| routes.iter().map(move |routes| (*servers, *routes)));
         let of_proxy = |installed: &Installed| {
             let name = installed.name;
-            self.servers.iter().map(move |servers| row(name, *servers))
+            variants.clone().map(move |variant| row(name, variant))
         };
         let can = |installed: &&Installed| {
-            let lack = installed.lacks(self.rules(plan));
+            let lack = installed.lacks(self.rules(plan, 1));
             if let Some(lack) = &lack {
                 eprintln!("{}: left out: {lack}", self.name);
             }

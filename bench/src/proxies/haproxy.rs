@@ -26,6 +26,10 @@ impl Proxy for Haproxy {
         "-v"
     }
 
+    fn lacks(&self, _program: &Path, rules: Rules<'_>) -> Option<String> {
+        matches!(rules, Rules::Routed { .. }).then(|| super::NO_ROUTES.to_owned())
+    }
+
     fn configuration(&self, setup: &Setup<'_>) -> anyhow::Result<String> {
         let rules = setup.pool.rules;
         let servers = server_lines(setup.pool.servers, |index, port| {

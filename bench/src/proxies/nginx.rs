@@ -32,10 +32,11 @@ impl Proxy for Nginx {
 
     /// It may be built without what passes bytes on, or with that as a module that may not be there.
     fn lacks(&self, program: &Path, rules: Rules<'_>) -> Option<String> {
-        if !matches!(rules, Rules::Tcp) {
-            return None;
+        match rules {
+            Rules::Tcp => stream::find(program).err().map(|error| format!("{error:#}")),
+            Rules::Routed { .. } => Some(super::NO_ROUTES.to_owned()),
+            _ => None,
         }
-        stream::find(program).err().map(|error| format!("{error:#}"))
     }
 
     fn configuration(&self, setup: &Setup<'_>) -> anyhow::Result<String> {
@@ -154,6 +155,7 @@ fn server_words(rules: Rules<'_>, index: usize) -> String {
     match rules {
         Rules::Plain
         | Rules::Watched
+        | Rules::Routed { .. }
         | Rules::Secured { .. }
         | Rules::Tcp
         | Rules::Scraped { .. }

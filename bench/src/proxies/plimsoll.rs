@@ -33,7 +33,7 @@ impl Proxy for Plimsoll {
         let (port, servers) = (setup.port, setup.pool.servers);
         match setup.pool.rules {
             Rules::Plain => Ok(plain(setup)),
-            Rules::Watched | Rules::Secured { .. } => Ok(plain(setup) + WATCHED),
+            Rules::Watched | Rules::Secured { .. } | Rules::Routed { .. } => Ok(plain(setup) + WATCHED),
             Rules::Tcp => Ok(plain(setup) + "probe = { tcp = true }\n"),
             Rules::Scraped { desk } => Ok(plain(setup) + WATCHED + &admin(desk)),
             Rules::Logged { desk } => {
@@ -110,6 +110,18 @@ tls_options = {{ session_tickets = false, min_version = \"1.3\" }}
             )
         }
         Rules::Tcp => "protocol = \"tcp\"\n".to_owned(),
+        Rules::Routed { routes } => routes_of(routes),
         _ => String::new(),
     }
+}
+
+/// So many routes, for other hosts and paths in turn, and behind them the one that all requests have.
+fn routes_of(count: usize) -> String {
+    let other = |number: usize| match number % 3 {
+        0 => format!("  {{ host = \"h{number}.example.com\", pool = \"app\" }},\n"),
+        1 => format!("  {{ path = \"/p{number}/part\", pool = \"app\" }},\n"),
+        _ => format!("  {{ host = \"*.h{number}.example.com\", path = \"/p\", method = \"POST\", pool = \"app\" }},\n"),
+    };
+    let others: String = (1..count).map(other).collect();
+    format!("route = [\n{others}  {{ path = \"/\", pool = \"app\" }},\n]\n")
 }

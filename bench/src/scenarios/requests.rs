@@ -29,7 +29,8 @@ pub(super) fn run(scenario: &Scenario, workload: Workload, plan: &Plan) -> anyho
     let origin = OriginProcess::start(largest, plan.cores, &plan.scratch)?;
     let mut stands = Vec::new();
     for row in scenario.empty_rows(plan) {
-        stands.push(Stand::put_up(row, &origin, scenario.rules(plan), plan)?);
+        let rules = scenario.rules(plan, row.routes);
+        stands.push(Stand::put_up(row, &origin, rules, plan)?);
     }
     for stand in &mut stands {
         stand.visit(workload, WARM_UP, None)?;
@@ -46,7 +47,7 @@ pub(super) fn run(scenario: &Scenario, workload: Workload, plan: &Plan) -> anyho
 
 impl<'a> Stand<'a> {
     fn put_up(mut row: Row, origin: &'a OriginProcess, rules: Rules<'_>, plan: &Plan) -> anyhow::Result<Self> {
-        let room = plan.scratch.room(&format!("{}-{}", row.proxy.title(), row.servers))?;
+        let room = plan.scratch.room(&format!("{}-{}-{}", row.proxy.title(), row.servers, row.routes))?;
         let installed = plan.proxies.iter().find(|installed| installed.name == row.proxy);
         let installed = installed.context("a row without its proxy")?;
         let pool = Pool { servers: &origin.ports()[..row.servers], rules };
@@ -78,13 +79,13 @@ impl<'a> Stand<'a> {
     }
 
     fn tell(&self, scenario: &str, round: usize, rounds: usize) {
-        let (name, servers) = (self.row.proxy.title(), self.row.servers);
+        let what = self.row.told();
         let said = match (&self.row.failure, self.row.samples.last()) {
             (Some(failure), _) => format!("failed: {failure}"),
             (None, Some(sample)) => format!("{:.2} us CPU a request", sample.value),
             (None, None) => "nothing".to_owned(),
         };
-        eprintln!("{scenario}: round {round}/{rounds}, {name} with {servers} servers: {said}");
+        eprintln!("{scenario}: round {round}/{rounds}, {what}: {said}");
     }
 }
 

@@ -5,10 +5,11 @@
 //! each with its line and what to write instead. [`reference()`] and [`schema`] tell what can be written.
 //!
 //! Inside, `raw` declares each setting once; `setting` and `reader` are the machinery that a declaration becomes; `value`,
-//! `quantity`, `address`, `bind`, `network`, `server_name`, `webhook`, `condition`, `http`, `log`, `pattern`, `secret` and
-//! `page` are the types a setting can have; `resolve` checks what no setting can know alone. Nothing here looks up a name,
-//! opens a socket or asks the time, and the disk is touched only where a configuration names a page, a token or a
-//! certificate (`files`), and to see whether the folder of a log or a socket is there; the environment only for a token.
+//! `quantity`, `address`, `bind`, `network`, `server_name`, `webhook`, `condition`, `http`, `log`, `pattern`, `template`,
+//! `secret`, `users` and `page` are the types a setting can have; `resolve` checks what no setting can know alone. `route`
+//! tells of a request whether a route is for it. Nothing here looks up a name, opens a socket or asks the time, and the disk
+//! is touched only where a configuration names a file beside it (`files`), and to see whether the folder of a log or a
+//! socket is there; the environment only for a token.
 
 mod address;
 mod bind;

@@ -8,7 +8,8 @@ use serde_json::json;
 
 use crate::reader::Reader;
 use crate::setting::{Item, Place, Setting, Shape};
-use crate::wording::{listed, nearest, quoted};
+use crate::template::{Fault, Token, named, tokens};
+use crate::wording::{listed, nearest};
 
 /// Where lines of the access log go.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -157,9 +158,8 @@ const COMBINED: &str =
 
 const WORDS: [&str; 3] = ["common", "combined", "json"];
 
-// Bounds that keep one line far below what waits for the writer.
+/// The longest format, in bytes, which keeps one line far below what waits for the writer.
 const LONGEST_FORMAT: usize = 1024;
-const MOST_VARIABLES: usize = 64;
 
 impl Setting for LogFormat {
     fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
@@ -197,67 +197,13 @@ impl Setting for LogFormat {
     }
 }
 
-struct Fault {
-    what: String,
-    help: String,
-}
-
 /// The pieces of a text with `$name`, `${name}`, and `$$` for a dollar sign.
 fn pieces(text: &str) -> Result<Vec<LogPiece>, Fault> {
-    let mut pieces = Vec::new();
-    let (mut rest, mut variables) = (text, 0);
-    while let Some((before, after)) = rest.split_once('$') {
-        push(&mut pieces, before);
-        if let Some(behind) = after.strip_prefix('$') {
-            push(&mut pieces, "$");
-            rest = behind;
-            continue;
-        }
-        let (name, behind) = name(after)?;
-        pieces.push(LogPiece::Variable(variable(name)?));
-        variables += 1;
-        rest = behind;
-    }
-    push(&mut pieces, rest);
-    if variables > MOST_VARIABLES {
-        return Err(Fault { what: format!("has more than {MOST_VARIABLES} variables"), help: String::new() });
-    }
-    Ok(pieces)
-}
-
-/// Adds a text, to the one before it if the last piece is one.
-fn push(pieces: &mut Vec<LogPiece>, text: &str) {
-    match pieces.last_mut() {
-        _ if text.is_empty() => {}
-        Some(LogPiece::Literal(before)) => before.push_str(text),
-        _ => pieces.push(LogPiece::Literal(text.to_owned())),
-    }
-}
-
-/// The name behind a dollar sign, and what follows it.
-fn name(after: &str) -> Result<(&str, &str), Fault> {
-    if let Some(braced) = after.strip_prefix('{') {
-        let unclosed = || Fault { what: "has a `${` without its `}`".to_owned(), help: "write `${status}`".to_owned() };
-        return braced.split_once('}').ok_or_else(unclosed);
-    }
-    let end = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len());
-    if end == 0 {
-        let help = "write `$$` for a dollar sign".to_owned();
-        return Err(Fault { what: "has a `$` without a name".to_owned(), help });
-    }
-    Ok(after.split_at(end))
-}
-
-fn variable(name: &str) -> Result<LogVariable, Fault> {
-    let all = LogVariable::ALL;
-    all.iter().copied().find(|variable| variable.name() == name).ok_or_else(|| {
-        let names = || all.iter().map(|variable| variable.name());
-        let help = match nearest(name, names()) {
-            Some(near) => format!("did you mean `${near}`?"),
-            None => format!("the variables are: {}", names().collect::<Vec<_>>().join(", ")),
-        };
-        Fault { what: format!("has an unknown variable {}", quoted(&format!("${name}"))), help }
-    })
+    let pieces = tokens(text, "status")?.into_iter().map(|token| match token {
+        Token::Text(text) => Ok(LogPiece::Literal(text)),
+        Token::Name(name) => named(name, LogVariable::ALL, LogVariable::name).map(LogPiece::Variable),
+    });
+    pieces.collect()
 }
 
 /// Where the local syslog daemon listens.

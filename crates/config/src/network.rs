@@ -161,7 +161,7 @@ fn join<T: Ord + Copy>(ranges: &mut Vec<(T, T)>) {
     });
 }
 
-fn within<T: Ord>(ranges: &[(T, T)], address: T) -> bool {
+fn within<T: Ord + Copy>(ranges: &[(T, T)], address: T) -> bool {
     let after = ranges.partition_point(|(first, _)| *first <= address);
     after.checked_sub(1).is_some_and(|last| address <= ranges[last].1)
 }

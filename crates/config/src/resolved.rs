@@ -1,7 +1,7 @@
 //! The configuration the rest of the program sees: every default filled in, every rule checked.
 //!
 //! A [`Config`] comes out of [`parse`](crate::parse), [`load`](crate::load) or [`Config::quick`] and needs no
-//! second look: each listener names pools that are there or redirects, no two listeners want the same address, each pool
+//! second look: each listener names pools that are there, redirects or answers, no two listeners want the same address, each pool
 //! has a server that is not a backup, fallbacks come to an end, pages and certificates have been read. What is left for
 //! the program is what needs the machine: looking host names up, binding sockets and looking into certificates.
 
@@ -38,7 +38,7 @@ pub struct Config {
     pub webhook: Option<Webhook>,
     /// Where clients connect, in the order of the file. Never empty.
     pub listeners: Vec<Listener>,
-    /// The pools, in the order of the file. Empty only where every listener redirects. Names differ, each is used by a
+    /// The pools, in the order of the file. Empty only where no listener names any. Names differ, each is used by a
     /// listener or as a fallback.
     pub pools: Vec<Pool>,
 }

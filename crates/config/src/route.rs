@@ -261,7 +261,8 @@ pub struct BasicAuth {
 
 impl fmt::Debug for BasicAuth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("BasicAuth").field("realm", &self.realm).field("users", &self.users.len()).finish()
+        let mut shown = f.debug_struct("BasicAuth");
+        shown.field("realm", &self.realm).field("users", &self.users.len()).field("exposed", &self.exposed).finish()
     }
 }
 

@@ -101,9 +101,8 @@ impl Fault {
     }
 }
 
-// Bounds that keep one field far below the 8 KiB that servers stop at.
+/// The longest text, in bytes, which keeps one field far below the 8 KiB that servers stop at.
 const LONGEST: usize = 2048;
-const MOST_VARIABLES: usize = 64;
 
 impl Setting for Template {
     fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
@@ -147,40 +146,61 @@ pub(crate) fn template(text: &str) -> Result<Template, Fault> {
     if text.len() > LONGEST {
         return Fault::new(format!("is longer than {LONGEST} bytes"), "");
     }
-    let (mut pieces, mut rest) = (Vec::new(), text);
+    let pieces = tokens(text, "host")?.into_iter().map(|token| match token {
+        Token::Text(text) => Ok(Piece::Literal(text)),
+        Token::Name(name) => named(name, Variable::ALL, Variable::name).map(Piece::Variable),
+    });
+    pieces.collect::<Result<_, _>>().map(Template)
+}
+
+/// A piece of a text with `$name`, `${name}`, and `$$` for a dollar sign.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Token<'a> {
+    /// Never empty, and no two in a row.
+    Text(String),
+    Name(&'a str),
+}
+
+/// The most names in one text.
+const MOST_NAMES: usize = 64;
+
+/// The pieces of `text`; `example` is a name that can stand in it.
+pub(crate) fn tokens<'a>(text: &'a str, example: &str) -> Result<Vec<Token<'a>>, Fault> {
+    let (mut tokens, mut rest, mut names) = (Vec::new(), text, 0);
     while let Some((before, after)) = rest.split_once('$') {
-        push(&mut pieces, before);
+        push(&mut tokens, before);
         if let Some(behind) = after.strip_prefix('$') {
-            push(&mut pieces, "$");
+            push(&mut tokens, "$");
             rest = behind;
             continue;
         }
-        let (name, behind) = name(after)?;
-        pieces.push(Piece::Variable(variable(name)?));
+        let (name, behind) = name(after, example)?;
+        tokens.push(Token::Name(name));
+        names += 1;
         rest = behind;
     }
-    push(&mut pieces, rest);
-    if pieces.len() > 2 * MOST_VARIABLES {
-        return Fault::new(format!("has more than {MOST_VARIABLES} variables"), "");
+    push(&mut tokens, rest);
+    if names > MOST_NAMES {
+        return Fault::new(format!("has more than {MOST_NAMES} variables"), "");
     }
-    Ok(Template(pieces))
+    Ok(tokens)
 }
 
-/// Adds a text, to the one before it if the last piece is one.
-fn push(pieces: &mut Vec<Piece>, text: &str) {
-    match pieces.last_mut() {
+/// Adds a text, to the one before it if that is the last piece.
+fn push(tokens: &mut Vec<Token<'_>>, text: &str) {
+    match tokens.last_mut() {
         _ if text.is_empty() => {}
-        Some(Piece::Literal(before)) => before.push_str(text),
-        _ => pieces.push(Piece::Literal(text.to_owned())),
+        Some(Token::Text(before)) => before.push_str(text),
+        _ => tokens.push(Token::Text(text.to_owned())),
     }
 }
 
 /// The name behind a dollar sign, and what follows it.
-fn name(after: &str) -> Result<(&str, &str), Fault> {
+fn name<'a>(after: &'a str, example: &str) -> Result<(&'a str, &'a str), Fault> {
     if let Some(braced) = after.strip_prefix('{') {
         return match braced.split_once('}') {
             Some(found) => Ok(found),
-            None => Fault::new("has a `${` without its `}`", "write `${host}`"),
+            None => Fault::new("has a `${` without its `}`", format!("write `${{{example}}}`")),
         };
     }
     let end = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len());
@@ -190,11 +210,12 @@ fn name(after: &str) -> Result<(&str, &str), Fault> {
     Ok(after.split_at(end))
 }
 
-fn variable(name: &str) -> Result<Variable, Fault> {
-    let names = || Variable::ALL.iter().map(|variable| variable.name());
-    if let Some(variable) = Variable::ALL.iter().find(|variable| variable.name() == name) {
-        return Ok(*variable);
+/// The one of `all` that is called `name`.
+pub(crate) fn named<V: Copy>(name: &str, all: &[V], name_of: impl Fn(V) -> &'static str) -> Result<V, Fault> {
+    if let Some(found) = all.iter().find(|one| name_of(**one) == name) {
+        return Ok(*found);
     }
+    let names = || all.iter().map(|one| name_of(*one));
     let help = match nearest(name, names()) {
         Some(near) => format!("did you mean `${near}`?"),
         None => format!("the variables are: {}", names().collect::<Vec<_>>().join(", ")),

@@ -148,10 +148,9 @@ fn is_argon2(hash: &str) -> bool {
     if !hash.starts_with('$') || !matches!(parts.next(), Some("argon2id" | "argon2i" | "argon2d")) {
         return false;
     }
-    if let Some(version) = parts.next_if(|part| part.starts_with("v=")) {
-        if !matches!(version, "v=16" | "v=19") {
-            return false;
-        }
+    let version = parts.next_if(|part| part.starts_with("v="));
+    if version.is_some_and(|version| !matches!(version, "v=16" | "v=19")) {
+        return false;
     }
     let base64 = |part: Option<&str>, least: usize| {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';

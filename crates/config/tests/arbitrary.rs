@@ -3,10 +3,13 @@
 //! A failing case is printed at its smallest and kept beside this file with its seed, from which the next run begins.
 //! `PROPTEST_RNG_SEED` sets the seed of a whole run, `PROPTEST_CASES` its length.
 
-use plimsoll_config::{Config, Host, ListenerProtocol, Pool, Server, Target, parse};
+use plimsoll_config::{
+    Action, Config, HeaderEdit, Host, ListenerProtocol, PathPattern, Piece, Pool, Route, Server, Target, Template,
+    normalise_path, parse,
+};
 use proptest::prelude::*;
 
-const RIGHT: [&str; 2] = [include_str!("everything.toml"), include_str!("protocols.toml")];
+const RIGHT: [&str; 3] = [include_str!("everything.toml"), include_str!("protocols.toml"), include_str!("routes.toml")];
 
 /// Pieces that a file is made of, so that chance comes far enough into the reader.
 const PIECES: &[&str] = &[
@@ -37,6 +40,27 @@ const PIECES: &[&str] = &[
     "protocol = ",
     "redirect = ",
     "sni = ",
+    "[[listen.web.route]]\n",
+    "route = ",
+    "path = ",
+    "exact = ",
+    "regex = ",
+    "\"/a/%2e\"",
+    "'^/a$'",
+    "split = ",
+    "respond = ",
+    "mirror = ",
+    "strip_prefix = ",
+    "request_headers = ",
+    "set = ",
+    "remove = ",
+    "errors = ",
+    "5xx = ",
+    "compress = ",
+    "basic_auth = ",
+    "allow = ",
+    "deny_file = ",
+    "\"https://$host/${\"",
     "tls = ",
     "tls_options = ",
     "client_cert = ",
@@ -133,6 +157,15 @@ fn holds(config: &Config) -> Result<(), TestCaseError> {
         if listener.protocol == ListenerProtocol::Http {
             prop_assert!(listener.max_target < listener.max_head);
         }
+        let routes = listener.target.routes();
+        prop_assert_eq!(routes.is_empty(), listener.protocol == ListenerProtocol::Tcp);
+        let mut names: Vec<_> = routes.iter().map(|route| &route.name).collect();
+        names.sort();
+        names.dedup();
+        prop_assert_eq!(names.len(), routes.len());
+        for route in routes {
+            route_holds(route)?;
+        }
         if let Target::Sni { names, .. } = &listener.target {
             prop_assert!(!names.is_empty() && listener.protocol == ListenerProtocol::Tcp && listener.tls.is_none());
         }
@@ -157,6 +190,43 @@ fn holds(config: &Config) -> Result<(), TestCaseError> {
         prop_assert!(pool.rules.eject.is_none_or(|eject| eject.time <= eject.max_time));
         prop_assert!(fallbacks_end(config, pool));
     }
+    Ok(())
+}
+
+/// What a resolved route promises.
+fn route_holds(route: &Route) -> Result<(), TestCaseError> {
+    for path in &route.when.paths {
+        if let PathPattern::Exact { path, .. } | PathPattern::Prefix { path, .. } = path {
+            let whole = if path.is_empty() { "/" } else { path.as_str() };
+            prop_assert!(normalise_path(whole).is_ok_and(|normal| normal == whole));
+        }
+    }
+    prop_assert!(route.when.headers.iter().all(|(name, _)| *name == name.to_lowercase()));
+    let rules = &route.rules;
+    match &route.action {
+        Action::Pools(shares) => {
+            prop_assert!(!shares.is_empty() && shares.iter().all(|share| share.weight > 0));
+            let mirror = rules.mirror.as_ref().map(|mirror| &mirror.pool);
+            prop_assert!(shares.iter().all(|share| Some(&share.pool) != mirror));
+        }
+        Action::Redirect(redirect) => prop_assert!([301, 302, 303, 307, 308].contains(&redirect.status)),
+        Action::Respond(respond) => prop_assert!((200..600).contains(&respond.status)),
+    }
+    for prefix in [&rules.strip_prefix, &rules.add_prefix] {
+        prop_assert!(prefix.is_empty() || prefix.starts_with('/') && !prefix.ends_with('/'));
+    }
+    for edit in rules.request_headers.iter().chain(&rules.response_headers) {
+        let (HeaderEdit::Set(name, _) | HeaderEdit::Add(name, _) | HeaderEdit::Remove(name)) = edit;
+        prop_assert!(!["connection", "content-length", "transfer-encoding"].contains(&&*name.to_lowercase()));
+        if let HeaderEdit::Set(_, Template(pieces)) | HeaderEdit::Add(_, Template(pieces)) = edit {
+            let field = |c: char| c == '\t' || (' '..='~').contains(&c);
+            let fits =
+                |piece: &Piece| !matches!(piece, Piece::Literal(text) if text.is_empty() || !text.chars().all(field));
+            prop_assert!(pieces.iter().all(fits));
+        }
+    }
+    prop_assert!(rules.compress.as_ref().is_none_or(|compress| !compress.algorithms.is_empty()));
+    prop_assert!(rules.basic_auth.as_ref().is_none_or(|auth| !auth.users.is_empty()));
     Ok(())
 }
 

@@ -54,13 +54,16 @@ fn as_json(text: &str) -> Value {
 
 const EVERYTHING: &str = include_str!("everything.toml");
 const PROTOCOLS: &str = include_str!("protocols.toml");
+const ROUTES: &str = include_str!("routes.toml");
 
 #[test]
 fn the_schema_takes_what_the_reader_takes() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
     let examples = std::fs::read_dir(folder.join("../../examples")).expect("the examples are there");
     let examples = examples.map(|entry| entry.expect("the folder can be read").path());
-    for path in examples.chain(["tests/everything.toml", "tests/protocols.toml"].map(|file| folder.join(file))) {
+    for path in examples
+        .chain(["tests/everything.toml", "tests/protocols.toml", "tests/routes.toml"].map(|file| folder.join(file)))
+    {
         if path.extension().is_some_and(|extension| extension == "toml") {
             let text = std::fs::read_to_string(&path).expect("the example can be read");
             assert!(holds(&schema(), &as_json(&text)), "{path:?}");
@@ -141,7 +144,7 @@ fn the_schema_refuses_mistakes_in_protocols() {
         ("/listen/web/proxy_protocol/from", json!([])),
         ("/listen/web/proxy_protocol/from/0", json!("lb.internal")),
         ("/listen/plain/redirect", json!("http")),
-        ("/listen/plain/redirect/status", json!(302)),
+        ("/listen/plain/redirect/status", json!(304)),
         ("/listen/pass/sni", json!({})),
         ("/listen/pass/sni/a.example", json!("")),
         ("/pool/app/servers/0", json!("unix:app/")),
@@ -154,6 +157,38 @@ fn the_schema_refuses_mistakes_in_protocols() {
         ("/pool/app/retry/on/0", json!("grpc-ok")),
     ];
     refuses(PROTOCOLS, &mistakes);
+}
+
+#[test]
+fn the_schema_refuses_mistakes_in_routes() {
+    let mistakes = [
+        ("/listen/web/allow", json!([])),
+        ("/listen/web/deny", json!("lb.internal")),
+        ("/listen/web/errors", json!({ "502": "page" })),
+        ("/listen/web/compress/algorithms", json!(["deflate"])),
+        ("/listen/web/compress/types/0", json!("text")),
+        ("/listen/web/basic_auth/realm", json!("a \"b\"")),
+        ("/listen/web/request_headers/set", json!({})),
+        ("/listen/web/request_headers/set/X-Env", json!("é")),
+        ("/listen/web/response_headers/remove", json!("a b")),
+        ("/listen/web/route/0/host", json!("a/b")),
+        ("/listen/web/route/0/path", json!("v1")),
+        ("/listen/web/route/0/path", json!({ "exakt": "/v1" })),
+        ("/listen/web/route/0/method", json!("get")),
+        ("/listen/web/route/0/header", json!({ "x": 1 })),
+        ("/listen/web/route/0/query", json!({ "v": { "regexp": "1" } })),
+        ("/listen/web/route/0/client", json!("all")),
+        ("/listen/web/route/0/mirror/sample", json!("0")),
+        ("/listen/web/route/0/timeout/first_byte", json!(5)),
+        ("/listen/web/route/0/retry", json!("never")),
+        ("/listen/web/route/0/max_body", json!("1M")),
+        ("/listen/web/route/0/strip_prefix", json!("v1")),
+        ("/listen/web/route/2/split", json!({ "app": 1 })),
+        ("/listen/web/route/2/split/app", json!(0)),
+        ("/listen/web/route/3/redirect/to", json!("elsewhere")),
+        ("/listen/web/route/4/respond/status", json!(199)),
+    ];
+    refuses(ROUTES, &mistakes);
 }
 
 /// Puts each mistake in its place in a text that is right, and expects schema and reader to refuse it.
@@ -234,6 +269,21 @@ fn what_is_written_as_default_is_the_default() {
 bind = "8080"
 pool = "app"
 tls = { cert = "tests/site.pem", key = "tests/site.key" }
+compress = {}
+basic_auth = { users = "tests/users.htpasswd" }
+[[listen.web.route]]
+path = { prefix = "/a" }
+pool = "app"
+mirror = { pool = "shadow" }
+[[listen.web.route]]
+path = "/b"
+redirect = { to = "/c" }
+[[listen.web.route]]
+path = "/d"
+respond = {}
+[pool.shadow]
+servers = ["b:1"]
+protocol = "http2"
 [pool.app]
 servers = [{ address = "a:1", max_connections = 9 }]
 protocol = "http2"
@@ -248,8 +298,13 @@ probe = { http = "/", body = "ok" }
     assert_eq!(spelled["pool"]["app"]["retry"]["tries"], 3);
     assert_eq!(spelled["listen"]["web"]["tls_options"]["min_version"], "1.2");
     assert_eq!(spelled["pool"]["app"]["http2"]["max_streams"], 128);
+    assert_eq!(spelled["listen"]["web"]["route"][0]["mirror"]["limit"], 100);
+    assert_eq!(spelled["listen"]["web"]["route"][2]["respond"]["status"], 200);
+    assert_eq!(spelled["listen"]["web"]["compress"]["min_size"], "1KiB");
     let spelled = parse("spelled.toml", &toml_of(&spelled)).expect("each default is right");
-    assert_eq!(spelled, parse("least.toml", least).expect("the least is right"));
+    // In the same lines, which routes know of themselves.
+    let least = toml_of(&as_json(least));
+    assert_eq!(spelled, parse("least.toml", &least).expect("the least is right"));
 }
 
 /// Writes out every default that `value` leaves open.

@@ -139,6 +139,43 @@ fn a_byte_order_mark_is_no_part_of_the_first_line() {
 }
 
 #[test]
+fn passwords_that_every_user_can_read_are_told_once_for_a_listener() {
+    let hash = format!("$2y$05${}", "a".repeat(53));
+    let users = Scratch::new("exposed.htpasswd", format!("amy:{hash}\n").as_bytes());
+    let auth = format!("basic_auth = {{ users = \"{}\" }}", file_name(&users));
+    let text = format!(
+        "[listen.web]\nbind = \"8080\"\npool = \"app\"\n{auth}\nroute = [{{ path = \"/a\", pool = \"app\", {auth} }}]\n\
+         [pool.app]\nservers = [\"a:1\"]\n"
+    );
+    let file = Scratch::new("exposed-users.toml", text.as_bytes());
+    let exposed = |mode| {
+        set_permissions(&users.0, Permissions::from_mode(mode)).expect("the file is ours");
+        load(&file.0).unwrap_or_else(|problems| panic!("{problems}")).exposed()
+    };
+    assert!(exposed(0o600).is_empty());
+    let told = format!("every user can read {}, a secret of listener `web`; make its mode 0600", users.0.display());
+    assert_eq!(exposed(0o644), [told]);
+}
+
+#[test]
+fn a_file_of_networks_is_bounded_and_its_faults_are_told_with_their_lines() {
+    let told = |name: &str, content: &[u8]| {
+        let networks = Scratch::new(&format!("{name}.txt"), content);
+        let text =
+            SERVED.replace("pool = \"app\"\n", &format!("pool = \"app\"\nallow_file = \"{}\"\n", file_name(&networks)));
+        refused(&Scratch::new(&format!("{name}.toml"), text.as_bytes()).0)
+    };
+    let problem = told("networks-large", &vec![b'#'; (16 << 20) + 1]);
+    assert_eq!(problem.message(), "`allow_file` cannot be used: this is larger than 16MiB");
+    let problem = told("networks-wrong", b"10.0.0.0/8\n\n10.0.0.256\n");
+    assert_eq!(
+        problem.message(),
+        "`allow_file` cannot be used: in line 3 `10.0.0.256` is no IP address and no network"
+    );
+    assert_eq!((problem.line(), problem.column()), (Some(4), Some(14)));
+}
+
+#[test]
 fn secrets_that_every_user_can_read_are_told_with_their_use() {
     let key = Scratch::new("exposed.key", b"a key of no certificate");
     let token = Scratch::new("exposed.token", b"open-sesame-open-sesame");

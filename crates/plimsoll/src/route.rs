@@ -90,9 +90,10 @@ fn listener<'a>(config: &'a Config, named: Option<&str>, url: &Url<'_>) -> Resul
         return Ok(only);
     }
     let known = names(&narrowed[2]);
-    Err(Failure::Arguments(match known.is_empty() {
-        true => "no listener of this configuration speaks HTTP, so there are no routes".to_owned(),
-        false => format!("the URL leads to no single listener; name one with --listener: {known}"),
+    Err(Failure::Arguments(if known.is_empty() {
+        "no listener of this configuration speaks HTTP, so there are no routes".to_owned()
+    } else {
+        format!("the URL leads to no single listener; name one with --listener: {known}")
     }))
 }
 

@@ -36,7 +36,7 @@ pub(crate) struct Service {
 
 /// What requests or connections come to.
 pub(crate) enum Aim {
-    Routes(Routes),
+    Routes(Box<Routes>),
     Pool(Arc<Served>),
     /// By the name that a client's TLS handshake asks for.
     Sni {
@@ -49,7 +49,7 @@ impl Aim {
     /// What `target` comes to; in the error the name of a pool that is not in `catalog`.
     pub(crate) fn new(target: &Target, catalog: &mut Catalog, counts: &mut RouteCounts) -> Result<Self, String> {
         Ok(match target {
-            Target::Routes(routes) => Self::Routes(Routes::new(routes, catalog, counts)?),
+            Target::Routes(routes) => Self::Routes(Box::new(Routes::new(routes, catalog, counts)?)),
             Target::Pool(pool) => Self::Pool(catalog.pool(pool)?),
             Target::Sni { names, other } => {
                 let named = |(name, pool): &(ServerName, String)| Ok((name.clone(), catalog.pool(pool)?));

@@ -169,6 +169,17 @@ fn a_warm_small_request_allocates_nothing() {
         ..Rules::default()
     };
     check(&told, 4);
+    // The last of a thousand routes of all kinds, with fields to edit, is no more than the only one.
+    let route = |number: usize| match number % 4 {
+        0 => format!("{{ host = \"h{number}.example.com\", pool = \"app\" }},\n"),
+        1 => format!("{{ host = \"*.h{number}.example.com\", path = \"/p/{number}\", pool = \"app\" }},\n"),
+        2 => format!("{{ path = {{ exact = \"/Articles/{number}\", ignore_case = true }}, pool = \"app\" }},\n"),
+        _ => format!("{{ path = {{ regex = '^/u{number}/[a-z]+$' }}, pool = \"app\" }},\n"),
+    };
+    let many: String = (0..1000).map(route).collect();
+    let edits = "request_headers = { set = { X-Env = \"$path\" }, remove = \"Cookie\" }\n\
+                 response_headers = { set = { X-Server = \"$server\" }, remove = \"Server\" }";
+    check(&Rules { listen: format!("{edits}\nroute = [\n{many}]").leak(), ..Rules::default() }, 0);
 }
 
 /// Fails when warm requests need more than so many allocations together.

@@ -8,6 +8,7 @@ use crate::reader::Reader;
 use crate::setting::{Item, Place, Setting, Shape, settings};
 use crate::template::{Fault, Piece, Template, Variable, template};
 use crate::value::Whole;
+use crate::wording::nearest;
 
 const LARGEST_PORT: u64 = u16::MAX as u64;
 
@@ -15,7 +16,7 @@ settings! {
     /// Sends requests elsewhere, in place of a pool.
     struct RedirectTable, called Place::nested {
         /// Where to: "https" is the same host and path by https; any other text is the address, which begins with a scheme
-        /// and a host or with a slash, with $variables, such as "https://www.example.com$target".
+        /// and a host or with a slash, with $variables, such as `https://www.example.com$target`.
         to: RedirectTo, required "`to = \"https\"`";
         /// 308 and 307 keep method and body, 301 and 302 are those that older clients know, and 303 makes every request a
         /// GET. 301 and 308 are for ever: browsers remember them.
@@ -70,15 +71,18 @@ impl Setting for Redirect {
 
 impl Setting for RedirectTo {
     fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
-        let help = "write \"https\", or an address such as \"https://www.example.com$target\"";
+        const HELP: &str = "write \"https\", or an address such as \"https://www.example.com$target\"";
         match item.get_ref().as_str() {
             Some("https") => Some(Self::Https),
-            Some(text) if !text.contains(['/', '$', '.', ':']) => reader.unfit(item, place, help),
+            Some(word) if !word.contains(['/', '$', '.', ':']) => {
+                let near = nearest(word, ["https"].into_iter()).map(|near| format!("did you mean \"{near}\"?"));
+                reader.unfit(item, place, near.unwrap_or_else(|| HELP.to_owned()))
+            }
             Some(text) => match template(text).and_then(address) {
                 Ok(template) => Some(Self::Address(template)),
                 Err(Fault { what, help }) => reader.wrong(item, place, &what, help),
             },
-            None => reader.unfit(item, place, help),
+            None => reader.unfit(item, place, HELP),
         }
     }
 

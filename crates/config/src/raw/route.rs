@@ -64,7 +64,7 @@ settings! {
         /// What becomes of the fields of answers, after what the listener says.
         response_headers: HeaderEdits, optional "nothing";
         /// How long to wait for a server, in place of what the pool says.
-        timeout: RouteTimeouts, default {};
+        timeout: RouteTimeouts, optional "the pool's";
         /// When a request that failed is tried again, in place of what the pool says, or "off" for never. The `budget`
         /// stays that of the pool.
         retry: OrOff<Retry>, optional "the pool's";

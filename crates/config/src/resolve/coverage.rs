@@ -39,7 +39,7 @@ fn called(name: &str) -> String {
 /// no.
 fn covers(earlier: &When, later: &When) -> bool {
     all_in(&earlier.hosts, &later.hosts, host_covers)
-        && all_in(&earlier.paths, &later.paths, path_covers)
+        && (earlier.paths.iter().any(is_root) || all_in(&earlier.paths, &later.paths, path_covers))
         && all_in(&earlier.methods, &later.methods, |one, other| one == other)
         && all_in(&earlier.clients, &later.clients, network_covers)
         && all_asked(&earlier.headers, &later.headers)
@@ -64,6 +64,11 @@ fn host_covers(one: &HostPattern, other: &HostPattern) -> bool {
     }
 }
 
+/// Whether it is for all paths.
+fn is_root(path: &PathPattern) -> bool {
+    matches!(path, PathPattern::Prefix { path, .. } if path.is_empty())
+}
+
 fn path_covers(one: &PathPattern, other: &PathPattern) -> bool {
     /// Whether paths that may be written in capitals are all held by one that may not: where no letter could differ.
     fn case_fits(path: &str, one: bool, other: bool) -> bool {
@@ -74,7 +79,6 @@ fn path_covers(one: &PathPattern, other: &PathPattern) -> bool {
             PathPattern::Prefix { path: prefix, ignore_case: one },
             PathPattern::Prefix { path, ignore_case: other } | PathPattern::Exact { path, ignore_case: other },
         ) => is_below(path, prefix, *one) && case_fits(prefix, *one, *other),
-        (PathPattern::Prefix { path, .. }, PathPattern::Regex(_)) => path.is_empty(),
         (PathPattern::Exact { path: own, ignore_case: one }, PathPattern::Exact { path, ignore_case: other }) => {
             (own == path || (*one && own.eq_ignore_ascii_case(path))) && case_fits(own, *one, *other)
         }

@@ -43,7 +43,7 @@ pub(super) fn edits(
         check_name(&named.name, named.span.clone(), (side, true), listener, reader);
         if gone.contains(&named.name.to_ascii_lowercase()) {
             let message = format!("the field {} is removed here too", quoted(&named.name));
-            let help = "remove it from `remove`: `set` leaves nothing of what was there";
+            let help = "remove it from `remove`; to leave nothing of what was there, `set` it";
             reader.report(named.span.clone(), message, help);
         }
     }

@@ -15,6 +15,9 @@ use crate::setting::Field;
 use crate::value::OneOrMore;
 use crate::wording::quoted;
 
+/// The most routes of a listener: to find those that can never match, each is held against all before it.
+const MOST_ROUTES: usize = 10_000;
+
 /// The routes of a listener of HTTP, the last of which stands for its own pool or redirect. `access` is who may come to it.
 /// `sound` is whether all its settings could be read.
 pub(super) fn resolve(
@@ -28,6 +31,10 @@ pub(super) fn resolve(
     if let Some(routes) = raw.route.as_ref().filter(|routes| sound && routes.value.0.is_empty()) {
         let help = "write `[[listen.web.route]]` and below it `path = \"/\"` and `pool = \"app\"`, or remove `route`";
         reader.report(routes.span.clone(), "`route` is an empty list".to_owned(), help);
+    }
+    if let Some(beyond) = given.get(MOST_ROUTES) {
+        let message = format!("a listener has at most {MOST_ROUTES} routes, and this is one more");
+        reader.report(beyond.span.clone(), message, "put hosts or paths that go the same way into one route");
     }
     let reported = reader.reported();
     let rules = rules::of_listener(raw, access, files, reader);

@@ -61,7 +61,7 @@ pub(super) fn of_route(
         add_prefix: segments(raw.add_prefix.as_ref()),
         request_headers: after(&rules.request_headers, head::edits(request, Side::Request, listener, reader)),
         response_headers: after(&rules.response_headers, head::edits(response, Side::Response, listener, reader)),
-        timeouts: timeouts(&raw.timeout.value),
+        timeouts: raw.timeout.as_ref().map(|field| timeouts(&field.value)).unwrap_or_default(),
         retry: raw.retry.as_ref().map(|field| retry(field, reader).0),
         max_body: raw.max_body.as_ref().map_or(rules.max_body, |max| max.value.0),
         access: rules.access.iter().cloned().chain(own_access).collect(),
@@ -93,7 +93,7 @@ pub(super) fn check(raw: &raw::Route, reader: &mut Reader) {
         ("strip_prefix", place(raw.strip_prefix.as_ref())),
         ("add_prefix", place(raw.add_prefix.as_ref())),
         ("request_headers", place(raw.request_headers.as_ref())),
-        ("timeout", raw.timeout.where_given()),
+        ("timeout", place(raw.timeout.as_ref())),
         ("retry", place(raw.retry.as_ref())),
         ("mirror", place(raw.mirror.as_ref())),
     ];
@@ -105,8 +105,8 @@ pub(super) fn check(raw: &raw::Route, reader: &mut Reader) {
 }
 
 fn check_forwarding(raw: &raw::Route, reader: &mut Reader) {
-    if raw.timeout.given && timeouts(&raw.timeout.value) == RouteTimeouts::default() {
-        reader.report(raw.timeout.span.clone(), "`timeout` sets nothing".to_owned(), "write `{ first_byte = \"5m\" }`");
+    if let Some(field) = raw.timeout.as_ref().filter(|field| timeouts(&field.value) == RouteTimeouts::default()) {
+        reader.report(field.span.clone(), "`timeout` sets nothing".to_owned(), "write `{ first_byte = \"5m\" }`");
     }
     let budget = raw.retry.as_ref().and_then(|retry| retry.value.0.as_ref()?.budget.where_given());
     if let Some(span) = budget {

@@ -102,12 +102,13 @@ fn decoded(path: &str) -> Result<String, PathFault> {
         let code = &rest[before.len()..];
         let byte = encoded(code.as_bytes()).ok_or(PathFault::Percent)?;
         // Both digits are ASCII, so that the code ends at the end of a character.
+        let (code, behind) = code.split_at(3);
         if is_unreserved(byte) {
-            out.push(char::from(byte))
+            out.push(char::from(byte));
         } else {
-            out.push_str(&code[..3].to_ascii_uppercase())
+            out.push_str(&code.to_ascii_uppercase());
         }
-        rest = &code[3..];
+        rest = behind;
     }
     out.push_str(rest);
     Ok(out)

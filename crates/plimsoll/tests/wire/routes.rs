@@ -140,8 +140,9 @@ fn redirects_are_made_of_the_request_and_lead_nowhere_else() {
         .config(
             "{ path = \"/old\", redirect = { to = \"https://new.example$path?$query\", status = 301 } },
              { path = \"/here\", redirect = { to = \"/there$path\", status = 302 } },
-             { path = { regex = \"evil\" }, redirect = { to = \"$path\", status = 307 } },
-             { path = \"/tls\", redirect = { to = \"https://$host$target\" } },",
+             { path = { regex = \"evil\" }, redirect = { to = \"/safe$path\", status = 307 } },
+             { path = \"/tls\", redirect = { to = \"https://$host$target\" } },
+             { path = \"/other\", pool = \"other\" },",
         )
         .start();
     let mut client = program.client();
@@ -151,7 +152,7 @@ fn redirects_are_made_of_the_request_and_lead_nowhere_else() {
     };
     assert_eq!(sent_to("/old/a?b=c"), (301, "https://new.example/old/a?b=c".into()));
     assert_eq!(sent_to("/here"), (302, "/there/here".into()));
-    assert_eq!(sent_to("//evil.example/x"), (307, "/evil.example/x".into()));
+    assert_eq!(sent_to("//evil.example/x"), (307, "/safe//evil.example/x".into()));
     assert_eq!(sent_to("/tls?x"), (308, "https://test/tls?x".into()));
     client.send("HEAD /here HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(client.response_to_head().status, 302);
@@ -168,7 +169,8 @@ fn answers_without_a_server_keep_the_connection_and_the_rules_of_their_status() 
             "{ path = \"/health\", respond = { status = 200, body = \"ok\\n\" } },
              { path = \"/none\", respond = { status = 204 } },
              { path = \"/gone\", respond = { status = 410 } },
-             { path = \"/quiet\", respond = { status = 200 } },",
+             { path = \"/quiet\", respond = { status = 200 } },
+             { path = \"/other\", pool = \"other\" },",
         )
         .start();
     let mut client = program.client();
@@ -221,7 +223,7 @@ fn who_may_not_ask_gets_403() {
     assert_eq!(client.ask(get("/inside")).status, 403);
     assert_eq!(client.ask(get("/most")).status, 200);
     assert_eq!(two.other.count(), 1);
-    let closed = two.config("").listen("deny = \"127.0.0.1\"").start();
+    let closed = Config::to(&[two.app.address()]).listen("deny = \"127.0.0.1\"").start();
     assert_eq!(closed.ask(get("/")).status, 403);
     let tcp = Config::to(&[two.app.address()]).listen("protocol = \"tcp\"\ndeny = \"127.0.0.1\"").start();
     let mut client = tcp.client();

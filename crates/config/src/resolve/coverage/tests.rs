@@ -35,7 +35,7 @@ fn an_earlier_route_covers_a_later_one_when_each_condition_follows() {
         ("path = \"/v1/\"", "path = [\"/v1/users\", { exact = \"/v1\" }]"),
         ("path = { prefix = \"/A\", ignore_case = true }", "path = \"/a/b\""),
         ("path = \"/1\"", "path = { prefix = \"/1/a\", ignore_case = true }"),
-        ("path = { regex = '^/u' }", "path = [{ regex = '^/u' }, { exact = \"/user\" }]"),
+        ("path = { regex = '^/u' }", "path = [{ exact = \"/u\" }, { exact = \"/user\" }]"),
         ("method = [\"GET\", \"POST\"]", "method = \"POST\""),
         ("header = { x-a = true }", "header = { X-A = \"1\", x-b = false }"),
         ("query = { v = { regex = '^2' } }", "query = { v = \"21\" }"),
