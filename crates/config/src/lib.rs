@@ -53,8 +53,9 @@ pub use network::NetworkSet;
 pub use probe::{Check, Conditions, GrpcStatusSet, Http, Pattern, Probe, StatusSet};
 pub use process::{Need, Process, Unmet};
 pub use protocol::{
-    Bind, CertPair, ClientCert, ClientHttp2, Hsts, ListenerProtocol, ListenerTls, Network, ProxyFrom, ProxyVersion,
-    ServerHttp2, ServerName, ServerProtocol, ServerTls, Target, TlsVersion, UnknownServerName,
+    Bind, CertPair, ClientCert, ClientField, ClientHttp2, Hsts, ListenerProtocol, ListenerTls, Network, ProxyFrom,
+    ProxyVersion, ServerHttp2, ServerName, ServerProtocol, ServerTls, Target, TlsVersion, TrustedProxies,
+    UnknownServerName,
 };
 pub use quantity::show_rate;
 pub use resolved::{

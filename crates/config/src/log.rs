@@ -88,6 +88,8 @@ variables! {
     ClientIp = "client_ip";
     /// The client's port.
     ClientPort = "client_port";
+    /// The name that the client has shown with the right password, where `basic_auth` asks for one.
+    User = "user";
     /// The method.
     Method = "method";
     /// The target as the client sent it.
@@ -147,11 +149,12 @@ impl LogVariable {
     pub const JSON: &[Self] = Self::ALL.split_at(Self::Request as usize).0;
 }
 
-/// The common log format of NCSA's server, in which nobody is ever identified.
-const COMMON: &str = r#"$client_ip - - [$time_local] "$request" $status $body_bytes_out"#;
+/// The common log format of NCSA's server; nobody is ever identified by the protocol of its second column.
+const COMMON: &str = r#"$client_ip - $user [$time_local] "$request" $status $body_bytes_out"#;
 
 /// The same with the two fields that Apache's combined format adds.
-const COMBINED: &str = r#"$client_ip - - [$time_local] "$request" $status $body_bytes_out "$referer" "$user_agent""#;
+const COMBINED: &str =
+    r#"$client_ip - $user [$time_local] "$request" $status $body_bytes_out "$referer" "$user_agent""#;
 
 const WORDS: [&str; 3] = ["common", "combined", "json"];
 

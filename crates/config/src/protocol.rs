@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::{Action, Route, Secret};
+use crate::{Action, NetworkSet, Route, Secret};
 
 /// A place to listen at.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -202,6 +202,25 @@ pub struct ProxyFrom {
     pub from: Vec<Network>,
     /// For the whole header.
     pub timeout: Duration,
+}
+
+/// The proxies in front that are believed about whom they serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustedProxies {
+    /// Who they are.
+    pub from: NetworkSet,
+    /// Where they tell it.
+    pub field: ClientField,
+}
+
+/// The field in which a proxy tells whom it serves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ClientField {
+    /// `X-Forwarded-For`, and `X-Forwarded-Proto`.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
 }
 
 /// A range of addresses.

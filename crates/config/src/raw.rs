@@ -13,6 +13,7 @@ use crate::wording::quoted;
 
 mod admin;
 mod answer;
+mod client;
 mod failure;
 mod head;
 mod limit;
@@ -28,6 +29,7 @@ mod webhook;
 
 pub(crate) use admin::{Admin, Tls, Token};
 pub(crate) use answer::{BasicAuth, Compress, ErrorPages, Respond};
+pub(crate) use client::TrustedProxies;
 pub(crate) use failure::{Eject, Retry, WarmUp};
 pub(crate) use head::HeaderEdits;
 pub(crate) use limit::Limit;
@@ -132,6 +134,9 @@ settings! {
         http2: OrOff<ClientHttp2>, default {};
         /// Reads a PROXY header before all else of a connection.
         proxy_protocol: ProxyFrom, optional "none is read";
+        /// The proxies in front of this listener, a list of addresses and networks or a table. When such a one asks, the client
+        /// is the last address in its `X-Forwarded-For` that is not itself one of them. Nobody else is believed.
+        trusted_proxies: TrustedProxies, optional "nobody";
         /// Client connections at once, all workers together. Past it, new ones wait to be accepted.
         max_connections: Whole<1, MOST_CLIENTS>, default 20000;
         /// The largest request head. A larger one gets 431.

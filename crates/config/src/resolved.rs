@@ -16,7 +16,8 @@ use plimsoll_core::{AdminState, Percent, PolicyKind, PoolRules};
 
 use crate::{
     Access, Bind, ClientHttp2, Conditions, HashOn, Hsts, Limit, ListenerProtocol, ListenerTls, LogFormat, LogTarget,
-    Probe, Process, ProxyFrom, ProxyVersion, Secret, ServerHttp2, ServerProtocol, ServerTls, Sticky, Target, Webhook,
+    Probe, Process, ProxyFrom, ProxyVersion, Secret, ServerHttp2, ServerProtocol, ServerTls, Sticky, Target,
+    TrustedProxies, Webhook,
 };
 
 /// A whole configuration.
@@ -117,6 +118,8 @@ pub struct Listener {
     pub http2: ClientHttp2,
     /// The PROXY header that connections begin with; `None` is none.
     pub proxy_protocol: Option<ProxyFrom>,
+    /// Who is believed about clients; `None` is nobody. Only where requests are balanced.
+    pub trusted_proxies: Option<TrustedProxies>,
     /// Client connections at once, all workers together.
     pub max_connections: usize,
     /// The largest request head, in bytes.

@@ -161,13 +161,15 @@ fn is_argon2(hash: &str) -> bool {
     costs && base64(parts.next(), 11) && base64(parts.next(), 6) && parts.next().is_none()
 }
 
+/// Whether memory, passes and lanes are such as Argon2 takes: it needs 8 KiB for each lane (RFC 9106, section 3.1).
 fn are_costs(text: &str) -> bool {
     let mut costs = text.split(',');
-    let mut cost = |key: &str, bounds: std::ops::RangeInclusive<u32>| {
-        let number = costs.next().and_then(|cost| cost.strip_prefix(key)?.parse().ok());
-        number.is_some_and(|number: u32| bounds.contains(&number))
+    let mut cost = |key: &str, most: u32| {
+        let number = costs.next().and_then(|cost| cost.strip_prefix(key)?.parse::<u32>().ok());
+        number.filter(|number| (1..=most).contains(number))
     };
-    cost("m=", 8..=MOST_MEMORY) && cost("t=", 1..=MOST_PASSES) && cost("p=", 1..=MOST_PASSES) && costs.next().is_none()
+    let costs_of = (cost("m=", MOST_MEMORY), cost("t=", MOST_PASSES), cost("p=", MOST_PASSES));
+    matches!(costs_of, (Some(memory), Some(_), Some(lanes)) if memory >= 8 * lanes) && costs.next().is_none()
 }
 
 #[cfg(test)]
@@ -213,9 +215,14 @@ mod tests {
         for cost in ["03", "15", "31", "5$", "+5"] {
             assert!(!is_bcrypt(&BCRYPT.replace("$05$", &format!("${cost}$"))), "{cost}");
         }
-        for (one, other) in
-            [("m=19456", "m=4294967295"), ("t=2", "t=0"), ("p=1", "p=1,x=1"), ("v=19", "v=20"), ("2id", "2x")]
-        {
+        for (one, other) in [
+            ("m=19456", "m=4294967295"),
+            ("m=19456,t=2,p=1", "m=8,t=2,p=2"),
+            ("t=2", "t=0"),
+            ("p=1", "p=1,x=1"),
+            ("v=19", "v=20"),
+            ("2id", "2x"),
+        ] {
             assert!(!is_argon2(&ARGON2.replace(one, other)), "{other}");
         }
         assert!(is_argon2(&ARGON2.replace("v=19$", "")));

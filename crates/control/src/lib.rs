@@ -34,4 +34,6 @@ pub use desired::{Edit, EditError};
 pub use file_watch::FileWatch;
 pub use journal::Journal;
 pub use names::{NameError, Names};
-pub use plane::{DataPlane, HandshakeStats, ListenerStats, LogStats, PlaneStats, Prepared, TopClient, WorkerStats};
+pub use plane::{
+    DataPlane, HandshakeStats, ListenerStats, LogStats, PlaneStats, Prepared, RouteStats, TopClient, WorkerStats,
+};

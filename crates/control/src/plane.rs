@@ -121,8 +121,19 @@ pub struct ListenerStats {
     /// Client connections refused because of the PROXY header they should begin with, for each reason; empty where none is
     /// expected.
     pub proxy_headers_refused: Vec<(&'static str, u64)>,
-    /// The name of each route with the requests that were its own; the first 1000, then the others together.
-    pub routes: Vec<(String, u64)>,
+    /// What each route had; the first 1000, then the others together.
+    pub routes: Vec<RouteStats>,
+}
+
+/// What one route of a listener had.
+#[derive(Clone, Debug, Default)]
+pub struct RouteStats {
+    /// Its name.
+    pub name: String,
+    /// Requests that were its own.
+    pub requests: u64,
+    /// Those among them that were refused, for each reason.
+    pub denied: [(&'static str, u64); 2],
 }
 
 /// How TLS handshakes with the clients of a listener went.

@@ -103,7 +103,7 @@ impl<'a> Picture<'a> {
     }
 
     fn routes_of(&self, stats: &ListenerStats) -> Vec<api::Route> {
-        let counted: HashMap<&str, u64> = stats.routes.iter().map(|(name, requests)| (&**name, *requests)).collect();
+        let counted: HashMap<&str, u64> = stats.routes.iter().map(|route| (&*route.name, route.requests)).collect();
         let listener = self.published.config.listeners.iter().find(|known| known.name == stats.name);
         let routes = listener.map_or(&[][..], |listener| listener.target.routes());
         let route = |route: &Route| api::Route {

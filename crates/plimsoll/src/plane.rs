@@ -10,7 +10,7 @@ use anyhow::Context;
 use plimsoll_config::{Config, Target, Trace};
 use plimsoll_control::{
     AdminDoors, Beginning, Control, DataPlane, HandshakeStats, Journal, ListenerStats, LogStats, Names, PlaneStats,
-    Prepared, Source, TopClient, WorkerStats,
+    Prepared, RouteStats, Source, TopClient, WorkerStats,
 };
 use plimsoll_core::{Pools, Time};
 use plimsoll_proxy::{Clock, Doors, Inherited, Proxy, StartError, WorkerState, cores};
@@ -258,8 +258,13 @@ fn listener(listener: plimsoll_proxy::ListenerStats) -> ListenerStats {
             failed: handshakes.failures().map(|(reason, count)| (reason.name(), count)).collect(),
         }),
         proxy_headers_refused: refused.unwrap_or_default(),
-        routes: listener.routes.into_iter().map(|route| (route.name, route.requests)).collect(),
+        routes: listener.routes.into_iter().map(route).collect(),
     }
+}
+
+fn route(route: plimsoll_proxy::RouteStats) -> RouteStats {
+    let denied = [("address", route.denied_by_address), ("auth", route.denied_by_password)];
+    RouteStats { name: route.name, requests: route.requests, denied }
 }
 
 fn log(log: plimsoll_proxy::LogStats) -> LogStats {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use plimsoll_config::{Config, Pool as PoolRules, RouteRules, RouteTimeouts};
 use plimsoll_core::Pools;
 
+use crate::auth::Checks;
 use crate::service::Served;
 use crate::sticky::{Origin, Stickiness, StickyStats};
 use crate::tls::TlsPlan;
@@ -21,6 +22,8 @@ pub(crate) struct Catalog {
     tuned: HashMap<String, Vec<Arc<Served>>>,
     /// Those of the configuration before, from which is taken what is the same.
     tuned_before: HashMap<String, Vec<Arc<Served>>>,
+    /// Where passwords are looked at, under every configuration.
+    pub(crate) checks: Arc<Checks>,
 }
 
 /// What pools are made from: the configuration, the pools themselves, their TLS, and what was in force before.
@@ -43,8 +46,9 @@ impl Catalog {
     /// All pools of `config`; in the error the name of one that is not among the pools.
     pub(crate) fn new(config: &Config, (pools, tls): (&Pools, &TlsPlan), before: &Self) -> Result<Self, String> {
         let named = HashMap::with_capacity(config.pools.len());
+        let (tuned_before, checks) = (before.tuned.clone(), Arc::clone(&before.checks));
         let (tuned, origin) = (HashMap::new(), before.origin.clone());
-        let mut catalog = Self { pools: named, origin, tuned, tuned_before: before.tuned.clone() };
+        let mut catalog = Self { pools: named, origin, tuned, tuned_before, checks };
         for pool in &config.pools {
             catalog.add(&pool.name, (config, pools, tls, before), config.pools.len())?;
         }

@@ -216,9 +216,12 @@ impl InForce {
             let Service { listener: Listener { name, proxy_protocol, .. }, handshakes, tls, .. } = &**service;
             let handshakes = tls.as_ref().map(|_| handshakes.read());
             let at = self.listening.iter().filter(|at| at.listener == *name).map(|at| at.local.clone());
-            let routes =
-                service.routed.read().into_iter().map(|(name, requests)| RouteStats { name, requests }).collect();
-            (name, pools(service), (&service.room, handshakes, proxy_protocol.is_some(), routes), at.collect())
+            (
+                name,
+                pools(service),
+                (&service.room, handshakes, proxy_protocol.is_some(), service.routed.read()),
+                at.collect(),
+            )
         });
         let gone = self.leaving.iter().filter(|gone| gone.room.occupancy().inside > 0);
         let gone =

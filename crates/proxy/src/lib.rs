@@ -23,8 +23,10 @@
 //! same; `cores` are what workers may run on; `counts` are what a worker tells.
 
 mod arrival;
+mod auth;
 mod buffer;
 mod catalog;
+mod client;
 mod clock;
 pub mod cores;
 mod counts;

@@ -9,14 +9,16 @@ use std::sync::Arc;
 use plimsoll_config::{Redirect, ServerProtocol, Variable};
 use plimsoll_core::{Outcome, OutcomeKind, Permit, Refused};
 
+use crate::auth;
 use crate::exchange::{End, Exchange, Parties, Upgraded};
 use crate::grpc;
 use crate::http1::Reject;
 use crate::http1::body::Body;
+use crate::http1::forwarding::ClientFacts;
 use crate::http1::framing::BodyLength;
 use crate::http1::variables::{self, Values};
 use crate::http1::write::{self, RequestRules};
-use crate::route::{Goal, Route, RouteId, Routes, draw};
+use crate::route::{Denied, Goal, Route, RouteId, Routes, draw};
 use crate::serve::{Busy, Connection, Next};
 use crate::server_conn::{ConnectError, ServerConn};
 use crate::service::{Aim, Served};
@@ -67,6 +69,7 @@ impl Busy<'_> {
         let (worker, service) = (Rc::clone(&self.connection.worker), Arc::clone(&self.service));
         let now = worker.now();
         desk.request.http2 = self.connection.wire.is_stream();
+        ClientFacts::turn_to(&mut self.client, &service.listener, (&self.input.filled()[..head_length], &desk.request));
         service.observe.begin(desk, &self.input.filled()[..head_length], &worker);
         desk.begin();
         if let Err(reject) = grpc::begin(desk, &self.input.filled()[..head_length], now) {
@@ -74,15 +77,18 @@ impl Busy<'_> {
         }
         // All else is for connections that are balanced as a whole.
         let Aim::Routes(routes) = &service.aim else { return Next::Close };
-        let found = self.find_route(routes, desk, head_length);
-        if let Some(until) = desk.limited.take_wait()
-            && !Box::pin(self.waiter().sit_out(until)).await
-        {
-            desk.entry.left();
-            return Next::Close;
-        }
-        let (id, first) = match found {
+        let (id, route) = match self.find_route(routes, desk, head_length) {
             Ok(found) => found,
+            Err(next) => return next,
+        };
+        if desk.limited.has_to_wait() || route.auth.is_some() {
+            // Rare, and not held by those who need not wait.
+            if let Err(next) = Box::pin(self.hold_up(routes, (id, route), desk, head_length)).await {
+                return next;
+            }
+        }
+        let first = match self.follow_route(route, desk, head_length) {
+            Ok(first) => first,
             Err(next) => return next,
         };
         let now = worker.recently();
@@ -135,14 +141,14 @@ impl Busy<'_> {
         if is_stream && length != BodyLength::None { Body::UntilClose } else { Body::from(length) }
     }
 
-    /// Finds the route of the request on the desk, and the pool that is to serve it; or what else it comes to.
-    fn find_route(
+    /// Finds the route of the request on the desk, unless the client may not have it.
+    fn find_route<'a>(
         &mut self,
-        routes: &Routes,
+        routes: &'a Routes,
         desk: &mut Desk,
         head_length: usize,
-    ) -> Result<(RouteId, Arc<Served>), Next> {
-        let (worker, client) = (Rc::clone(&self.connection.worker), self.client_ip());
+    ) -> Result<(RouteId, &'a Route), Next> {
+        let (worker, client) = (self.connection.worker.counts.number, self.client_ip());
         let head = &self.input.filled()[..head_length];
         let id = match routes.find((head, &desk.request), client, &mut desk.target) {
             Ok(Some(id)) => id,
@@ -157,13 +163,14 @@ impl Busy<'_> {
             Err(reject) => return Err(Next::Answer { reject, refused: None, unread: true }),
         };
         let route = routes.get(id);
-        routes.count(id, worker.counts.number);
+        routes.count(id, worker);
         desk.route = Some(id);
         desk.entry.takes(&route.name);
         if route.response_edits.names_request {
             desk.keep_head(head);
         }
         if !route.lets(client) {
+            routes.count_denied(id, worker, Denied::Address);
             return Err(self.decline(FORBIDDEN, desk, head_length));
         }
         if let Some(over) = self.limit(Some(id), desk, head_length) {
@@ -175,12 +182,47 @@ impl Busy<'_> {
             let reject = Reject { status: 413, reason: "the request body is too large" };
             return Err(Next::Answer { reject, refused: None, unread: true });
         }
+        Ok((id, route))
+    }
+
+    /// Lets the request on once its turn has come and its password was found right.
+    async fn hold_up(
+        &mut self,
+        routes: &Routes,
+        (id, route): (RouteId, &Route),
+        desk: &mut Desk,
+        head_length: usize,
+    ) -> Result<(), Next> {
+        if let Some(until) = desk.limited.take_wait()
+            && !self.waiter().sit_out(until).await
+        {
+            desk.entry.left();
+            return Err(Next::Close);
+        }
+        let Some(auth) = &route.auth else { return Ok(()) };
+        let verdict = match self.ask_password(auth, desk, head_length) {
+            auth::Asked::Now(verdict) => Some(verdict),
+            auth::Asked::Later(answer) => self.await_password(answer, desk).await,
+        };
+        let Some(verdict) = verdict else {
+            desk.entry.left();
+            return Err(Next::Close);
+        };
+        desk.take_verdict(verdict).map_err(|reject| {
+            routes.count_denied(id, self.connection.worker.counts.number, Denied::Password);
+            self.decline(reject, desk, head_length)
+        })
+    }
+
+    /// The pool that is to serve the request on the desk, which has this route; or what else it comes to.
+    fn follow_route(&mut self, route: &Route, desk: &mut Desk, head_length: usize) -> Result<Arc<Served>, Next> {
         match &route.goal {
             Goal::Pools(pools) => {
+                let worker = &self.connection.worker;
                 let head = &self.input.filled()[..head_length];
                 let stuck = sticky::pool_of(pools, (head, &desk.request), worker.recently());
                 match stuck.or_else(|| draw(pools, || worker.random())) {
-                    Some(first) => Ok((id, Arc::clone(first))),
+                    Some(first) => Ok(Arc::clone(first)),
                     None => Err(self.decline(NO_ROUTE, desk, head_length)),
                 }
             }
@@ -194,7 +236,7 @@ impl Busy<'_> {
 
     /// Who the client is, as far as routes and their rules ask.
     pub(crate) fn client_ip(&self) -> Option<IpAddr> {
-        self.connection.peer.ip()
+        self.client.address()
     }
 
     /// Refuses the request whose head is the first `head_length` bytes read. The connection is good for another one.
@@ -345,10 +387,10 @@ impl Busy<'_> {
     }
 
     /// The client, as one that waits for a server.
-    fn waiter(&mut self) -> Waiter<'_> {
+    pub(crate) fn waiter(&mut self) -> Waiter<'_> {
         let Connection { wire, peer, deadline, worker, .. } = &mut *self.connection;
-        let (input, silence) = (&mut self.input, Silence::Leaving);
-        Waiter { client: wire, peer, server_name: None, input, deadline, worker, silence }
+        let (input, silence, source) = (&mut self.input, Silence::Leaving, self.client.source());
+        Waiter { client: wire, peer, source, server_name: None, input, deadline, worker, silence }
     }
 
     async fn connect_failed(&mut self, failure: Option<ConnectError>, work: &mut Work<'_>) -> Option<Next> {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use plimsoll_config::{Action, Asked, Page, Redirect, Respond, RouteRules, When};
 
+use crate::auth::Auth;
 use crate::catalog::Catalog;
 use crate::http1::Reject;
 use crate::http1::edits::Edits;
@@ -25,7 +26,7 @@ mod look;
 mod path;
 
 pub use choose::{Choice, Unroutable, choose_route};
-pub(crate) use counts::RouteCounts;
+pub(crate) use counts::{Denied, RouteCounts};
 
 /// The routes of a listener, in their order.
 pub(crate) struct Routes {
@@ -56,6 +57,8 @@ pub(crate) struct Route {
     pub(crate) name: String,
     pub(crate) goal: Goal,
     pub(crate) rules: RouteRules,
+    /// Who may ask, where a password is asked for.
+    pub(crate) auth: Option<Auth>,
     /// What becomes of the fields of requests.
     pub(crate) request_edits: Edits,
     /// What becomes of the fields of answers.
@@ -98,6 +101,11 @@ impl Routes {
     /// Counts a request of this route in the column of a worker.
     pub(crate) fn count(&self, id: RouteId, worker: usize) {
         self.counted.add(id.0 as usize, worker);
+    }
+
+    /// Counts one that was its own and was refused.
+    pub(crate) fn count_denied(&self, id: RouteId, worker: usize, why: Denied) {
+        self.counted.add_denied(id.0 as usize, worker, why);
     }
 
     /// The route of a request, which came as `head` from `client`; `None` where none is for it. Where the path that its server
@@ -146,6 +154,7 @@ impl Route {
             request_edits: Edits::new(&rules.request_headers),
             response_edits: Edits::new(&rules.response_headers),
             rewrite: Rewrite::new(route),
+            auth: rules.basic_auth.as_ref().map(|auth| Auth::new(auth, &catalog.checks)),
             rules,
         })
     }

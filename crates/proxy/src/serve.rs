@@ -4,15 +4,17 @@
 //! of that is dropped, and what stays is a small task that waits for the next byte.
 
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
-use plimsoll_config::BareLf;
+use plimsoll_config::{BareLf, Listener};
 use plimsoll_core::{Refused, Time};
 use tokio::io::AsyncWriteExt;
 
+use crate::auth;
 use crate::buffer::Buffer;
 use crate::grpc::{OVERDUE, Status};
 use crate::http1::Reject;
@@ -154,7 +156,8 @@ pub(crate) struct Busy<'a> {
 
 /// What servers are told about the client of `peer` under the rules of a service.
 pub(crate) fn facts(peer: &Peer, service: &Service) -> Rc<ClientFacts> {
-    Rc::new(ClientFacts::new(peer, &service.listener.forward, service.certificates))
+    let Listener { forward, trusted_proxies, .. } = &service.listener;
+    Rc::new(ClientFacts::new(peer, forward, service.certificates).trusting(trusted_proxies.as_ref()))
 }
 
 /// What reading a head came to.
@@ -238,7 +241,7 @@ impl<'a> Busy<'a> {
             }
             if let Some(mut desk) = desk {
                 desk.limited.clear();
-                self.tell(&mut desk.entry);
+                self.tell(&mut desk.entry, self.client.source());
                 self.connection.worker.clear_desk(desk);
             }
             match next {
@@ -360,6 +363,8 @@ impl<'a> Busy<'a> {
         unread: bool,
     ) -> Next {
         let Some(desk) = desk else { return self.answer_unparsed(reject).await };
+        let service = Arc::clone(&self.service);
+        let realm = desk.route.and_then(|id| service.route(id)?.auth.as_ref()).map(|auth| &*auth.realm);
         let overdue = desk.call.is_some_and(|call| call.is_over(self.connection.worker.now()));
         // Whatever it is that kept us, a client whose deadline has come is told of that.
         let (reject, refused) = if overdue { (OVERDUE, None) } else { (reject, refused) };
@@ -369,6 +374,8 @@ impl<'a> Busy<'a> {
             None if reject == shortage::REJECT => {
                 Answer::plain(reject.status, reject.reason).again_after(shortage::PASSES)
             }
+            None if reject == auth::BUSY => Answer::plain(reject.status, reject.reason).again_after(auth::BUSY_PASSES),
+            None if reject == auth::UNKNOWN => Answer::plain(reject.status, reject.reason).asking(realm),
             None => {
                 let answer = Answer::plain(reject.status, reject.reason);
                 limited.map_or(answer, |time| answer.again_after(time))
@@ -432,14 +439,13 @@ impl<'a> Busy<'a> {
         let answer = Answer::plain(reject.status, reject.reason).framed(true, false).secured(hsts);
         let next = give(wire, &answer, entry.answered(reject.reason), service.listener.timeouts.body).await;
         worker.counts.to_clients.add(entry.facts.bytes_out);
-        self.tell(&mut entry);
+        self.tell(&mut entry, self.connection.peer.address);
         next
     }
 
-    /// The request is over, and its client has what it gets.
-    fn tell(&self, entry: &mut Entry) {
-        let Connection { worker, peer, .. } = &*self.connection;
-        self.service.observe.tell((entry, worker), &self.service.listener, peer.address);
+    /// The request of `client` is over, and that has what it gets.
+    fn tell(&self, entry: &mut Entry, client: Option<SocketAddr>) {
+        self.service.observe.tell((entry, &self.connection.worker), &self.service.listener, client);
     }
 
     /// Tells the client that no more comes, and reads on for a while so that it gets to see the answer.

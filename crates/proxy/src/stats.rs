@@ -115,6 +115,10 @@ pub struct RouteStats {
     pub name: String,
     /// Requests that were its own. Goes on while the listener has a route of this name.
     pub requests: u64,
+    /// Those among them that were refused for the address of their client.
+    pub denied_by_address: u64,
+    /// Those that were refused because they showed no name with its password, or one that could not be looked at.
+    pub denied_by_password: u64,
 }
 
 /// Client connections that were refused because of the PROXY header they should begin with.

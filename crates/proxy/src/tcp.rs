@@ -106,8 +106,8 @@ impl Session<'_> {
 
     fn waiter(&mut self) -> Waiter<'_> {
         let Connection { wire, peer, deadline, worker, .. } = &mut *self.connection;
-        let (server_name, input) = (self.server_name.as_deref(), &mut self.input);
-        Waiter { client: wire, peer, server_name, input, deadline, worker, silence: Silence::Listening }
+        let (server_name, input, source) = (self.server_name.as_deref(), &mut self.input, peer.address);
+        Waiter { client: wire, peer, source, server_name, input, deadline, worker, silence: Silence::Listening }
     }
 
     /// Picks a server for the first try, or waits for one; false when there is none.

@@ -2,6 +2,8 @@
 //! meanwhile gives its place up.
 
 use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -25,6 +27,14 @@ pub(crate) enum Unserved {
     ClientLeft,
 }
 
+/// Why what was waited for is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Missed {
+    ClientLeft,
+    /// It would have come later.
+    Late,
+}
+
 /// What it means that a client sends no more.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Silence {
@@ -38,6 +48,8 @@ pub(crate) enum Silence {
 pub(crate) struct Waiter<'a> {
     pub(crate) client: &'a mut Wire,
     pub(crate) peer: &'a Peer,
+    /// Where its request comes from, which need not be where its connection does; `None` is a Unix socket.
+    pub(crate) source: Option<SocketAddr>,
     /// The name that the client asks for in a TLS handshake that is not ours.
     pub(crate) server_name: Option<&'a str>,
     /// What the client sends meanwhile, as far as it fits.
@@ -138,7 +150,7 @@ impl Waiter<'_> {
     pub(crate) async fn connect(&mut self, tries: &Tries) -> Result<ServerConn, Option<ConnectError>> {
         let server = Arc::clone(tries.next.as_ref().ok_or(None)?.server());
         let (served, rules) = (tries.served(), &tries.served().rules);
-        let greeted = Greeted { peer: self.peer, server_name: self.server_name };
+        let greeted = Greeted { peer: self.peer, source: self.source, server_name: self.server_name };
         let greeting = rules.send_proxy.map(|version| proxy_header::greeting(version, greeted));
         let (worker, silence) = (self.worker, self.silence);
         let connecting = async {
@@ -148,25 +160,37 @@ impl Waiter<'_> {
                 Silence::Listening => server_conn::connect(worker, served, &server, greeting.as_deref()).await,
             }
         };
-        tokio::pin!(connecting);
         let until = tries.deadline().unwrap_or(Time::LAST);
+        match self.wait_for(std::pin::pin!(connecting), until).await {
+            Ok(result) => result.map_err(Some),
+            Err(Missed::ClientLeft) => Err(None),
+            Err(Missed::Late) => Err(Some(ConnectError::TimedOut)),
+        }
+    }
+
+    /// Waits for what is being done elsewhere, no longer than `until`.
+    pub(crate) async fn wait_for<T>(
+        &mut self,
+        mut what: impl Future<Output = T> + Unpin,
+        until: Time,
+    ) -> Result<T, Missed> {
         self.deadline.set(until.min(self.worker.recently() + LOOK));
         poll_fn(|cx: &mut Context<'_>| {
-            if let Poll::Ready(result) = connecting.as_mut().poll(cx) {
+            if let Poll::Ready(result) = Pin::new(&mut what).poll(cx) {
                 // What is waited for now begins now, however long this took.
                 self.worker.now();
-                return Poll::Ready(result.map_err(Some));
+                return Poll::Ready(Ok(result));
             }
             if self.leaves(cx) {
-                return Poll::Ready(Err(None));
+                return Poll::Ready(Err(Missed::ClientLeft));
             }
             while self.deadline.poll(cx).is_ready() {
                 if self.has_left() {
-                    return Poll::Ready(Err(None));
+                    return Poll::Ready(Err(Missed::ClientLeft));
                 }
                 let now = self.worker.now();
                 if now >= until {
-                    return Poll::Ready(Err(Some(ConnectError::TimedOut)));
+                    return Poll::Ready(Err(Missed::Late));
                 }
                 self.deadline.set(until.min(now + LOOK));
             }

@@ -52,6 +52,7 @@ pub(super) fn resolve(
         hsts: protocol::hsts(&raw.hsts.value, reader),
         http2: protocol::client_http2(&raw.http2.value, reader),
         proxy_protocol: raw.proxy_protocol.as_ref().map(|field| protocol::proxy_from(&field.value)),
+        trusted_proxies: raw.trusted_proxies.as_ref().map(|field| protocol::trusted_proxies(&field.value)),
         max_connections: raw.max_connections.value.0 as usize,
         max_head: raw.max_head.value.0 as usize,
         max_target: raw.max_target.value.0 as usize,

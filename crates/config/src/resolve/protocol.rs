@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::untouched;
 use crate::files::Files;
 use crate::protocol::{
-    CertPair, ClientCert, ClientHttp2, Hsts, ListenerTls, Network, ProxyFrom, ServerHttp2, ServerTls,
+    CertPair, ClientCert, ClientHttp2, Hsts, ListenerTls, Network, ProxyFrom, ServerHttp2, ServerTls, TrustedProxies,
 };
 use crate::quantity::show_bytes;
 use crate::raw;
@@ -99,6 +99,12 @@ impl Default for ClientHttp2 {
 pub(super) fn proxy_from(raw: &raw::ProxyFrom) -> ProxyFrom {
     let from: Vec<Network> = raw.from.value.0.iter().map(|network| network.value).collect();
     ProxyFrom { from, timeout: raw.timeout.value.0 }
+}
+
+/// Who is believed about clients.
+pub(super) fn trusted_proxies(raw: &raw::TrustedProxies) -> TrustedProxies {
+    let from = raw.0.from.value.0.iter().map(|network| network.value);
+    TrustedProxies { from: from.collect(), field: raw.0.field.value.0 }
 }
 
 /// HTTP/2 with servers.

@@ -16,7 +16,7 @@ type Given<'a> = (&'a str, Option<Range<usize>>);
 /// Reports settings of requests on a listener of `protocol = "tcp"`.
 pub(super) fn check_listener(raw: &raw::Listener, reader: &mut Reader) {
     let timeout = &raw.timeout.value;
-    let given: [Given<'_>; 18] = [
+    let given: [Given<'_>; 19] = [
         ("redirect", place(raw.redirect.as_ref())),
         ("route", place(raw.route.as_ref())),
         ("request_headers", place(raw.request_headers.as_ref())),
@@ -30,6 +30,7 @@ pub(super) fn check_listener(raw: &raw::Listener, reader: &mut Reader) {
         ("keep_alive", timeout.keep_alive.where_given()),
         ("http1", raw.http1.where_given()),
         ("forward", raw.forward.where_given()),
+        ("trusted_proxies", place(raw.trusted_proxies.as_ref())),
         // Switched off they are no slip: that is what holds.
         ("http2", raw.http2.where_given().filter(|_| raw.http2.value.0.is_some())),
         ("hsts", raw.hsts.where_given().filter(|_| raw.hsts.value.0.is_some())),

@@ -11,7 +11,7 @@ use plimsoll_core::{
 
 use super::*;
 use crate::journal::Tally;
-use crate::plane::{HandshakeStats, ListenerStats, LogStats, PlaneStats, WorkerStats};
+use crate::plane::{HandshakeStats, ListenerStats, LogStats, PlaneStats, RouteStats, WorkerStats};
 use crate::samples::Samples;
 
 fn pools(servers: &[&str]) -> CorePools {
@@ -45,10 +45,11 @@ fn plane() -> PlaneStats {
     let listener =
         |name: &str, open| ListenerStats { name: name.to_owned(), open, limit: 10, ..ListenerStats::default() };
     let handshakes = Some(HandshakeStats { done: 9, failed: vec![("timeout", 2), ("not_tls", 0)] });
+    let login = RouteStats { name: "login".to_owned(), requests: 7, denied: [("address", 2), ("auth", 0)] };
     PlaneStats {
         workers: vec![worker, dead],
         listeners: vec![
-            ListenerStats { handshakes, routes: vec![("login".to_owned(), 7)], ..listener("web", 3) },
+            ListenerStats { handshakes, routes: vec![login], ..listener("web", 3) },
             listener("web", 1),
             ListenerStats { proxy_headers_refused: vec![("stranger", 6)], ..listener("db", 1) },
         ],
@@ -99,6 +100,7 @@ fn everything_is_told_by_its_name() {
         (r#"plimsoll_listener_tls_handshake_failures_total{listener="web",reason="timeout"}"#, 2.0),
         (r#"plimsoll_listener_proxy_headers_refused_total{listener="db",reason="stranger"}"#, 6.0),
         (r#"plimsoll_route_requests_total{listener="web",route="login"}"#, 7.0),
+        (r#"plimsoll_route_denied_total{listener="web",route="login",reason="address"}"#, 2.0),
         ("plimsoll_log_lines_dropped_total", 2.0),
         ("plimsoll_config_last_reload_successful", 0.0),
         ("plimsoll_permits_alive", 1.0),

@@ -113,13 +113,25 @@ fn listeners(page: &mut Page<'_>, plane: &PlaneStats) -> fmt::Result {
 fn routes(page: &mut Page<'_>, plane: &PlaneStats) -> fmt::Result {
     let requests = plane.listeners.iter().flat_map(|listener| {
         let of_listener = listener.routes.iter();
-        of_listener.map(|(route, count)| ([("listener", &*listener.name), ("route", &**route)], *count))
+        of_listener.map(|route| ([("listener", &*listener.name), ("route", &*route.name)], route.requests))
     });
     let mut requests = requests.peekable();
     if requests.peek().is_none() {
         return Ok(());
     }
-    page.counters(("plimsoll_route_requests", "Requests that were the route's own."), requests)
+    page.counters(("plimsoll_route_requests", "Requests that were the route's own."), requests)?;
+    // Of the thousands there can be only those that ever refused anyone.
+    let denied = plane.listeners.iter().flat_map(|listener| {
+        listener.routes.iter().filter(|route| route.denied.iter().any(|(_, count)| *count > 0)).flat_map(|route| {
+            let labels = |reason| [("listener", &*listener.name), ("route", &*route.name), ("reason", reason)];
+            route.denied.iter().map(move |(reason, count)| (labels(*reason), *count))
+        })
+    });
+    let mut denied = denied.peekable();
+    if denied.peek().is_none() {
+        return Ok(());
+    }
+    page.counters(("plimsoll_route_denied", "Requests refused for the client's address, or its password."), denied)
 }
 
 fn proxy_headers(page: &mut Page<'_>, plane: &PlaneStats) -> fmt::Result {

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use plimsoll_config::Config;
 use plimsoll_control::{
-    Beginning, Control, DataPlane, Journal, ListenerStats, Names, PlaneStats, Prepared, Source, TopClient, WorkerStats,
+    Beginning, Control, DataPlane, Journal, ListenerStats, Names, PlaneStats, Prepared, RouteStats, Source, TopClient,
+    WorkerStats,
 };
 use plimsoll_core::{ClientStats, ClientTable, Pools, Time};
 use serde_json::Value;
@@ -63,7 +64,7 @@ impl DataPlane for Plane {
             accepted: 7,
             handshakes: None,
             proxy_headers_refused: Vec::new(),
-            routes: vec![("default".to_owned(), 5)],
+            routes: vec![RouteStats { name: "default".to_owned(), requests: 5, ..RouteStats::default() }],
         };
         let worker = WorkerStats { alive: true, open: 3, requests: 11, ..WorkerStats::default() };
         let stopping = self.stopping.load(Ordering::Relaxed);

@@ -52,7 +52,10 @@ fn server_span(request: &TracedRequest) -> Span {
     ];
     if let Some(client) = request.client {
         attributes.push(text("client.address", &client.ip().to_canonical().to_string()));
-        attributes.push(number("client.port", client.port().into()));
+        // What a proxy tells of its clients is without ports.
+        if client.port() > 0 {
+            attributes.push(number("client.port", client.port().into()));
+        }
     }
     push_method(&mut attributes, &request.method);
     push_authority(&mut attributes, &request.host);

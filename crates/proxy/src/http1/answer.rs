@@ -24,6 +24,8 @@ pub(crate) struct Answer<'a> {
     hsts: &'a str,
     /// Where to go instead.
     location: Option<&'a str>,
+    /// For what a name and a password are asked.
+    realm: Option<&'a str>,
     /// The request was a call of gRPC, and ends so.
     call: Option<Status>,
     /// What becomes of its fields.
@@ -59,6 +61,7 @@ impl<'a> Answer<'a> {
             refused: None,
             hsts: "",
             location: None,
+            realm: None,
             call: None,
             edits: None,
             marks: b"",
@@ -121,6 +124,11 @@ impl<'a> Answer<'a> {
         Self { location: Some(location), ..self }
     }
 
+    /// The same, asking for a name and a password for this, if there is something that they are asked for.
+    pub(crate) fn asking(self, realm: Option<&'a str>) -> Self {
+        Self { realm, ..self }
+    }
+
     /// The same with this `Strict-Transport-Security`, unless it is empty.
     pub(crate) fn secured(self, hsts: &'a str) -> Self {
         Self { hsts, ..self }
@@ -160,6 +168,10 @@ impl<'a> Answer<'a> {
         self.write_refusal(out);
         if let Some(location) = self.location {
             let _ = write!(out, "Location: {location}\r\n");
+        }
+        if let Some(realm) = self.realm {
+            // Without it browsers choose how to write what is not ASCII (RFC 7617, section 2.1).
+            let _ = write!(out, "WWW-Authenticate: Basic realm=\"{realm}\", charset=\"UTF-8\"\r\n");
         }
         if !self.hsts.is_empty() {
             let _ = write!(out, "{HSTS}: {}\r\n", self.hsts);

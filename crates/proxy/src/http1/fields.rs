@@ -9,6 +9,7 @@ pub(crate) const MAX_FIELDS: usize = 128;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Other,
+    Authorization,
     /// What we tell of the certificate of a client.
     ClientCert,
     Connection,
@@ -53,6 +54,7 @@ impl Kind {
             (10, b'u') => ("User-Agent", Self::UserAgent),
             (11, b't') => ("traceparent", Self::TraceParent),
             (10, b'k') => ("Keep-Alive", Self::Hop),
+            (13, b'a') => ("Authorization", Self::Authorization),
             (14, b'c') => ("Content-Length", Self::ContentLength),
             (14, b'h') => ("HTTP2-Settings", Self::Hop),
             (15, b'x') => ("X-Forwarded-For", Self::XForwardedFor),
@@ -76,7 +78,13 @@ impl Kind {
     fn may_be_named(self) -> bool {
         matches!(
             self,
-            Self::Other | Self::Cookie | Self::Referer | Self::TraceParent | Self::TraceState | Self::UserAgent
+            Self::Other
+                | Self::Authorization
+                | Self::Cookie
+                | Self::Referer
+                | Self::TraceParent
+                | Self::TraceState
+                | Self::UserAgent
         )
     }
 

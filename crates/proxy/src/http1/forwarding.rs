@@ -1,14 +1,16 @@
 //! What a server is told about the client: `X-Forwarded-*`, `X-Real-IP` and `Forwarded` (RFC 7239).
 
 use std::io::Write as _;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 
-use plimsoll_config::{FieldMode, Forward};
+use plimsoll_config::{FieldMode, Forward, Listener, TrustedProxies};
 
 use super::fields::{CLIENT_CERT_FINGERPRINT, CLIENT_CERT_SUBJECT, Field, Kind};
 use super::put;
 use super::request::RequestHead;
-use crate::peer::Peer;
+use crate::client::{self, Client};
+use crate::peer::{Peer, TlsFacts};
 
 /// The fields told of here, in the order they are written.
 const KINDS: [(Kind, &str); 6] = [
@@ -33,12 +35,19 @@ pub(crate) fn mode(forward: &Forward, kind: Kind) -> FieldMode {
     }
 }
 
-/// What is told about one client connection.
-#[derive(Debug)]
+/// What is told about the client of a connection, and of a request on it where the connection is that of a proxy.
+#[derive(Clone, Debug)]
 pub(crate) struct ClientFacts {
-    /// `None` is a client on a Unix socket.
-    address: Option<IpAddr>,
-    scheme: &'static str,
+    /// Where the connection comes from.
+    hop: Client,
+    /// The same with its port.
+    source: Option<SocketAddr>,
+    /// It is believed about whom it serves.
+    trusted: bool,
+    /// Where the request comes from.
+    client: Client,
+    /// Of the connection.
+    tls: Option<Rc<TlsFacts>>,
     /// `None` is a Unix socket.
     port: Option<u16>,
     /// Servers are told of the certificates of clients, so no client may speak of them.
@@ -51,36 +60,76 @@ impl ClientFacts {
     /// The facts of a connection of `peer`. Where servers are told of `certificates`, that a client speaks of one itself is
     /// kept from them, also by a listener that asks for none.
     pub(crate) fn new(peer: &Peer, forward: &Forward, certificates: bool) -> Self {
-        let port = peer.local.map(|local| local.port());
-        let scheme = if peer.tls.is_some() { "https" } else { "http" };
-        let mut facts = Self { address: peer.ip(), scheme, port, certificates, fixed: Vec::new() };
-        let mut fixed = Vec::with_capacity(96);
+        let hop = Client { address: peer.ip(), https: peer.tls.is_some() };
+        let mut facts = Self {
+            hop,
+            source: peer.address,
+            trusted: false,
+            client: hop,
+            tls: peer.tls.clone(),
+            port: peer.local.map(|local| local.port()),
+            certificates,
+            fixed: Vec::with_capacity(96),
+        };
+        facts.lay_out(forward);
+        facts
+    }
+
+    /// The same where these proxies are believed.
+    pub(crate) fn trusting(self, proxies: Option<&TrustedProxies>) -> Self {
+        let trusted = proxies.is_some_and(|proxies| proxies.from.contains(self.hop.address));
+        Self { trusted, ..self }
+    }
+
+    /// From now on the request that came as `head` is told of.
+    pub(crate) fn turn_to(this: &mut Rc<Self>, listener: &Listener, head: (&[u8], &RequestHead)) {
+        let Some(proxies) = listener.trusted_proxies.as_ref().filter(|_| this.trusted) else { return };
+        let client = client::believed(proxies, this.hop, head);
+        if client != this.client {
+            // The streams of a connection share what is told of most of them.
+            let facts = Rc::make_mut(this);
+            facts.client = client;
+            facts.lay_out(&listener.forward);
+        }
+    }
+
+    /// Writes the lines that are the same for every request of the client.
+    fn lay_out(&mut self, forward: &Forward) {
+        let mut fixed = std::mem::take(&mut self.fixed);
+        fixed.clear();
         for (kind, name) in KINDS {
-            if mode(forward, kind) == FieldMode::Set && !names_host(kind) && facts.knows(kind) {
+            if mode(forward, kind) == FieldMode::Set && !names_host(kind) && knows(kind, self.client, self.port) {
                 put(&mut fixed, &[name.as_bytes()]);
-                facts.value(&mut fixed, kind, b"");
+                self.value(&mut fixed, kind, (self.client, b""));
                 put(&mut fixed, &[b"\r\n"]);
             }
         }
-        if let Some(client) = peer.tls.as_ref().and_then(|tls| tls.client.as_ref()) {
+        if let Some(client) = self.tls.as_ref().and_then(|tls| tls.client.as_ref()) {
             for (name, value) in
                 [(CLIENT_CERT_SUBJECT, &client.subject), (CLIENT_CERT_FINGERPRINT, &client.fingerprint)]
             {
                 put(&mut fixed, &[name.as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
             }
         }
-        facts.fixed = fixed;
-        facts
+        self.fixed = fixed;
     }
 
-    /// The client's address; `None` is a client on a Unix socket.
+    /// The address of the request's client; `None` is a client on a Unix socket.
     pub(crate) fn address(&self) -> Option<IpAddr> {
-        self.address
+        self.client.address
+    }
+
+    /// The same with its port, which is 0 where that is not known.
+    pub(crate) fn source(&self) -> Option<SocketAddr> {
+        if self.client.address == self.hop.address {
+            return self.source;
+        }
+        self.client.address.map(|address| SocketAddr::new(address, 0))
     }
 
     /// `http` or `https`.
     pub(crate) fn scheme(&self) -> &'static str {
-        self.scheme
+        self.client.scheme()
     }
 
     /// The port that the client reached; `None` is a Unix socket.
@@ -96,38 +145,32 @@ impl ClientFacts {
             let mode = mode(forward, kind);
             let append = mode == FieldMode::Append;
             let told = append || (mode == FieldMode::Set && names_host(kind));
-            if !told || (kind == Kind::XForwardedHost && host.is_empty()) || !self.knows(kind) {
+            // A list goes on with who handed us the request.
+            let client = if append { self.hop } else { self.client };
+            if !told || (kind == Kind::XForwardedHost && host.is_empty()) || !knows(kind, client, self.port) {
                 continue;
             }
             put(out, &[name.as_bytes()]);
             if append {
                 earlier(out, head, &request.fields, kind);
             }
-            self.value(out, kind, host);
+            self.value(out, kind, (client, host));
             put(out, &[b"\r\n"]);
         }
     }
 
-    /// Whether there is something to tell. A client on a Unix socket has no address.
-    fn knows(&self, kind: Kind) -> bool {
-        match kind {
-            Kind::XForwardedFor | Kind::XRealIp => self.address.is_some(),
-            Kind::XForwardedPort => self.port.is_some(),
-            _ => true,
-        }
-    }
-
-    fn value(&self, out: &mut Vec<u8>, kind: Kind, host: &[u8]) {
+    fn value(&self, out: &mut Vec<u8>, kind: Kind, (client, host): (Client, &[u8])) {
+        let scheme = client.scheme();
         // Writing to a Vec cannot fail, here and below.
-        let _ = match (kind, self.address) {
-            (Kind::XForwardedProto, _) => out.write_all(self.scheme.as_bytes()),
+        let _ = match (kind, client.address) {
+            (Kind::XForwardedProto, _) => out.write_all(scheme.as_bytes()),
             (Kind::XForwardedHost, _) => out.write_all(host),
             (Kind::XForwardedPort, _) => write!(out, "{}", self.port.unwrap_or_default()),
             // An IPv6 address stands in brackets and quotes (RFC 7239, section 6).
-            (Kind::Forwarded, Some(IpAddr::V6(address))) => write!(out, "for=\"[{address}]\";proto={}", self.scheme),
-            (Kind::Forwarded, Some(IpAddr::V4(address))) => write!(out, "for={address};proto={}", self.scheme),
+            (Kind::Forwarded, Some(IpAddr::V6(address))) => write!(out, "for=\"[{address}]\";proto={scheme}"),
+            (Kind::Forwarded, Some(IpAddr::V4(address))) => write!(out, "for={address};proto={scheme}"),
             // Who has no address is `unknown` (RFC 7239, section 6.2).
-            (Kind::Forwarded, None) => write!(out, "for=unknown;proto={}", self.scheme),
+            (Kind::Forwarded, None) => write!(out, "for=unknown;proto={scheme}"),
             (_, None) => Ok(()),
             (_, Some(address)) => {
                 write_address(out, address);
@@ -137,6 +180,15 @@ impl ClientFacts {
         if kind == Kind::Forwarded && !host.is_empty() {
             put(out, &[b";host=\"", host, b"\""]);
         }
+    }
+}
+
+/// Whether there is something to tell. A client on a Unix socket has no address.
+fn knows(kind: Kind, client: Client, port: Option<u16>) -> bool {
+    match kind {
+        Kind::XForwardedFor | Kind::XRealIp => client.address.is_some(),
+        Kind::XForwardedPort => port.is_some(),
+        _ => true,
     }
 }
 

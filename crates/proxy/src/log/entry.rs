@@ -35,6 +35,8 @@ pub(crate) struct Entry {
     protocol: Option<&'static str>,
     /// The request's id; empty where there is none.
     pub(crate) id: Vec<u8>,
+    /// Who has shown the right password; empty where none was asked for.
+    pub(crate) user: String,
     /// The route that it has.
     pub(crate) route: String,
     /// The pool that was asked last.
@@ -78,6 +80,7 @@ impl Entry {
     pub(crate) fn clear(&mut self, now: Time) {
         self.text.clear();
         self.id.clear();
+        self.user.clear();
         self.route.clear();
         self.pool.clear();
         self.server.clear();
@@ -151,6 +154,14 @@ impl Entry {
         self.server.push_str(server.id().name());
         if let Some(tracing) = &mut self.tracing {
             tracing.begin_try(permit);
+        }
+    }
+
+    /// The client is this user.
+    pub(crate) fn is_of(&mut self, user: &str) {
+        self.user.clear();
+        if self.wanted {
+            self.user.push_str(user);
         }
     }
 

@@ -155,7 +155,12 @@ fn value<'a>(variable: LogVariable, told: &Told<'a>) -> Value<'a> {
     let word = |word: Option<&'static str>| word.map_or(Value::Absent, Value::Word);
     match variable {
         LogVariable::Listener => name(listener),
-        LogVariable::ClientPort => client.map_or(Value::Absent, |client| Value::Number(client.port().into())),
+        LogVariable::ClientPort => match client.map(|client| client.port()) {
+            // What a proxy tells of its clients is without ports.
+            None | Some(0) => Value::Absent,
+            Some(port) => Value::Number(port.into()),
+        },
+        LogVariable::User => name(&entry.user),
         LogVariable::Method => foreign(entry.method()),
         LogVariable::Target => foreign(entry.target()),
         LogVariable::Protocol => word(entry.protocol()),

@@ -1,7 +1,7 @@
 //! A PROXY header for a server.
 
 use std::io::Write as _;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use plimsoll_config::ProxyVersion;
 
@@ -31,15 +31,22 @@ const LONGEST: usize = 255;
 #[derive(Clone, Copy)]
 pub(crate) struct Greeted<'a> {
     pub(crate) peer: &'a Peer,
+    /// Where the client is, which a proxy in front may know better than its connection; `None` is a Unix socket.
+    pub(crate) source: Option<SocketAddr>,
     /// The name that the client asks for in a TLS handshake that is not ours.
     pub(crate) server_name: Option<&'a str>,
 }
 
 /// The header that tells a server of a client.
 pub(crate) fn greeting(version: ProxyVersion, greeted: Greeted<'_>) -> Vec<u8> {
-    let Peer { address, local, tls } = greeted.peer;
-    let (Some(source), Some(destination)) = (address, local) else { return own_greeting(version) };
-    let (source, destination) = alike(*source, *destination);
+    let Peer { address: _, local, tls } = greeted.peer;
+    let Some(source) = greeted.source else { return own_greeting(version) };
+    // Who is told of by a proxy on a Unix socket has come nowhere that has an address.
+    let nowhere = || match source {
+        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+    };
+    let (source, destination) = alike(source, local.unwrap_or_else(nowhere));
     match version {
         ProxyVersion::V1 => line(source, destination),
         ProxyVersion::V2 => binary(source, destination, &fields(greeted.server_name, tls.as_deref())),
@@ -151,7 +158,7 @@ mod tests {
     }
 
     fn header(version: ProxyVersion, peer: &Peer, server_name: Option<&str>) -> Vec<u8> {
-        greeting(version, Greeted { peer, server_name })
+        greeting(version, Greeted { peer, source: peer.address, server_name })
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::counts::Counter;
+use crate::stats::RouteStats;
 
 /// The most routes of a listener that are counted each by itself. The others are counted together: what is told of routes
 /// has a bound.
@@ -23,10 +24,21 @@ pub(crate) struct RouteCounts {
 /// The requests of one route, a number for each worker.
 type Count = Box<[Apart]>;
 
-/// A number with one writer, in cache lines of its own, which are fetched in pairs: workers write to those beside it.
+/// Numbers with one writer, in cache lines of their own, which are fetched in pairs: workers write to those beside them.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Apart(Counter);
+struct Apart {
+    requests: Counter,
+    denied_by_address: Counter,
+    denied_by_password: Counter,
+}
+
+/// Why a client may not have its route.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Denied {
+    Address,
+    Password,
+}
 
 /// Where the requests of each route are counted, by its place.
 #[derive(Debug, Default)]
@@ -54,19 +66,40 @@ impl RouteCounts {
         Counted((0..routes).filter_map(|place| Some(Arc::clone(&self.counts.get(place.min(last))?.1))).collect())
     }
 
-    /// The requests of each route so far.
-    pub(crate) fn read(&self) -> Vec<(String, u64)> {
-        let total = |count: &Count| count.iter().map(|apart| apart.0.read()).sum();
-        self.counts.iter().map(|(name, count)| (name.clone(), total(count))).collect()
+    /// What each route had so far.
+    pub(crate) fn read(&self) -> Vec<RouteStats> {
+        let of = |(name, count): &(String, Arc<Count>)| {
+            let total = |of: fn(&Apart) -> &Counter| count.iter().map(|apart| of(apart).read()).sum();
+            RouteStats {
+                name: name.clone(),
+                requests: total(|apart| &apart.requests),
+                denied_by_address: total(|apart| &apart.denied_by_address),
+                denied_by_password: total(|apart| &apart.denied_by_password),
+            }
+        };
+        self.counts.iter().map(of).collect()
     }
 }
 
 impl Counted {
     /// Counts a request of the route at this place, in the column of a worker.
     pub(super) fn add(&self, route: usize, worker: usize) {
-        if let Some(Apart(count)) = self.0.get(route).and_then(|count| count.get(worker)) {
-            count.add(1);
+        if let Some(count) = self.of(route, worker) {
+            count.requests.add(1);
         }
+    }
+
+    /// The same for one that was refused.
+    pub(super) fn add_denied(&self, route: usize, worker: usize, why: Denied) {
+        let Some(count) = self.of(route, worker) else { return };
+        match why {
+            Denied::Address => count.denied_by_address.add(1),
+            Denied::Password => count.denied_by_password.add(1),
+        }
+    }
+
+    fn of(&self, route: usize, worker: usize) -> Option<&Apart> {
+        self.0.get(route)?.get(worker)
     }
 }
 
@@ -85,8 +118,15 @@ mod tests {
         let after = next.count(["b", "c"].into_iter());
         after.add(0, 0);
         counted.add(1, 0);
-        assert_eq!(next.read(), [("b".to_owned(), 5), ("c".to_owned(), 0)]);
-        assert_eq!(counts.read(), [("a".to_owned(), 0), ("b".to_owned(), 5)]);
+        after.add_denied(1, 1, Denied::Address);
+        let read = |counts: &RouteCounts| {
+            let of = |RouteStats { name, requests, denied_by_address, denied_by_password }| {
+                (name, [requests, denied_by_address, denied_by_password])
+            };
+            counts.read().into_iter().map(of).collect::<Vec<_>>()
+        };
+        assert_eq!(read(&next), [("b".to_owned(), [5, 0, 0]), ("c".to_owned(), [0, 1, 0])]);
+        assert_eq!(read(&counts), [("a".to_owned(), [0; 3]), ("b".to_owned(), [5, 0, 0])]);
     }
 
     #[test]
@@ -97,6 +137,6 @@ mod tests {
         (0..MOST + 2).for_each(|route| counted.add(route, 0));
         let read = counts.read();
         assert_eq!(read.len(), MOST + 1);
-        assert_eq!((&*read[MOST].0, read[MOST].1, read[MOST - 1].1), (OTHERS, 2, 1));
+        assert_eq!((&*read[MOST].name, read[MOST].requests, read[MOST - 1].requests), (OTHERS, 2, 1));
     }
 }
