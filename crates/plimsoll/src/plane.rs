@@ -10,7 +10,7 @@ use anyhow::Context;
 use plimsoll_config::{Config, Target, Trace};
 use plimsoll_control::{
     AdminDoors, Beginning, Control, DataPlane, HandshakeStats, Journal, ListenerStats, LogStats, Names, PlaneStats,
-    Prepared, Source, WorkerStats,
+    Prepared, Source, StickyStats, WorkerStats,
 };
 use plimsoll_core::{Pools, Time};
 use plimsoll_proxy::{Clock, Doors, Inherited, Proxy, StartError, WorkerState, cores};
@@ -189,6 +189,7 @@ impl DataPlane for Wires {
         PlaneStats {
             workers: stats.workers.iter().map(worker).collect(),
             listeners: stats.listeners.into_iter().map(listener).collect(),
+            sticky: stats.sticky.into_iter().map(sticky).collect(),
             log: Some(log(self.proxy.logs().stats())),
             stopping: stats.stopping,
         }
@@ -216,6 +217,11 @@ impl Prepared for Change {
         self.exporter.follow(self.trace);
         self.proxy.commit(self.prepared, pools).map_err(|error| error.to_string())
     }
+}
+
+fn sticky(stats: plimsoll_proxy::StickyStats) -> StickyStats {
+    let plimsoll_proxy::StickyStats { pool, kept, moved, fresh, refused, learnt } = stats;
+    StickyStats { pool, kept, moved, fresh, refused, learnt: learnt.map(|count| count as u64) }
 }
 
 fn worker(worker: &plimsoll_proxy::WorkerStats) -> WorkerStats {

@@ -8,7 +8,7 @@ use plimsoll_core::{Ask, Outcome, OutcomeKind, PoolSpec, Pools as CorePools, Ser
 
 use super::*;
 use crate::journal::Tally;
-use crate::plane::{HandshakeStats, ListenerStats, LogStats, PlaneStats, WorkerStats};
+use crate::plane::{HandshakeStats, ListenerStats, LogStats, PlaneStats, StickyStats, WorkerStats};
 use crate::samples::Samples;
 
 fn pools(servers: &[&str]) -> CorePools {
@@ -38,6 +38,7 @@ fn plane() -> PlaneStats {
             listener("web", 1),
             ListenerStats { proxy_headers_refused: vec![("stranger", 6)], ..listener("db", 1) },
         ],
+        sticky: vec![StickyStats { pool: "app".to_owned(), kept: 4, moved: 3, fresh: 2, refused: 1, learnt: Some(12) }],
         log: Some(LogStats { written: 8, dropped: 2, errors: 0 }),
         stopping: false,
     }
