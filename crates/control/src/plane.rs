@@ -55,6 +55,8 @@ pub struct PlaneStats {
     pub listeners: Vec<ListenerStats>,
     /// What the tables of the limits for clients tell, by the names of the limits.
     pub limits: Vec<(String, ClientTableStats)>,
+    /// Each pool whose clients stick.
+    pub sticky: Vec<StickyStats>,
     /// The access log, when there is one.
     pub log: Option<LogStats>,
     /// Whether a graceful stop is under way.
@@ -143,6 +145,30 @@ pub struct HandshakeStats {
     pub done: u64,
     /// Those that did not, for each reason.
     pub failed: Vec<(&'static str, u64)>,
+}
+
+/// How the clients of a pool have come back to the servers that they had before.
+#[derive(Clone, Debug, Default)]
+pub struct StickyStats {
+    /// The name of the pool.
+    pub pool: String,
+    /// Answers of the server that the client had.
+    pub kept: u64,
+    /// Answers of another, which the client has from then on.
+    pub moved: u64,
+    /// Answers to clients that had none.
+    pub fresh: u64,
+    /// Answers to clients whose cookie was nothing that we would have made, or too old.
+    pub refused: u64,
+    /// Values remembered now, where values are learnt.
+    pub learnt: Option<u64>,
+}
+
+impl StickyStats {
+    /// Each count with a word for it.
+    pub(crate) fn results(&self) -> [(&'static str, u64); 4] {
+        [("kept", self.kept), ("moved", self.moved), ("new", self.fresh), ("refused", self.refused)]
+    }
 }
 
 /// What the access log has done.

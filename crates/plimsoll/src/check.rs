@@ -17,7 +17,8 @@ pub(crate) fn run(arguments: &Check) -> Result<(), Failure> {
     let config = source::from_file(arguments.file.as_deref(), without_file)?;
     Control::check(&config).map_err(Failure::Arguments)?;
     plimsoll_proxy::check_tls(&config).map_err(|error| Failure::Arguments(error.to_string()))?;
-    for warning in config.exposed().into_iter().chain(plimsoll_proxy::tls_warnings(&config, SystemTime::now())) {
+    let of_files = config.exposed().into_iter().chain(config.forgetful());
+    for warning in of_files.chain(plimsoll_proxy::tls_warnings(&config, SystemTime::now())) {
         console::say(format_args!("warning: {warning}"));
     }
     if arguments.look_up {
@@ -58,6 +59,9 @@ fn pool_line(pool: &Pool) -> String {
         if count > 0 {
             let _ = write!(line, ", {count} {what}");
         }
+    }
+    if let Some(sticky) = &pool.sticky {
+        let _ = write!(line, ", sticky: {sticky}");
     }
     line
 }

@@ -10,7 +10,7 @@ use anyhow::Context;
 use plimsoll_config::{Config, Target, Trace};
 use plimsoll_control::{
     AdminDoors, Beginning, Control, DataPlane, HandshakeStats, Journal, ListenerStats, LogStats, Names, PlaneStats,
-    Prepared, RouteStats, Source, TopClient, WorkerStats,
+    Prepared, RouteStats, Source, StickyStats, TopClient, WorkerStats,
 };
 use plimsoll_core::{Pools, Time};
 use plimsoll_proxy::{Clock, Doors, Inherited, Proxy, StartError, WorkerState, cores};
@@ -190,6 +190,7 @@ impl DataPlane for Wires {
             workers: stats.workers.iter().map(worker).collect(),
             listeners: stats.listeners.into_iter().map(listener).collect(),
             limits: stats.limits.into_iter().map(|limit| (limit.name, limit.table)).collect(),
+            sticky: stats.sticky.into_iter().map(sticky).collect(),
             log: Some(log(self.proxy.logs().stats())),
             stopping: stats.stopping,
         }
@@ -222,6 +223,11 @@ impl Prepared for Change {
         self.exporter.follow(self.trace);
         self.proxy.commit(self.prepared, pools).map_err(|error| error.to_string())
     }
+}
+
+fn sticky(stats: plimsoll_proxy::StickyStats) -> StickyStats {
+    let plimsoll_proxy::StickyStats { pool, kept, moved, fresh, refused, learnt } = stats;
+    StickyStats { pool, kept, moved, fresh, refused, learnt: learnt.map(|count| count as u64) }
 }
 
 fn worker(worker: &plimsoll_proxy::WorkerStats) -> WorkerStats {

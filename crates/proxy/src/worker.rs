@@ -85,6 +85,8 @@ pub(crate) struct Desk {
     /// How the client's copy of the response is framed.
     pub(crate) response_framing: BodyLength,
     pub(crate) to_client: Vec<u8>,
+    /// Field lines for the client that bring it back to its server.
+    pub(crate) stick: Vec<u8>,
     /// What is told of the request.
     pub(crate) entry: Entry,
     /// What is written into its messages to tell it by.

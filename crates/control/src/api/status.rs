@@ -116,6 +116,9 @@ pub struct Pool {
     /// Who waits for a server; only of a pool with a queue.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub queue: Option<Queue>,
+    /// How its clients come back to the server that they had; only where they do.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sticky: Option<Sticky>,
     /// Tries beyond the first.
     pub retries: Retries,
     /// Requests that found no server, by reason.
@@ -137,6 +140,24 @@ pub struct Queue {
     pub oldest_ms: Option<f64>,
     /// How many ever left before they had their answer.
     pub left: u64,
+}
+
+/// How clients come back to the server that they had.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Sticky {
+    /// By what: a cookie of ours, one that is learnt, or a field, with its name.
+    pub by: String,
+    /// Answers of the server that the client had.
+    pub kept: u64,
+    /// Answers of another, which the client has from then on.
+    pub moved: u64,
+    /// Answers to clients that had none.
+    pub new: u64,
+    /// Answers to clients whose cookie was nothing that Plimsoll would have made, or too old.
+    pub refused: u64,
+    /// Values remembered now, where values are learnt.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub learnt: Option<u64>,
 }
 
 /// Tries beyond the first.
@@ -191,6 +212,9 @@ pub struct Server {
     /// Where it stands in its warm-up, while it warms up.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub warm_up: Option<WarmUp>,
+    /// Until when it takes requests of clients that are stuck to it, while it drains.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub sticks_until: Option<String>,
     /// Slots kept charged for fast failures.
     pub charged: u32,
     /// Whether it is listed; one that is not finishes what it has.

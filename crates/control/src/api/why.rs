@@ -17,6 +17,10 @@ pub struct Explanation {
     /// The server that would be picked.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub picked: Option<String>,
+    /// What decides it: `stuck` (the client), `trial` (of a server that was left out), `key` (the hash of what the request
+    /// has) or `policy`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub because: Option<String>,
     /// Why none would be.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub refused: Option<String>,

@@ -34,6 +34,8 @@ function told(server) {
   if (!server.listed) return { kind: "leaving", word: "leaving", note: left || "not listed any more" };
   if (server.state === "down") return { kind: "down", word: "down", note: left || "out of use, as you wanted" };
   if (server.state === "drain") {
+    const stuck = server.sticks_until && `keeps its clients until ${clock(server.sticks_until)}`;
+    if (stuck) return { kind: "draining", word: "draining", note: left ? `${left}; ${stuck}` : stuck };
     return left
       ? { kind: "draining", word: "draining", note: left }
       : { kind: "drained", word: "drained", note: "nothing in flight" };

@@ -80,7 +80,7 @@ export function figures(pool) {
   put(find("pool-name"), pool.name);
   put(
     find("pool-facts"),
-    `${pool.policy}, ${count(pool.eligible)} of ${plural(pool.servers_total, "server")} take requests`,
+    `${pool.policy}, ${count(pool.eligible)} of ${plural(pool.servers_total, "server")} take requests${sticky(pool)}`,
   );
   set(find("pool-facts"), "class", pool.eligible ? "quiet" : "bad");
   const refused = Object.values(pool.refused).reduce((sum, number) => sum + number, 0);
@@ -138,6 +138,10 @@ function imbalance({ imbalance: value, in_flight: load, eligible }) {
   if (value <= EVEN) return { ...told, note: "busiest ÷ mean: even" };
   const lopsided = value > LOPSIDED;
   return { ...told, note: `busiest ÷ mean: ${lopsided ? "lopsided" : "uneven"}`, tone: lopsided ? "bad" : "warn" };
+}
+
+function sticky({ sticky: told }) {
+  return told ? `, sticky by ${told.by}: ${count(told.kept)} kept, ${count(told.moved)} moved` : "";
 }
 
 function queue({ queue: line }) {

@@ -11,7 +11,7 @@ use plimsoll_core::{
 
 use super::*;
 use crate::journal::Tally;
-use crate::plane::{HandshakeStats, ListenerStats, LogStats, PlaneStats, RouteStats, WorkerStats};
+use crate::plane::{HandshakeStats, ListenerStats, LogStats, PlaneStats, RouteStats, StickyStats, WorkerStats};
 use crate::samples::Samples;
 
 fn pools(servers: &[&str]) -> CorePools {
@@ -53,6 +53,7 @@ fn plane() -> PlaneStats {
             listener("web", 1),
             ListenerStats { proxy_headers_refused: vec![("stranger", 6)], ..listener("db", 1) },
         ],
+        sticky: vec![StickyStats { pool: "app".to_owned(), kept: 4, moved: 3, fresh: 2, refused: 1, learnt: Some(12) }],
         log: Some(LogStats { written: 8, dropped: 2, errors: 0 }),
         limits: vec![("logins".to_owned(), table())],
         stopping: false,

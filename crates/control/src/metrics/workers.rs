@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::page::Page;
-use crate::plane::{LogStats, PlaneStats, WorkerStats};
+use crate::plane::{LogStats, PlaneStats, StickyStats, WorkerStats};
 use crate::samples::Samples;
 
 /// What there is to tell of the data plane.
@@ -41,7 +41,19 @@ pub(super) fn write(page: &mut Page<'_>, workers: &Workers) -> fmt::Result {
     worker_gauges(page, &workers.all)?;
     worker_counters(page, &workers.all)?;
     listeners(page, &workers.plane)?;
+    sticky(page, &workers.plane.sticky)?;
     workers.plane.log.map_or(Ok(()), |log| access_log(page, log))
+}
+
+fn sticky(page: &mut Page<'_>, all: &[StickyStats]) -> fmt::Result {
+    let results = all.iter().flat_map(|pool| {
+        pool.results().map(|(result, count)| ([("pool", pool.pool.as_str()), ("result", result)], count))
+    });
+    let about =
+        ("plimsoll_pool_sticky", "Answers of pools whose clients stick, by what became of the server they had.");
+    page.counters(about, results)?;
+    let learnt = all.iter().filter_map(|pool| Some(([("pool", pool.pool.as_str())], pool.learnt? as f64)));
+    page.gauges(("plimsoll_pool_sticky_learnt", "Values of which the server is remembered."), learnt)
 }
 
 fn worker_gauges(page: &mut Page<'_>, all: &[Worker]) -> fmt::Result {

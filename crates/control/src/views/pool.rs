@@ -10,6 +10,7 @@ use plimsoll_core::{
 
 use super::{Detail, Picture};
 use crate::api;
+use crate::plane::StickyStats;
 use crate::samples::{PoolRates, Rates};
 
 impl Picture<'_> {
@@ -37,6 +38,7 @@ impl Picture<'_> {
             p99_ms,
             imbalance,
             queue: self.queue(&stats),
+            sticky: self.sticky(name),
             retries: api::Retries { made: stats.retries, over_budget: stats.retries_over_budget },
             refused: stats.refused.iter().map(|(reason, count)| (reason.name().to_owned(), *count)).collect(),
             servers,
@@ -64,7 +66,7 @@ impl Picture<'_> {
     }
 
     fn server_of(&self, member: &Member, rates: Rates, edited: Vec<String>, detail: Detail) -> api::Server {
-        let MemberStats { server, health, weight, limit, backup, state, listed, .. } = &member.stats;
+        let MemberStats { server, health, weight, limit, backup, state, sticks_until, listed, .. } = &member.stats;
         let Rates { requests_per_second, error_rate, p50_ms, p99_ms } = rates;
         let considered = member.considered.as_ref();
         let score = considered.map(|considered| considered.score);
@@ -88,6 +90,7 @@ impl Picture<'_> {
             sent_bytes: server.sent,
             received_bytes: server.received,
             warm_up: warm_up.map(|warm_up| self.warm_up(&warm_up)),
+            sticks_until: sticks_until.filter(|until| self.now < *until).map(|until| self.wall.text(until)),
             charged: considered.map_or(0, |considered| considered.charged),
             listed: *listed,
             edited,
@@ -119,6 +122,15 @@ impl Picture<'_> {
             ejected_until: health.ejected_until.map(|until| self.wall.text(until)),
             probes: probes.iter().map(probe).collect(),
         }
+    }
+
+    /// How clients come back to their servers, in a pool where they do.
+    fn sticky(&self, name: &str) -> Option<api::Sticky> {
+        let configured = self.published.config.pools.iter().find(|pool| pool.name == *name)?;
+        let by = configured.sticky.as_ref()?.to_string();
+        let stats = self.shared.plane.stats().sticky.into_iter().find(|stats| stats.pool == *name).unwrap_or_default();
+        let StickyStats { kept, moved, fresh: new, refused, learnt, .. } = stats;
+        Some(api::Sticky { by, kept, moved, new, refused, learnt })
     }
 
     /// Who waits, of a pool that lets requests wait.

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use plimsoll_core::{Ask, Considered, Picked, PolicyKind, Server};
+use plimsoll_core::{Ask, Because, Considered, Picked, PolicyKind, Server};
 
 use super::Picture;
 use super::pool::limit_of;
@@ -35,6 +35,7 @@ impl Picture<'_> {
             rule: rule(&explained.policy).to_owned(),
             policy: explained.policy,
             picked: explained.picked.as_ref().ok().map(|id| id.name().to_owned()),
+            because: explained.because.map(|because| reason(because).to_owned()),
             refused: explained.picked.err().map(|refused| refused.to_string()),
             servers: explained.servers.iter().map(candidate).collect(),
         })
@@ -73,6 +74,15 @@ fn candidate(considered: &Considered) -> api::Candidate {
         score: Some(*score).filter(|score| score.is_finite()),
         turn: *turn,
         verdict: verdict.to_string(),
+    }
+}
+
+fn reason(because: Because) -> &'static str {
+    match because {
+        Because::Stuck => "stuck",
+        Because::Trial => "trial",
+        Because::Key => "key",
+        _ => "policy",
     }
 }
 

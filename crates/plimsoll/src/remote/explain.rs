@@ -69,7 +69,7 @@ fn recorded(client: &Client, url: &reqwest::Url, wanted: usize) -> Result<Vec<Pi
 
 /// What a pick would do now.
 pub(crate) fn of_now(explanation: &Explanation, sheet: Sheet) -> String {
-    let Explanation { pool, policy, rule, picked, refused, servers } = explanation;
+    let Explanation { pool, policy, rule, picked, because, refused, servers } = explanation;
     let mut text = sheet.tinted(&format!("pool {}, {}", visible(pool), visible(policy)), Tint::Bold);
     let _ = writeln!(text, ": {}", visible(rule));
     let best = servers.iter().find(|server| picked.as_ref() == Some(&server.name));
@@ -89,6 +89,11 @@ pub(crate) fn of_now(explanation: &Explanation, sheet: Sheet) -> String {
         ]);
     }
     text.push_str(&table.render(sheet));
+    match because.as_deref() {
+        Some("stuck") => text.push_str("picked because the client is stuck to it\n"),
+        Some("key") => text.push_str("picked by the hash of what the request has\n"),
+        _ => {}
+    }
     if let Some(refused) = refused {
         let line = format!("none would be picked: {}", visible(refused));
         let _ = writeln!(text, "{}", sheet.tinted(&line, Tint::Bad));

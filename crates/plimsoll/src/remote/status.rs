@@ -127,6 +127,11 @@ fn load(pool: &api::Pool) -> String {
             let _ = write!(text, " for up to {}", milliseconds(oldest));
         }
     }
+    if let Some(sticky) = &pool.sticky {
+        let api::Sticky { by, kept, moved, new, refused, .. } = sticky;
+        let _ = write!(text, ", sticky: {} ({kept} kept, {moved} moved, {new} new", visible(by));
+        text.push_str(&if *refused > 0 { format!(", {refused} refused)") } else { ")".to_owned() });
+    }
     text
 }
 

@@ -128,7 +128,8 @@ impl Exchange<'_> {
         if desk.request.minor_version >= 1 {
             desk.to_client.clear();
             let head = &self.from_server.filled()[..length];
-            let rules = ResponseRules { body: BodyLength::None, connection: "", hsts: "", edits: None, marks: b"" };
+            let rules =
+                ResponseRules { body: BodyLength::None, connection: "", hsts: "", edits: None, stick: b"", marks: b"" };
             write::response(&mut desk.to_client, head, &desk.response, rules);
             let length = desk.to_client.len();
             self.receiving = Flow::new(BodyLength::None, BodyLength::None).to(self.parties.client, length);
@@ -151,7 +152,7 @@ impl Exchange<'_> {
         let source = stream.as_ref().map(|_| BodyLength::UntilClose);
         let over = stream.is_some_and(|stream| stream.ended());
         let Parties { worker, desk, place, input, tries, client, facts, .. } = &mut self.parties;
-        let Desk { request, response, response_framing, to_client, marks, entry, head: asked, .. } = &mut **desk;
+        let Desk { request, response, response_framing, to_client, stick, marks, entry, head: asked, .. } = &mut **desk;
         if over && response.body == BodyLength::UntilClose && client.is_stream() {
             response.body = BodyLength::None;
         }
@@ -176,8 +177,9 @@ impl Exchange<'_> {
             // A server that tells the id itself tells the same one.
             response.fields.retain(|field| !fields::same_variable(field.name.slice(head), name.as_bytes()));
         }
+        stick.clear();
         if let Some(permit) = &self.permit {
-            let answer = sticky::Answer { head, response, tls: facts.scheme() == "https", lines: &mut marks.to_client };
+            let answer = sticky::Answer { head, response, tls: facts.scheme() == "https", lines: stick };
             sticky::answered(tries, permit, answer, (worker.counts.number, now));
         }
         let server = self.permit.as_ref().map(|permit| permit.server().id());
@@ -193,7 +195,7 @@ impl Exchange<'_> {
             })
         });
         let (body, hsts, marks) = (*response_framing, &*tries.service.hsts, &*marks.to_client);
-        let rules = ResponseRules { body, connection, hsts, edits, marks };
+        let rules = ResponseRules { body, connection, hsts, edits, stick, marks };
         write::response(to_client, head, response, rules);
         (entry.facts.status, entry.facts.head_out) = (response.status, to_client.len() as u64);
         let body = if response.body == BodyLength::None { BodyLength::None } else { source.unwrap_or(response.body) };

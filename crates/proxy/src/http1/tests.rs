@@ -200,8 +200,15 @@ fn look_at_edits(bytes: &[u8], edits: &[HeaderEdit]) -> Result<(), TestCaseError
         Values { head, request: &request, client: &client, id: b"id", route: "r\r\n\r\n", pool: "p\0", server: "s\ns" };
     let edited = || edits.telling(|| values);
     let mut written = Vec::new();
-    let rules =
-        RequestRules { forward: &forward, client: &client, server: "s:1", target: None, edits: edited(), marks: b"" };
+    let rules = RequestRules {
+        forward: &forward,
+        client: &client,
+        server: "s:1",
+        target: None,
+        edits: edited(),
+        cookies: &[],
+        marks: b"",
+    };
     write::request(&mut written, head, &request, &rules);
     let mut again = RequestHead::default();
     prop_assert_eq!(again_whole(&written, |bytes| read_request(&mut again, bytes, &[bytes.len()], false)), Ok(()));
@@ -211,7 +218,7 @@ fn look_at_edits(bytes: &[u8], edits: &[HeaderEdit]) -> Result<(), TestCaseError
     read_response(&mut response, RIGHT_RESPONSE.as_bytes(), &[RIGHT_RESPONSE.len()], false);
     written.clear();
     let (body, hsts) = (response.body, "max-age=1");
-    let rules = write::ResponseRules { body, connection: "close", hsts, edits: edited(), marks: b"" };
+    let rules = write::ResponseRules { body, connection: "close", hsts, edits: edited(), stick: b"", marks: b"" };
     write::response(&mut written, RIGHT_RESPONSE.as_bytes(), &response, rules);
     let mut again = ResponseHead::default();
     prop_assert_eq!(again_whole(&written, |bytes| read_response(&mut again, bytes, &[bytes.len()], false)), Ok(()));
@@ -246,7 +253,8 @@ fn look_at_response(bytes: &[u8], cuts: &[Index]) -> Result<(), TestCaseError> {
         prop_assert_eq!(cut, length);
         let Some(length) = length else { continue };
         let mut written = Vec::new();
-        let rules = write::ResponseRules { body: response.body, connection: "", hsts: "", edits: None, marks: b"" };
+        let rules =
+            write::ResponseRules { body: response.body, connection: "", hsts: "", edits: None, stick: b"", marks: b"" };
         write::response(&mut written, &bytes[..length], &response, rules);
         let mut again = ResponseHead::default();
         let parsed = read_response(&mut again, &written, &[written.len()], to_head);

@@ -38,6 +38,8 @@ pub(crate) struct ResponseRules<'a> {
     /// `Strict-Transport-Security`, where the server does not say it itself; empty where it is not to be said.
     pub(crate) hsts: &'a str,
     pub(crate) edits: Edited<'a>,
+    /// Field lines that bring the client back to its server.
+    pub(crate) stick: &'a [u8],
     /// Field lines of ours, the last of the head.
     pub(crate) marks: &'a [u8],
 }
@@ -90,7 +92,7 @@ pub(crate) fn request(out: &mut Vec<u8>, head: &[u8], request: &RequestHead, rul
 
 /// Writes the head that a client gets to `out`. `head` holds the bytes that `response` was parsed from.
 pub(crate) fn response(out: &mut Vec<u8>, head: &[u8], response: &ResponseHead, rules: ResponseRules<'_>) {
-    let ResponseRules { body, connection, hsts, edits, marks } = rules;
+    let ResponseRules { body, connection, hsts, edits, stick, marks } = rules;
     let digit = |place: u16| b'0' + (response.status / place % 10) as u8;
     let status = [digit(100), digit(10), digit(1)];
     put(out, &[b"HTTP/1.1 ", &status, b" ", response.reason.slice(head), b"\r\n"]);
@@ -126,7 +128,7 @@ pub(crate) fn response(out: &mut Vec<u8>, head: &[u8], response: &ResponseHead, 
     if !connection.is_empty() {
         put(out, &[b"Connection: ", connection.as_bytes(), b"\r\n"]);
     }
-    put(out, &[marks, b"\r\n"]);
+    put(out, &[stick, marks, b"\r\n"]);
 }
 
 pub(super) const HSTS: &str = "Strict-Transport-Security";

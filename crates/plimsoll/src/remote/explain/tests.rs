@@ -28,6 +28,7 @@ fn every_server_has_a_reason_in_words() {
         policy: "least-connections".to_owned(),
         rule: "in flight / weight, the least wins".to_owned(),
         picked: Some("s1".to_owned()),
+        because: None,
         refused: None,
         servers,
     };
@@ -66,6 +67,7 @@ fn who_is_refused_is_told() {
         policy: "random".to_owned(),
         rule: "by chance".to_owned(),
         picked: None,
+        because: None,
         refused: Some("all servers are at their limit".to_owned()),
         servers: vec![candidate("s1", "full", 1.0)],
     };
@@ -79,6 +81,7 @@ fn picks_are_told_as_they_were_made() {
         number: 1,
         at: "2026-03-01T12:00:00Z".to_owned(),
         picked: Some("s1".to_owned()),
+        because: None,
         refused: None,
         in_flight: 2,
         retry: true,
