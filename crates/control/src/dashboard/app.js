@@ -6,6 +6,7 @@ import * as dialogs from "./dialogs.js";
 import { find, put, set, tell } from "./dom.js";
 import * as events from "./events.js";
 import * as history from "./history.js";
+import * as limits from "./limits.js";
 import * as list from "./servers.js";
 import * as summary from "./summary.js";
 import * as why from "./why.js";
@@ -92,6 +93,7 @@ function draw() {
   const begun = performance.now();
   if (status) {
     summary.process(status, shown);
+    limits.show(status.limits);
     const there = status.pools.some(({ name }) => name === shown);
     if (!there && (shown !== null || status.pools.length)) setTimeout(choose);
   }

@@ -28,6 +28,7 @@ pub(crate) static ASSETS: &[Asset] = &[
     script("/dashboard/events.js", include_str!("events.js")),
     script("/dashboard/format.js", include_str!("format.js")),
     script("/dashboard/history.js", include_str!("history.js")),
+    script("/dashboard/limits.js", include_str!("limits.js")),
     script("/dashboard/row.js", include_str!("row.js")),
     script("/dashboard/servers.js", include_str!("servers.js")),
     script("/dashboard/standing.js", include_str!("standing.js")),
