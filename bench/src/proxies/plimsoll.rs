@@ -81,13 +81,14 @@ fn weighted(setup: &Setup<'_>) -> String {
 
 fn with_servers(setup: &Setup<'_>, servers: &str) -> String {
     let (port, listener) = (setup.port, listener_lines(setup.pool.rules));
+    // Where the last route takes all that is left, the listener cannot name a pool.
+    let pool = if matches!(setup.pool.rules, Rules::Routed { .. }) { "" } else { "pool = \"app\"\n" };
     format!(
         "workers = 1
 
 [listen.web]
 bind = \"127.0.0.1:{port}\"
-pool = \"app\"
-{listener}
+{pool}{listener}
 [pool.app]
 policy = \"least-connections\"
 servers = [

@@ -16,7 +16,7 @@ const ANSWER: &str =
 
 fn program(server: &Server) -> Program {
     let address = server.address();
-    Config::to(&[]).server(address, "name = \"one\"").listen(EDITS).start()
+    Config::to(&[]).server(address, "name = \"one\"").listen(EDITS).only_routes().start()
 }
 
 #[test]
@@ -40,8 +40,12 @@ fn heads_of_http_2_are_edited_too() {
     let last = program(&server);
     // The one in front speaks HTTP/2 with a client and with its server, which is Plimsoll.
     let edits = EDITS.replace("X-", "Y-");
-    let first =
-        Config::to(&[]).server(last.address(), "name = \"last\"").pool("protocol = \"http2\"").listen(&edits).start();
+    let first = Config::to(&[])
+        .server(last.address(), "name = \"last\"")
+        .pool("protocol = \"http2\"")
+        .listen(&edits)
+        .only_routes()
+        .start();
     let url = format!("http://{}/x", first.address());
     let arguments = ["--silent", "--show-error", "--include", "--max-time", "30", "--noproxy", "*"];
     let curl = std::process::Command::new("curl")
@@ -105,6 +109,7 @@ fn another_try_tells_of_another_server() {
         .server(good.address(), "name = \"good\"")
         .pool("policy = \"round-robin\"\nretry = { on = [503], tries = 2 }\neject = \"off\"")
         .listen(EDITS)
+        .only_routes()
         .start();
     let mut client = program.client();
     for _ in 0..4 {

@@ -194,7 +194,7 @@ fn answers_without_a_server_keep_the_connection_and_the_rules_of_their_status() 
 #[test]
 fn a_split_draws_pools_by_weight() {
     let two = Two::new();
-    let program = two.config("{ path = \"/\", split = { app = 3, other = 1 } },").start();
+    let program = two.config("{ path = \"/\", split = { app = 3, other = 1 } },").only_routes().start();
     let mut client = program.client();
     let others = (0..400).filter(|_| client.ask(get("/")).text().starts_with("other")).count();
     // Five standard deviations, of 8.7 each, on either side.

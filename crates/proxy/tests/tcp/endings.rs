@@ -238,7 +238,7 @@ fn each_connection_has_a_line_in_the_access_log() {
         "\"listener\":\"db\"",
         &format!("\"client_port\":{port},"),
         "\"method\":null,\"target\":null,\"protocol\":\"TCP\"",
-        "\"status\":null,\"grpc_status\":null,\"bytes_in\":8,\"bytes_out\":10,\"pool\":\"app\"",
+        "\"status\":null,\"grpc_status\":null,\"bytes_in\":8,\"bytes_out\":10,\"route\":null,\"pool\":\"app\"",
         &format!("\"server\":\"{}\",\"tries\":1", server.address),
         "\"outcome\":\"success\",\"in_flight\":1,\"reason\":null",
     ] {

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
-use plimsoll_config::{Config, ListenerProtocol};
+use plimsoll_config::{Config, ListenerProtocol, Route, Target};
 use plimsoll_core::{Pool, Pools, ServerStats};
 use plimsoll_proxy::{Clock, Proxy};
 
@@ -36,12 +36,17 @@ pub(crate) fn tcp(servers: &[SocketAddr], lines: &Lines) -> Config {
     let Lines { top, listen, server, pool, more } = lines;
     let server = |address: &SocketAddr| format!("{{ address = '{address}'{server} }}");
     let servers = servers.iter().map(server).collect::<Vec<_>>().join(", ");
-    let mut config = parse(&format!(
-        "{top}\n[listen.db]\nbind = '127.0.0.1:0'\npool = 'app'\n{listen}\n\
+    parse(&format!(
+        "{top}\n[listen.db]\nbind = '127.0.0.1:0'\nprotocol = 'tcp'\npool = 'app'\n{listen}\n\
          [pool.app]\nservers = [{servers}]\n{pool}\n{more}\n"
-    ));
-    config.listeners[0].protocol = ListenerProtocol::Tcp;
-    config
+    ))
+}
+
+/// Makes the listener one of HTTP, whose requests come to the pool that its connections came to.
+pub(crate) fn speak_http(config: &mut Config) {
+    let listener = &mut config.listeners[0];
+    listener.protocol = ListenerProtocol::Http;
+    listener.target = Target::Routes(vec![Route::to_pool("app")]);
 }
 
 /// Lines of a configuration beside the addresses.

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use plimsoll_config::{Config, Host, ListenerProtocol, Network, ProxyFrom, ProxyVersion};
+use plimsoll_config::{Config, Host, Network, ProxyFrom, ProxyVersion};
 
-use crate::kit::{Folder, Lines, Live, PATIENCE, Server, hears, nobody, passes, tcp, until};
+use crate::kit::{Folder, Lines, Live, PATIENCE, Server, hears, nobody, passes, speak_http, tcp, until};
 
 /// Another program, which ends with the test.
 struct Program(Child);
@@ -57,7 +57,7 @@ fn nginx(folder: &Folder, server: &str, sockets: &[&Path]) -> Program {
 /// HTTP to a server at `path` that is told of clients in this version.
 fn towards(path: PathBuf, version: ProxyVersion) -> Config {
     let mut config = tcp(&[nobody()], &Lines::default());
-    config.listeners[0].protocol = ListenerProtocol::Http;
+    speak_http(&mut config);
     let pool = &mut config.pools[0];
     pool.send_proxy = Some(version);
     (pool.servers[0].host, pool.servers[0].port) = (Host::Unix(path), 0);

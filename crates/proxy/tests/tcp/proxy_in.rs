@@ -7,16 +7,17 @@ use std::time::Duration;
 
 use plimsoll_config::{Config, FieldMode, ListenerProtocol, Network, ProxyFrom};
 
-use crate::kit::{Lines, Live, Server, hears, is_reset, passes, tcp, until};
+use crate::kit::{Lines, Live, Server, hears, is_reset, passes, speak_http, tcp, until};
 
 const LINE: &str = "PROXY TCP4 192.0.2.7 198.51.100.1 4711 80\r\n";
 
 /// One listener whose connections begin with a header, which these may send.
 fn proxied(server: &Server, from: Network, protocol: ListenerProtocol) -> Config {
     let mut config = tcp(&[server.address], &Lines::default());
-    let listener = &mut config.listeners[0];
-    listener.protocol = protocol;
-    listener.proxy_protocol = Some(ProxyFrom { from: vec![from], timeout: Duration::from_secs(10) });
+    if protocol == ListenerProtocol::Http {
+        speak_http(&mut config);
+    }
+    config.listeners[0].proxy_protocol = Some(ProxyFrom { from: vec![from], timeout: Duration::from_secs(10) });
     config
 }
 

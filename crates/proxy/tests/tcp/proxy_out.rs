@@ -3,9 +3,9 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use plimsoll_config::{ListenerProtocol, ProxyVersion};
+use plimsoll_config::ProxyVersion;
 
-use crate::kit::{Lines, Live, Server, hears, passes, tcp, until};
+use crate::kit::{Lines, Live, Server, hears, passes, speak_http, tcp, until};
 
 /// The header of version 1 for `client`.
 fn line(client: &TcpStream) -> String {
@@ -48,7 +48,7 @@ fn version_2_says_the_same_in_bytes() {
 fn a_connection_that_has_told_of_one_request_is_used_for_no_other() {
     let server = Server::start();
     let mut config = tcp(&[server.address], &Lines::default());
-    config.listeners[0].protocol = ListenerProtocol::Http;
+    speak_http(&mut config);
     let before = config.clone();
     config.pools[0].send_proxy = Some(ProxyVersion::V1);
     let live = Live::start(&before);

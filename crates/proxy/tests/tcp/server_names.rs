@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, LazyLock};
 use std::thread;
+use std::time::Duration;
 
 use plimsoll_config::{Config, ServerName, Target};
 use rcgen::CertifiedKey;
@@ -127,7 +128,9 @@ fn a_broken_handshake_gets_an_alert() {
 
 #[test]
 fn a_handshake_that_does_not_come_in_time_is_not_waited_for() {
-    let live = Live::start(&by_name(&servers(), true, "timeout = { head = '200ms' }"));
+    let mut config = by_name(&servers(), true, "");
+    config.listeners[0].timeouts.head = Duration::from_millis(200);
+    let live = Live::start(&config);
     let (mut silent, mut slow) = (live.connect(), live.connect());
     slow.write_all(&[22, 3, 1]).unwrap();
     is_reset(&mut silent);

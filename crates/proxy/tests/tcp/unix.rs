@@ -8,11 +8,11 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use plimsoll_config::{Bind, Config, Host, ListenerProtocol, Network, ProxyFrom, ProxyVersion};
+use plimsoll_config::{Bind, Config, Host, Network, ProxyFrom, ProxyVersion};
 use plimsoll_core::{HealthState, Pools};
 use plimsoll_proxy::{Clock, Proxy};
 
-use crate::kit::{Folder, Lines, Live, PATIENCE, Server, echo, hears, nobody, passes, rest, tcp, until};
+use crate::kit::{Folder, Lines, Live, PATIENCE, Server, echo, hears, nobody, passes, rest, speak_http, tcp, until};
 
 fn connect(path: &Path) -> UnixStream {
     let stream = UnixStream::connect(path).unwrap();
@@ -44,7 +44,7 @@ fn at(mut config: Config, path: PathBuf) -> Config {
 }
 
 fn http(mut config: Config) -> Config {
-    config.listeners[0].protocol = ListenerProtocol::Http;
+    speak_http(&mut config);
     config
 }
 
