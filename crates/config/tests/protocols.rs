@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use plimsoll_config::{
-    Action, Bind, Check, ClientHttp2, Config, GrpcStatusSet, Host, Hsts, ListenerProtocol, Network, Piece, Pool,
-    ProxyVersion, Redirect, Route, ServerHttp2, ServerName, ServerProtocol, Target, Template, TlsVersion,
+    Action, Bind, Check, ClientField, ClientHttp2, Config, GrpcStatusSet, Host, Hsts, ListenerProtocol, Network, Piece,
+    Pool, ProxyVersion, Redirect, Route, ServerHttp2, ServerName, ServerProtocol, Target, Template, TlsVersion,
     UnknownServerName, Variable, parse,
 };
 
@@ -13,6 +13,22 @@ const PROTOCOLS: &str = include_str!("protocols.toml");
 
 fn protocols() -> Config {
     parse("protocols.toml", PROTOCOLS).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+#[test]
+fn proxies_that_are_believed_are_a_list_or_a_table() {
+    let of = |listener: &plimsoll_config::Listener| {
+        let proxies = listener.trusted_proxies.clone().expect("some are believed");
+        let holds =
+            |address: Option<&str>| proxies.from.contains(address.map(|text| text.parse().expect("an address")));
+        (proxies.field, holds(Some("10.1.2.3")), holds(Some("192.0.2.1")), holds(None))
+    };
+    assert_eq!(of(&protocols().listeners[0]), (ClientField::Forwarded, true, false, true));
+    assert_eq!(protocols().listeners[1].trusted_proxies, None);
+    for list in ["\"10.0.0.0/8\"", "[\"10.0.0.0/9\", \"10.128.0.0/9\"]", "{ from = \"10.0.0.0/8\" }"] {
+        let config = served(&format!("pool = \"app\"\ntrusted_proxies = {list}"), "");
+        assert_eq!(of(&config.listeners[0]), (ClientField::XForwardedFor, true, false, false), "{list}");
+    }
 }
 
 /// A configuration of one listener and one pool with these settings too.
