@@ -180,6 +180,31 @@ fn a_warm_small_request_allocates_nothing() {
     let edits = "request_headers = { set = { X-Env = \"$path\" }, remove = \"Cookie\" }\n\
                  response_headers = { set = { X-Server = \"$server\" }, remove = \"Server\" }";
     check(&Rules { listen: format!("{edits}\nroute = [\n{many}]").leak(), ..Rules::default() }, 0);
+    // A client that is given a cookie each time, one whose session is learnt, and a key.
+    check(&Rules { pool: "sticky = { cookie = \"srv\" }", ..Rules::default() }, 0);
+    check(&Rules { pool: "sticky = { learn_cookie = \"session\" }", ..Rules::default() }, 0);
+    check(&Rules { pool: "policy = \"hash\"\nhash = { on = \"path\" }", ..Rules::default() }, 0);
+    check_stuck();
+}
+
+/// Fails when warm requests with a cookie of ours need an allocation.
+fn check_stuck() {
+    let rules = Rules { pool: "sticky = { cookie = \"srv\", max_age = \"8h\" }", ..Rules::default() };
+    let plane = Plane::start(&[kit::serve(serve)], &rules);
+    let mut client = Client::connect(plane.address);
+    let mut answer = [0; 1024];
+    client.stream.write_all(GET).unwrap();
+    let length = client.stream.read(&mut answer).unwrap();
+    let answer = String::from_utf8_lossy(&answer[..length]).into_owned();
+    let cookie = answer.split_once("Set-Cookie: ").and_then(|(_, rest)| rest.split_once(';')).expect("a cookie").0;
+    let stuck = String::from_utf8_lossy(GET).replace("Cookie: ", &format!("Cookie: {cookie}; "));
+    for _ in 0..WARM_UP {
+        client.ask(stuck.as_bytes());
+    }
+    assert_eq!(allocations(&mut client, &[stuck.as_bytes()], Duration::ZERO), 0);
+    plane.proxy.stop();
+    drop(client);
+    assert_eq!(plane.proxy.wait(), 0);
 }
 
 /// Fails when warm requests need more than so many allocations together.

@@ -56,7 +56,8 @@ fn only_the_keys_of_a_server_that_goes_down_move_and_they_come_back() {
         .iter()
         .zip(&mortals)
         .fold(Config::to(&[]), |config, (name, server)| config.server(server.address(), &format!("name = \"{name}\"")));
-    let program = config.pool("policy = \"hash\"\nhash = { on = \"path\" }\neject = \"off\"").start();
+    let program =
+        config.pool("policy = \"hash\"\nhash = { on = \"path\" }\neject = \"off\"\nblack_hole_guard = false").start();
     let path = |key: usize| get(&format!("/{key}"));
     let before = names(&program, path);
     mortals[1].kill();
