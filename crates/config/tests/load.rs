@@ -208,9 +208,13 @@ fn secrets_that_every_user_can_read_are_told_with_their_use() {
     assert_eq!(exposed(0o644), expected);
 }
 
+/// A user whose password is "secret".
+const USERS: &[u8] = b"amy:$2y$05$bvIG6Nmid91Mu9RcmmWZfO5HJIMCT8riNW0hEp8f6/FuA2/mHZFpe\n";
+
 #[test]
 fn what_only_the_machine_can_tell_is_asked_for_and_reported_where_it_stands() {
     let page = Scratch::new("sorry.html", b"sorry");
+    let (users, blocked) = (Scratch::new("users", USERS), Scratch::new("blocked", b"10.0.0.0/8\n"));
     let text = r#"user = "plimsoll"
 group = "web"
 [access_log]
@@ -218,11 +222,14 @@ to = "access.log"
 [listen.web]
 bind = "8080"
 pool = "app"
+deny_file = "BLOCKED"
+basic_auth = { users = "USERS" }
 [pool.app]
 servers = ["127.0.0.1:9001"]
 unavailable = { page = "PAGE" }
 "#;
-    let text = text.replace("PAGE", page.0.to_str().expect("the path is UTF-8"));
+    let path = |file: &Scratch| file.0.to_str().expect("the path is UTF-8").to_owned();
+    let text = text.replace("PAGE", &path(&page)).replace("USERS", &path(&users)).replace("BLOCKED", &path(&blocked));
     let file = Scratch::new("needs.toml", text.as_bytes());
     let folder = file.0.parent().expect("it is in a folder");
     let asked = std::cell::RefCell::new(Vec::new());
@@ -235,11 +242,13 @@ unavailable = { page = "PAGE" }
         Need::User("plimsoll".to_owned()),
         Need::Group("web".to_owned()),
         Need::Write(folder.join("access.log")),
+        Need::Read(blocked.0.clone()),
+        Need::Read(users.0.clone()),
         Need::Read(page.0.clone()),
         Need::Read(file.0.clone()),
     ];
     let asked = asked.into_inner();
     assert!(expected.iter().all(|need| asked.contains(need)) && asked.len() == expected.len(), "{asked:?}");
-    let lines: Vec<_> = objecting.expect_err("two files are objected to").iter().map(Diagnostic::line).collect();
-    assert_eq!(lines, [Some(1), Some(10)]);
+    let lines: Vec<_> = objecting.expect_err("files are objected to").iter().map(Diagnostic::line).collect();
+    assert_eq!(lines, [Some(1), Some(8), Some(9), Some(12)]);
 }
