@@ -10,6 +10,7 @@ use std::time::Duration;
 use plimsoll_core::Permit;
 
 use crate::buffer::{Buffer, LARGE, Size};
+use crate::compress::Press;
 use crate::flow::Flow;
 use crate::http1::Reject;
 use crate::http1::body::Body;
@@ -27,6 +28,7 @@ use crate::worker::{Desk, Worker};
 
 mod answer;
 mod ending;
+mod pressed;
 
 pub(crate) use ending::Upgraded;
 
@@ -81,6 +83,8 @@ pub(crate) struct Exchange<'a> {
     phase: Phase,
     scan: Scan,
     receiving: Flow,
+    /// What the body of the response goes through, where it is compressed.
+    press: Option<Box<Press>>,
     interim: u8,
     keep_client: bool,
     /// From the pick to the head of the response.
@@ -117,6 +121,7 @@ impl<'a> Exchange<'a> {
             phase: Phase::Head,
             scan: Scan::default(),
             receiving: Flow::new(BodyLength::None, BodyLength::None),
+            press: None,
             interim: 0,
             keep_client: false,
             first_byte: None,
@@ -213,7 +218,7 @@ impl<'a> Exchange<'a> {
                     if self.receiving.source_ended() {
                         return Poll::Ready(Ok(self.end()));
                     }
-                    ready!(self.poll_body(cx))?;
+                    ready!(if self.press.is_some() { self.poll_pressed(cx) } else { self.poll_body(cx) })?;
                 }
             }
         }
@@ -230,7 +235,8 @@ impl<'a> Exchange<'a> {
     fn poll_to_client(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
         let Parties { client, desk, worker, .. } = &mut self.parties;
         let before = self.receiving.written;
-        let flushed = self.receiving.poll_flush(&desk.to_client, &mut self.from_server, client, cx);
+        let from = self.press.as_mut().map_or(&mut self.from_server, |press| &mut press.output);
+        let flushed = self.receiving.poll_flush(&desk.to_client, from, client, cx);
         worker.counts.to_clients.add(self.receiving.written - before);
         flushed.map_err(|_| Trouble::ClientLeft)
     }
@@ -265,7 +271,11 @@ impl<'a> Exchange<'a> {
 
     /// The server has closed: whether its response may end there.
     fn close_response(&mut self) -> bool {
-        self.server.as_mut().is_some_and(|server| self.receiving.close_source(&mut server.wire))
+        let Some(server) = &mut self.server else { return false };
+        match &mut self.press {
+            Some(press) => press.close_source(&mut server.wire),
+            None => self.receiving.close_source(&mut server.wire),
+        }
     }
 
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Result<End, Trouble>> {

@@ -24,6 +24,7 @@ mod arrival;
 mod buffer;
 mod catalog;
 mod clock;
+mod compress;
 pub mod cores;
 mod counts;
 mod descriptors;

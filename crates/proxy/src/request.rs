@@ -9,6 +9,7 @@ use std::sync::Arc;
 use plimsoll_config::{Redirect, ServerProtocol, Variable};
 use plimsoll_core::{Outcome, OutcomeKind, Permit, Refused};
 
+use crate::compress::Wish;
 use crate::exchange::{End, Exchange, Parties, Upgraded};
 use crate::grpc;
 use crate::http1::Reject;
@@ -147,6 +148,9 @@ impl Busy<'_> {
         desk.entry.takes(&route.name);
         if route.response_edits.names_request {
             desk.keep_head(head);
+        }
+        if let Some(rule) = &route.rules.compress {
+            desk.wish = Wish::read(head, &desk.request, rule);
         }
         if !route.lets(client) {
             return Err(self.decline(FORBIDDEN, desk, head_length));

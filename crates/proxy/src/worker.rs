@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use crate::buffer::Buffers;
 use crate::clock::Clock;
+use crate::compress::Wish;
 use crate::counts::Counts;
 use crate::grpc::{Answered, Call};
 use crate::http1::framing::BodyLength;
@@ -69,6 +70,8 @@ pub(crate) struct Desk {
     pub(crate) call: Option<Call>,
     /// Which route of its listener it has, once that is known.
     pub(crate) route: Option<RouteId>,
+    /// What is wanted of the answer, where that route compresses.
+    pub(crate) wish: Wish,
     /// Path and query for the server, where they are not those that came; else empty.
     pub(crate) target: Vec<u8>,
     /// The head as it was read, where it is needed later: another server would get another one, or the answer tells of it.

@@ -34,7 +34,12 @@ fn answered(head: &str, body: BodyLength, connection: &str) -> String {
     let mut parsed = ResponseHead::default();
     parsed.parse(head.as_bytes(), false).unwrap();
     let mut out = Vec::new();
-    response(&mut out, head.as_bytes(), &parsed, ResponseRules { body, connection, hsts: "", edits: None, marks: b"" });
+    response(
+        &mut out,
+        head.as_bytes(),
+        &parsed,
+        ResponseRules { body, connection, hsts: "", edits: None, recoding: None, marks: b"" },
+    );
     String::from_utf8(out).unwrap()
 }
 
