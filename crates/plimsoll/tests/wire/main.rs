@@ -8,6 +8,7 @@ mod access_log;
 mod balance;
 mod bodies;
 mod bulk;
+mod compress;
 mod curl;
 mod departures;
 mod forwarding;
