@@ -34,4 +34,4 @@ pub use desired::{Edit, EditError};
 pub use file_watch::FileWatch;
 pub use journal::Journal;
 pub use names::{NameError, Names};
-pub use plane::{DataPlane, HandshakeStats, ListenerStats, LogStats, PlaneStats, Prepared, WorkerStats};
+pub use plane::{DataPlane, HandshakeStats, ListenerStats, LogStats, MirrorStats, PlaneStats, Prepared, WorkerStats};

@@ -48,6 +48,8 @@ pub struct PlaneStats {
     pub workers: Vec<WorkerStats>,
     /// Each listener, in the order of the configuration; then those that finish what they have.
     pub listeners: Vec<ListenerStats>,
+    /// Copies of requests, for each pool that gets some.
+    pub mirrors: Vec<MirrorStats>,
     /// The access log, when there is one.
     pub log: Option<LogStats>,
     /// Whether a graceful stop is under way.
@@ -107,6 +109,15 @@ pub struct ListenerStats {
     pub proxy_headers_refused: Vec<(&'static str, u64)>,
     /// The name of each route with the requests that were its own; the first 1000, then the others together.
     pub routes: Vec<(String, u64)>,
+}
+
+/// Copies of requests to one pool.
+#[derive(Clone, Debug, Default)]
+pub struct MirrorStats {
+    /// The pool's name.
+    pub pool: String,
+    /// What became of them, and how many.
+    pub results: [(&'static str, u64); 3],
 }
 
 /// How TLS handshakes with the clients of a listener went.

@@ -9,8 +9,8 @@ use std::time::SystemTime;
 use anyhow::Context;
 use plimsoll_config::{Config, Target, Trace};
 use plimsoll_control::{
-    AdminDoors, Beginning, Control, DataPlane, HandshakeStats, Journal, ListenerStats, LogStats, Names, PlaneStats,
-    Prepared, Source, WorkerStats,
+    AdminDoors, Beginning, Control, DataPlane, HandshakeStats, Journal, ListenerStats, LogStats, MirrorStats, Names,
+    PlaneStats, Prepared, Source, WorkerStats,
 };
 use plimsoll_core::{Pools, Time};
 use plimsoll_proxy::{Clock, Doors, Inherited, Proxy, StartError, WorkerState, cores};
@@ -189,6 +189,7 @@ impl DataPlane for Wires {
         PlaneStats {
             workers: stats.workers.iter().map(worker).collect(),
             listeners: stats.listeners.into_iter().map(listener).collect(),
+            mirrors: stats.mirrors.into_iter().map(mirror).collect(),
             log: Some(log(self.proxy.logs().stats())),
             stopping: stats.stopping,
         }
@@ -254,6 +255,11 @@ fn listener(listener: plimsoll_proxy::ListenerStats) -> ListenerStats {
         proxy_headers_refused: refused.unwrap_or_default(),
         routes: listener.routes.into_iter().map(|route| (route.name, route.requests)).collect(),
     }
+}
+
+fn mirror(mirror: plimsoll_proxy::MirrorStats) -> MirrorStats {
+    let results = [("sent", mirror.sent), ("skipped", mirror.skipped), ("failed", mirror.failed)];
+    MirrorStats { pool: mirror.pool, results }
 }
 
 fn log(log: plimsoll_proxy::LogStats) -> LogStats {

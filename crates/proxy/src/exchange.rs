@@ -4,6 +4,7 @@
 //! still flows, a client may leave while the server thinks, and whichever socket has something to say is
 //! heard first.
 
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -34,7 +35,7 @@ pub(crate) use ending::Upgraded;
 
 /// What an exchange works with.
 pub(crate) struct Parties<'a> {
-    pub(crate) worker: &'a Worker,
+    pub(crate) worker: &'a Rc<Worker>,
     pub(crate) place: &'a Place,
     pub(crate) tries: &'a mut Tries,
     pub(crate) deadline: &'a Deadline,
@@ -134,6 +135,7 @@ impl<'a> Exchange<'a> {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<End, Trouble>> {
         if !self.sent {
             self.sent = self.poll_send(cx)?.is_ready();
+            self.mirror();
         }
         if let Poll::Ready(result) = self.poll_receive(cx) {
             return Poll::Ready(result);
@@ -144,6 +146,15 @@ impl<'a> Exchange<'a> {
             return Poll::Ready(Err(Trouble::ClientLeft));
         }
         self.poll_deadline(cx)
+    }
+
+    /// Once all of the request has been read, its copy goes where one is wanted.
+    fn mirror(&mut self) {
+        if self.parties.desk.copy.is_some() && self.request_read() {
+            let Parties { desk, worker, .. } = &mut self.parties;
+            let copy = desk.copy.take();
+            copy.into_iter().for_each(|copy| copy.go(&desk.to_server[..desk.to_server_head], worker));
+        }
     }
 
     /// A response has begun to reach the client, interim or final; no other can be given now.
@@ -185,7 +196,7 @@ impl<'a> Exchange<'a> {
             }
             if self.sending.staged_input() == 0 {
                 let count = self.sending.stage(input).map_err(Trouble::ClientWrong)?;
-                desk.replay.keep(&input.filled()[..count], !self.sending.has_trailers());
+                desk.keep_body(&input.filled()[..count], !self.sending.has_trailers());
                 self.sending.join_small(&mut desk.to_server, input);
                 self.body_received += count as u64;
                 if tries.route().and_then(|route| route.rules.max_body).is_some_and(|max| self.body_received > max) {

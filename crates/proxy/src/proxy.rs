@@ -194,7 +194,8 @@ impl Proxy {
         let workers = self.workers.iter().map(|worker| worker.counts.read()).collect();
         let in_force = lock(&self.in_force);
         let (listeners, Occupancy { limit, inside, .. }) = (in_force.listeners(), in_force.clients());
-        ProxyStats { workers, listeners, clients: inside, clients_limit: limit, stopping: self.stop.borrow().is_some() }
+        let (mirrors, stopping) = (in_force.mirrors(), self.stop.borrow().is_some());
+        ProxyStats { workers, listeners, mirrors, clients: inside, clients_limit: limit, stopping }
     }
 
     /// The core that each worker stays on; empty where they are not pinned.

@@ -15,8 +15,10 @@ use crate::grpc;
 use crate::http1::Reject;
 use crate::http1::body::Body;
 use crate::http1::framing::BodyLength;
+use crate::http1::request::RequestHead;
 use crate::http1::variables::{self, Values};
 use crate::http1::write::{self, RequestRules};
+use crate::mirror::Copied;
 use crate::route::{Goal, Route, RouteId, Routes, draw};
 use crate::serve::{Busy, Connection, Next};
 use crate::server_conn::{ConnectError, ServerConn};
@@ -35,7 +37,7 @@ pub(crate) const FORBIDDEN: Reject = Reject { status: 403, reason: "forbidden" }
 
 /// What the tries of a request work with.
 struct Work<'a> {
-    worker: &'a Worker,
+    worker: &'a Rc<Worker>,
     tries: &'a mut Tries,
     desk: &'a mut Desk,
     /// What is still to be read of the request's body.
@@ -98,6 +100,7 @@ impl Busy<'_> {
         tries.begin(permit.picked_at());
         let limit = if tries.keeps_bodies(desk.request.method_kind) { tries.served().rules.retry.buffer } else { 0 };
         desk.replay.begin(desk.request.body, limit);
+        desk.copy = self.copy(&tries, &desk.request);
         desk.begin_try(&permit);
         let bytes = &self.input.filled()[..head_length];
         self.write_head(desk, bytes, &tries, &permit);
@@ -116,6 +119,12 @@ impl Busy<'_> {
             }
             self.prepare_again(&mut work);
         }
+    }
+
+    /// What another pool is to get of a request, where its route says so.
+    fn copy(&self, tries: &Tries, request: &RequestHead) -> Option<Box<Copied>> {
+        let Connection { peer, worker, .. } = &*self.connection;
+        tries.route()?.mirroring.as_ref()?.begin(request, peer, worker)
     }
 
     /// What is to be read of a body that is as long as its head says. A stream tells itself where its message ends.

@@ -13,6 +13,8 @@ pub struct ProxyStats {
     pub workers: Vec<WorkerStats>,
     /// In the order of the configuration; then those that are gone and still have connections open.
     pub listeners: Vec<ListenerStats>,
+    /// Copies of requests, for each pool that gets some, by name.
+    pub mirrors: Vec<MirrorStats>,
     /// Client connections of all listeners open now that count against the limit of the process.
     pub clients: usize,
     /// The most of those at once.
@@ -100,6 +102,19 @@ pub struct RouteStats {
     pub name: String,
     /// Requests that were its own. Goes on while the listener has a route of this name.
     pub requests: u64,
+}
+
+/// Copies of requests to one pool, since the start, or since it first got some.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MirrorStats {
+    /// Its name.
+    pub pool: String,
+    /// Those that were answered, however.
+    pub sent: u64,
+    /// Those that were not made, since they were too large, too many, or no server could take them.
+    pub skipped: u64,
+    /// Those that were not answered whole or in time.
+    pub failed: u64,
 }
 
 /// Client connections that were refused because of the PROXY header they should begin with.

@@ -8,7 +8,7 @@ use plimsoll_core::{Ask, Outcome, OutcomeKind, PoolSpec, Pools as CorePools, Ser
 
 use super::*;
 use crate::journal::Tally;
-use crate::plane::{HandshakeStats, ListenerStats, LogStats, PlaneStats, WorkerStats};
+use crate::plane::{HandshakeStats, ListenerStats, LogStats, MirrorStats, PlaneStats, WorkerStats};
 use crate::samples::Samples;
 
 fn pools(servers: &[&str]) -> CorePools {
@@ -38,6 +38,7 @@ fn plane() -> PlaneStats {
             listener("web", 1),
             ListenerStats { proxy_headers_refused: vec![("stranger", 6)], ..listener("db", 1) },
         ],
+        mirrors: vec![MirrorStats { pool: "shadow".to_owned(), results: [("sent", 3), ("skipped", 2), ("failed", 0)] }],
         log: Some(LogStats { written: 8, dropped: 2, errors: 0 }),
         stopping: false,
     }
@@ -83,6 +84,7 @@ fn everything_is_told_by_its_name() {
         (r#"plimsoll_listener_tls_handshake_failures_total{listener="web",reason="timeout"}"#, 2.0),
         (r#"plimsoll_listener_proxy_headers_refused_total{listener="db",reason="stranger"}"#, 6.0),
         (r#"plimsoll_route_requests_total{listener="web",route="login"}"#, 7.0),
+        (r#"plimsoll_mirror_total{pool="shadow",result="skipped"}"#, 2.0),
         ("plimsoll_log_lines_dropped_total", 2.0),
         ("plimsoll_config_last_reload_successful", 0.0),
         ("plimsoll_permits_alive", 1.0),

@@ -65,7 +65,7 @@ impl DataPlane for Plane {
         };
         let worker = WorkerStats { alive: true, open: 3, requests: 11, ..WorkerStats::default() };
         let stopping = self.stopping.load(Ordering::Relaxed);
-        PlaneStats { workers: vec![worker], listeners: vec![web], log: None, stopping }
+        PlaneStats { workers: vec![worker], listeners: vec![web], mirrors: Vec::new(), log: None, stopping }
     }
 
     fn trouble(&self) -> Option<String> {

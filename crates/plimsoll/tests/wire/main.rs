@@ -16,6 +16,7 @@ mod health;
 mod http2;
 mod limits;
 mod log_trouble;
+mod mirror;
 mod probes;
 mod queue;
 mod random;
