@@ -35,6 +35,6 @@ pub use file_watch::FileWatch;
 pub use journal::Journal;
 pub use names::{NameError, Names};
 pub use plane::{
-    DataPlane, HandshakeStats, ListenerStats, LogStats, PlaneStats, Prepared, RouteStats, StickyStats, TopClient,
-    WorkerStats,
+    DataPlane, HandshakeStats, ListenerStats, LogStats, MirrorStats, PlaneStats, Prepared, RouteStats, StickyStats,
+    TopClient, WorkerStats,
 };

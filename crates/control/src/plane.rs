@@ -57,6 +57,8 @@ pub struct PlaneStats {
     pub limits: Vec<(String, ClientTableStats)>,
     /// Each pool whose clients stick.
     pub sticky: Vec<StickyStats>,
+    /// Copies of requests, for each pool that gets some.
+    pub mirrors: Vec<MirrorStats>,
     /// The access log, when there is one.
     pub log: Option<LogStats>,
     /// Whether a graceful stop is under way.
@@ -136,6 +138,15 @@ pub struct RouteStats {
     pub requests: u64,
     /// Those among them that were refused, for each reason.
     pub denied: [(&'static str, u64); 2],
+}
+
+/// Copies of requests to one pool.
+#[derive(Clone, Debug, Default)]
+pub struct MirrorStats {
+    /// The pool's name.
+    pub pool: String,
+    /// What became of them, and how many.
+    pub results: [(&'static str, u64); 3],
 }
 
 /// How TLS handshakes with the clients of a listener went.

@@ -9,8 +9,8 @@ use std::time::SystemTime;
 use anyhow::Context;
 use plimsoll_config::{Config, Target, Trace};
 use plimsoll_control::{
-    AdminDoors, Beginning, Control, DataPlane, HandshakeStats, Journal, ListenerStats, LogStats, Names, PlaneStats,
-    Prepared, RouteStats, Source, StickyStats, TopClient, WorkerStats,
+    AdminDoors, Beginning, Control, DataPlane, HandshakeStats, Journal, ListenerStats, LogStats, MirrorStats, Names,
+    PlaneStats, Prepared, RouteStats, Source, StickyStats, TopClient, WorkerStats,
 };
 use plimsoll_core::{Pools, Time};
 use plimsoll_proxy::{Clock, Doors, Inherited, Proxy, StartError, WorkerState, cores};
@@ -191,6 +191,7 @@ impl DataPlane for Wires {
             listeners: stats.listeners.into_iter().map(listener).collect(),
             limits: stats.limits.into_iter().map(|limit| (limit.name, limit.table)).collect(),
             sticky: stats.sticky.into_iter().map(sticky).collect(),
+            mirrors: stats.mirrors.into_iter().map(mirror).collect(),
             log: Some(log(self.proxy.logs().stats())),
             stopping: stats.stopping,
         }
@@ -271,6 +272,11 @@ fn listener(listener: plimsoll_proxy::ListenerStats) -> ListenerStats {
 fn route(route: plimsoll_proxy::RouteStats) -> RouteStats {
     let denied = [("address", route.denied_by_address), ("auth", route.denied_by_password)];
     RouteStats { name: route.name, requests: route.requests, denied }
+}
+
+fn mirror(mirror: plimsoll_proxy::MirrorStats) -> MirrorStats {
+    let results = [("sent", mirror.sent), ("skipped", mirror.skipped), ("failed", mirror.failed)];
+    MirrorStats { pool: mirror.pool, results }
 }
 
 fn log(log: plimsoll_proxy::LogStats) -> LogStats {

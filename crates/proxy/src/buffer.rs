@@ -196,6 +196,18 @@ impl Buffer {
         }
     }
 
+    /// Has `write` fill what is free in it, of which there must be some; it returns how much that was, and what else it has to
+    /// tell.
+    pub(crate) fn fill_by<T>(&mut self, write: impl FnOnce(&mut [u8]) -> (usize, T)) -> T {
+        if self.bytes.is_empty() {
+            self.bytes = self.home.take(self.size);
+        }
+        let (count, told) = write(&mut self.bytes[self.end..]);
+        self.end += count;
+        self.release_if_empty();
+        told
+    }
+
     /// Reads what `wire` has, once. `Ok(0)` is the end of the stream.
     ///
     /// Waits without holding memory: the lease is taken when there is something to read.

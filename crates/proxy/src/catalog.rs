@@ -1,12 +1,13 @@
 //! The pools of a configuration with their settings, by name, and with those that routes set otherwise.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use plimsoll_config::{Config, Pool as PoolRules, RouteRules, RouteTimeouts};
+use plimsoll_config::{Config, Mirror, Pool as PoolRules, RouteRules, RouteTimeouts};
 use plimsoll_core::Pools;
 
 use crate::auth::Checks;
+use crate::mirror::{MirrorCounts, Mirroring};
 use crate::service::Served;
 use crate::sticky::{Origin, Stickiness, StickyStats};
 use crate::tls::TlsPlan;
@@ -24,6 +25,9 @@ pub(crate) struct Catalog {
     tuned_before: HashMap<String, Vec<Arc<Served>>>,
     /// Where passwords are looked at, under every configuration.
     pub(crate) checks: Arc<Checks>,
+    /// What became of copies, by the name of the pool that gets them.
+    mirrors: BTreeMap<String, Arc<MirrorCounts>>,
+    mirrors_before: BTreeMap<String, Arc<MirrorCounts>>,
 }
 
 /// What pools are made from: the configuration, the pools themselves, their TLS, and what was in force before.
@@ -46,9 +50,14 @@ impl Catalog {
     /// All pools of `config`; in the error the name of one that is not among the pools.
     pub(crate) fn new(config: &Config, (pools, tls): (&Pools, &TlsPlan), before: &Self) -> Result<Self, String> {
         let named = HashMap::with_capacity(config.pools.len());
-        let (tuned_before, checks) = (before.tuned.clone(), Arc::clone(&before.checks));
-        let (tuned, origin) = (HashMap::new(), before.origin.clone());
-        let mut catalog = Self { pools: named, origin, tuned, tuned_before, checks };
+        let mut catalog = Self {
+            pools: named,
+            origin: before.origin.clone(),
+            tuned_before: before.tuned.clone(),
+            checks: Arc::clone(&before.checks),
+            mirrors_before: before.mirrors.clone(),
+            ..Self::default()
+        };
         for pool in &config.pools {
             catalog.add(&pool.name, (config, pools, tls, before), config.pools.len())?;
         }
@@ -111,8 +120,22 @@ impl Catalog {
         tuned
     }
 
+    /// Where copies go by this rule. Those of the same pool are counted together.
+    pub(crate) fn mirroring(&mut self, rule: &Mirror) -> Result<Arc<Mirroring>, String> {
+        let served = self.pool(&rule.pool)?;
+        let before = || self.mirrors_before.get(&rule.pool).cloned().unwrap_or_default();
+        let counts = self.mirrors.entry(rule.pool.clone()).or_insert_with(before);
+        Ok(Mirroring::new(served, rule.clone(), Arc::clone(counts)))
+    }
+
+    /// What became of copies so far, by the name of the pool that gets them.
+    pub(crate) fn mirrors(&self) -> impl Iterator<Item = (&str, &MirrorCounts)> {
+        self.mirrors.iter().map(|(pool, counts)| (&**pool, &**counts))
+    }
+
     /// Lets go of the configuration before.
     pub(crate) fn seal(&mut self) {
+        self.mirrors_before = BTreeMap::new();
         self.tuned_before = HashMap::new();
     }
 }

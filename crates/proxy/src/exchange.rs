@@ -4,12 +4,14 @@
 //! still flows, a client may leave while the server thinks, and whichever socket has something to say is
 //! heard first.
 
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use plimsoll_core::Permit;
 
 use crate::buffer::{Buffer, LARGE, Size};
+use crate::compress::Press;
 use crate::flow::Flow;
 use crate::http1::Reject;
 use crate::http1::body::Body;
@@ -27,12 +29,13 @@ use crate::worker::{Desk, Worker};
 
 mod answer;
 mod ending;
+mod pressed;
 
 pub(crate) use ending::Upgraded;
 
 /// What an exchange works with.
 pub(crate) struct Parties<'a> {
-    pub(crate) worker: &'a Worker,
+    pub(crate) worker: &'a Rc<Worker>,
     pub(crate) place: &'a Place,
     pub(crate) tries: &'a mut Tries,
     pub(crate) deadline: &'a Deadline,
@@ -81,6 +84,8 @@ pub(crate) struct Exchange<'a> {
     phase: Phase,
     scan: Scan,
     receiving: Flow,
+    /// What the body of the response goes through, where it is compressed.
+    press: Option<Box<Press>>,
     interim: u8,
     keep_client: bool,
     /// From the pick to the head of the response.
@@ -117,6 +122,7 @@ impl<'a> Exchange<'a> {
             phase: Phase::Head,
             scan: Scan::default(),
             receiving: Flow::new(BodyLength::None, BodyLength::None),
+            press: None,
             interim: 0,
             keep_client: false,
             first_byte: None,
@@ -129,6 +135,7 @@ impl<'a> Exchange<'a> {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<End, Trouble>> {
         if !self.sent {
             self.sent = self.poll_send(cx)?.is_ready();
+            self.mirror();
         }
         if let Poll::Ready(result) = self.poll_receive(cx) {
             return Poll::Ready(result);
@@ -139,6 +146,15 @@ impl<'a> Exchange<'a> {
             return Poll::Ready(Err(Trouble::ClientLeft));
         }
         self.poll_deadline(cx)
+    }
+
+    /// Once all of the request has been read, its copy goes where one is wanted.
+    fn mirror(&mut self) {
+        if self.parties.desk.copy.is_some() && self.request_read() {
+            let Parties { desk, worker, .. } = &mut self.parties;
+            let copy = desk.copy.take();
+            copy.into_iter().for_each(|copy| copy.go(&desk.to_server[..desk.to_server_head], worker));
+        }
     }
 
     /// A response has begun to reach the client, interim or final; no other can be given now.
@@ -180,7 +196,7 @@ impl<'a> Exchange<'a> {
             }
             if self.sending.staged_input() == 0 {
                 let count = self.sending.stage(input).map_err(Trouble::ClientWrong)?;
-                desk.replay.keep(&input.filled()[..count], !self.sending.has_trailers());
+                desk.keep_body(&input.filled()[..count], !self.sending.has_trailers());
                 self.sending.join_small(&mut desk.to_server, input);
                 self.body_received += count as u64;
                 if tries.route().and_then(|route| route.rules.max_body).is_some_and(|max| self.body_received > max) {
@@ -213,7 +229,7 @@ impl<'a> Exchange<'a> {
                     if self.receiving.source_ended() {
                         return Poll::Ready(Ok(self.end()));
                     }
-                    ready!(self.poll_body(cx))?;
+                    ready!(if self.press.is_some() { self.poll_pressed(cx) } else { self.poll_body(cx) })?;
                 }
             }
         }
@@ -230,7 +246,8 @@ impl<'a> Exchange<'a> {
     fn poll_to_client(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Trouble>> {
         let Parties { client, desk, worker, .. } = &mut self.parties;
         let before = self.receiving.written;
-        let flushed = self.receiving.poll_flush(&desk.to_client, &mut self.from_server, client, cx);
+        let from = self.press.as_mut().map_or(&mut self.from_server, |press| &mut press.output);
+        let flushed = self.receiving.poll_flush(&desk.to_client, from, client, cx);
         worker.counts.to_clients.add(self.receiving.written - before);
         flushed.map_err(|_| Trouble::ClientLeft)
     }
@@ -265,7 +282,11 @@ impl<'a> Exchange<'a> {
 
     /// The server has closed: whether its response may end there.
     fn close_response(&mut self) -> bool {
-        self.server.as_mut().is_some_and(|server| self.receiving.close_source(&mut server.wire))
+        let Some(server) = &mut self.server else { return false };
+        match &mut self.press {
+            Some(press) => press.close_source(&mut server.wire),
+            None => self.receiving.close_source(&mut server.wire),
+        }
     }
 
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Result<End, Trouble>> {

@@ -148,10 +148,20 @@ impl Flow {
         Ok(done.produced)
     }
 
+    /// Stages all that is in `input`, which is body as it is; where nothing follows it, `end` are the trailers. Only to be
+    /// called when nothing but a head is staged.
+    pub(crate) fn stage_made(&mut self, input: &Buffer, end: Option<Vec<u8>>) {
+        let count = input.filled().len();
+        (self.staged.data, self.staged.consumed) = (count, count);
+        if end.is_some() {
+            self.body = Body::Ended;
+        }
+        self.frame(end.is_some(), end.unwrap_or_default());
+    }
+
     /// The sender, at `from`, has closed: whether the body may end there. What the receiver still needs is staged.
     pub(crate) fn close_source(&mut self, from: &mut Wire) -> bool {
-        let section = from.as_stream().and_then(Stream::take_trailers);
-        let Ok(trailers) = section.map_or(Ok(Vec::new()), |section| trailers::rewrite(&section)) else { return false };
+        let Some(trailers) = end_of(from) else { return false };
         let complete = self.body.close();
         if complete {
             self.frame(true, trailers);
@@ -286,6 +296,13 @@ impl Flow {
         }
         Poll::Ready(Ok(()))
     }
+}
+
+/// The trailers that came with the end of what `from` sent, written anew; empty where there are none, `None` where they are
+/// not valid.
+pub(crate) fn end_of(from: &mut Wire) -> Option<Vec<u8>> {
+    let section = from.as_stream().and_then(Stream::take_trailers);
+    section.map_or(Some(Vec::new()), |section| trailers::rewrite(&section).ok())
 }
 
 impl Staged {

@@ -11,12 +11,13 @@ use plimsoll_core::Pools;
 use crate::catalog::Catalog;
 use crate::limit::{Limit, Limits};
 use crate::log::Plan;
+use crate::mirror::MirrorCounts;
 use crate::room::{Occupancy, Room};
 use crate::route::RouteCounts;
 use crate::service::{self, Aim, Service};
 use crate::sockets::{self, Bound, Listening, PlaceId, Socket, Wanted};
 use crate::start_error::StartError;
-use crate::stats::{LimitStats, ListenerStats, RouteStats};
+use crate::stats::{LimitStats, ListenerStats, MirrorStats, RouteStats};
 use crate::sticky::StickyStats;
 use crate::tls::{HandshakeStats, Handshakes, TlsPlan};
 
@@ -243,6 +244,15 @@ impl InForce {
                 }
             };
         of_now.chain(gone).map(stats).collect()
+    }
+
+    /// What became of copies of requests, for each pool that gets some.
+    pub(crate) fn mirrors(&self) -> Vec<MirrorStats> {
+        let stats = |(pool, counts): (&str, &MirrorCounts)| {
+            let [sent, skipped, failed] = counts.read();
+            MirrorStats { pool: pool.to_owned(), sent, skipped, failed }
+        };
+        self.catalog.mirrors().map(stats).collect()
     }
 
     /// From now on nobody finds the way in by a file.

@@ -28,6 +28,7 @@ mod buffer;
 mod catalog;
 mod client;
 mod clock;
+mod compress;
 pub mod cores;
 mod counts;
 mod descriptors;
@@ -42,6 +43,7 @@ mod limit;
 mod listener;
 mod lock;
 mod log;
+mod mirror;
 mod patience;
 mod peer;
 mod places;
@@ -81,7 +83,9 @@ pub use proxy::{Doors, Prepared, Proxy};
 pub use route::{Choice, Unroutable, choose_route};
 pub use sockets::Inherited;
 pub use start_error::StartError;
-pub use stats::{LimitStats, ListenerStats, ProxyHeaderStats, ProxyStats, RouteStats, WorkerState, WorkerStats};
+pub use stats::{
+    LimitStats, ListenerStats, MirrorStats, ProxyHeaderStats, ProxyStats, RouteStats, WorkerState, WorkerStats,
+};
 pub use sticky::StickyStats;
 pub use tls::{HandshakeFailure, HandshakeStats, UnfitFile, check_tls, tls_warnings};
 pub use trace::{TracedRequest, TracedTry};

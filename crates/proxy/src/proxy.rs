@@ -194,9 +194,9 @@ impl Proxy {
         let workers = self.workers.iter().map(|worker| worker.counts.read()).collect();
         let in_force = lock(&self.in_force);
         let (listeners, Occupancy { limit, inside, .. }) = (in_force.listeners(), in_force.clients());
-        let (sticky, limits) = (in_force.sticky(), in_force.limits());
+        let (sticky, limits, mirrors) = (in_force.sticky(), in_force.limits(), in_force.mirrors());
         let stopping = self.stop.borrow().is_some();
-        ProxyStats { workers, listeners, sticky, clients: inside, clients_limit: limit, limits, stopping }
+        ProxyStats { workers, listeners, sticky, mirrors, clients: inside, clients_limit: limit, limits, stopping }
     }
 
     /// The `most` busiest clients in a limit, and what people call them; `None` where there is no limit of this name.

@@ -10,14 +10,18 @@ use plimsoll_config::{Redirect, ServerProtocol, Variable};
 use plimsoll_core::{Outcome, OutcomeKind, Permit, Refused};
 
 use crate::auth;
+use crate::compress::Wish;
 use crate::exchange::{End, Exchange, Parties, Upgraded};
 use crate::grpc;
 use crate::http1::Reject;
 use crate::http1::body::Body;
 use crate::http1::forwarding::ClientFacts;
 use crate::http1::framing::BodyLength;
+use crate::http1::request::RequestHead;
 use crate::http1::variables::{self, Values};
 use crate::http1::write::{self, RequestRules};
+use crate::mirror::Copied;
+use crate::proxy_header::Greeted;
 use crate::route::{Denied, Goal, Route, RouteId, Routes, draw};
 use crate::serve::{Busy, Connection, Next};
 use crate::server_conn::{ConnectError, ServerConn};
@@ -37,7 +41,7 @@ pub(crate) const FORBIDDEN: Reject = Reject { status: 403, reason: "forbidden" }
 
 /// What the tries of a request work with.
 struct Work<'a> {
-    worker: &'a Worker,
+    worker: &'a Rc<Worker>,
     tries: &'a mut Tries,
     desk: &'a mut Desk,
     /// What is still to be read of the request's body.
@@ -115,6 +119,7 @@ impl Busy<'_> {
         sticky::picked(&tries, &permit);
         let limit = if tries.keeps_bodies(desk.request.method_kind) { tries.served().rules.retry.buffer } else { 0 };
         desk.replay.begin(desk.request.body, limit);
+        desk.copy = self.copy(&tries, &desk.request);
         desk.begin_try(&permit);
         let bytes = &self.input.filled()[..head_length];
         self.write_head(desk, bytes, &tries, &permit);
@@ -133,6 +138,13 @@ impl Busy<'_> {
             }
             self.prepare_again(&mut work);
         }
+    }
+
+    /// What another pool is to get of a request, where its route says so.
+    fn copy(&self, tries: &Tries, request: &RequestHead) -> Option<Box<Copied>> {
+        let Connection { peer, worker, .. } = &*self.connection;
+        let greeted = Greeted { peer, source: self.client.source(), server_name: None };
+        tries.route()?.mirroring.as_ref()?.begin(request, greeted, worker)
     }
 
     /// What is to be read of a body that is as long as its head says. A stream tells itself where its message ends.
@@ -168,6 +180,9 @@ impl Busy<'_> {
         desk.entry.takes(&route.name);
         if route.response_edits.names_request {
             desk.keep_head(head);
+        }
+        if let Some(rule) = &route.rules.compress {
+            desk.wish = Wish::read(head, &desk.request, rule);
         }
         if !route.lets(client) {
             routes.count_denied(id, worker, Denied::Address);

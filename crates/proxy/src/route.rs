@@ -13,6 +13,7 @@ use crate::catalog::Catalog;
 use crate::http1::Reject;
 use crate::http1::edits::Edits;
 use crate::http1::request::RequestHead;
+use crate::mirror::Mirroring;
 use crate::service::Served;
 use counts::Counted;
 use index::Index;
@@ -63,6 +64,8 @@ pub(crate) struct Route {
     pub(crate) request_edits: Edits,
     /// What becomes of the fields of answers.
     pub(crate) response_edits: Edits,
+    /// Where copies of its requests go.
+    pub(crate) mirroring: Option<Arc<Mirroring>>,
     rewrite: Rewrite,
 }
 
@@ -93,7 +96,7 @@ impl Routes {
         &self.all[id.0 as usize]
     }
 
-    /// The pools that may serve.
+    /// The pools that may serve, or get copies.
     pub(crate) fn pools(&self) -> impl Iterator<Item = &Arc<Served>> {
         self.all.iter().flat_map(Route::pools)
     }
@@ -148,11 +151,13 @@ impl Route {
             Action::Redirect(redirect) => Goal::Redirect(redirect.clone()),
             Action::Respond(respond) => Goal::Respond(respond.clone()),
         };
+        let mirroring = rules.mirror.as_ref().map(|rule| catalog.mirroring(rule)).transpose()?;
         Ok(Self {
             name: route.name.clone(),
             goal,
             request_edits: Edits::new(&rules.request_headers),
             response_edits: Edits::new(&rules.response_headers),
+            mirroring,
             rewrite: Rewrite::new(route),
             auth: rules.basic_auth.as_ref().map(|auth| Auth::new(auth, &catalog.checks)),
             rules,
@@ -161,7 +166,8 @@ impl Route {
 
     fn pools(&self) -> impl Iterator<Item = &Arc<Served>> {
         let shares: &[_] = if let Goal::Pools(shares) = &self.goal { shares } else { &[] };
-        shares.iter().map(|(served, _)| served)
+        let mirror = self.mirroring.as_ref().map(|mirroring| &mirroring.served);
+        shares.iter().map(|(served, _)| served).chain(mirror)
     }
 
     /// Whether a client at `address` may ask; `None` is one on a Unix socket.

@@ -17,6 +17,8 @@ pub struct ProxyStats {
     pub listeners: Vec<ListenerStats>,
     /// Each pool whose clients stick, by name.
     pub sticky: Vec<StickyStats>,
+    /// Copies of requests, for each pool that gets some, by name.
+    pub mirrors: Vec<MirrorStats>,
     /// Client connections of all listeners open now that count against the limit of the process.
     pub clients: usize,
     /// The most of those at once.
@@ -119,6 +121,19 @@ pub struct RouteStats {
     pub denied_by_address: u64,
     /// Those that were refused because they showed no name with its password, or one that could not be looked at.
     pub denied_by_password: u64,
+}
+
+/// Copies of requests to one pool, since the start, or since it first got some.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MirrorStats {
+    /// Its name.
+    pub pool: String,
+    /// Those that were answered, however.
+    pub sent: u64,
+    /// Those that were not made, since they were too large, too many, or no server could take them.
+    pub skipped: u64,
+    /// Those that were not answered whole or in time.
+    pub failed: u64,
 }
 
 /// Client connections that were refused because of the PROXY header they should begin with.

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use crate::buffer::Buffers;
 use crate::clock::Clock;
+use crate::compress::Wish;
 use crate::counts::Counts;
 use crate::grpc::{Answered, Call};
 use crate::http1::framing::BodyLength;
@@ -19,6 +20,7 @@ use crate::http2::SharedConns;
 use crate::limit::Limited;
 use crate::log::entry::Entry;
 use crate::log::{Lines, Marks};
+use crate::mirror::{Copied, UnderWay};
 use crate::replay::Replay;
 use crate::route::RouteId;
 use crate::server_conn::IdleConns;
@@ -43,6 +45,8 @@ pub(crate) struct Worker {
     pub(crate) idle: RefCell<IdleConns>,
     /// Connections to servers that speak HTTP/2.
     pub(crate) shared: RefCell<SharedConns>,
+    /// Copies of requests under way.
+    pub(crate) copies: UnderWay,
     /// Of the access log.
     pub(crate) lines: RefCell<Lines>,
     #[expect(clippy::vec_box, reason = "a desk is handed from hand to hand, so it must be cheap to move")]
@@ -72,6 +76,10 @@ pub(crate) struct Desk {
     pub(crate) route: Option<RouteId>,
     /// What it holds of the limits of its client.
     pub(crate) limited: Limited,
+    /// What is wanted of the answer, where that route compresses.
+    pub(crate) wish: Wish,
+    /// What goes to another pool too, as far as it has been read.
+    pub(crate) copy: Option<Box<Copied>>,
     /// Path and query for the server, where they are not those that came; else empty.
     pub(crate) target: Vec<u8>,
     /// The head as it was read, where it is needed later: another server would get another one, or the answer tells of it.
@@ -109,6 +117,14 @@ impl Desk {
         }
     }
 
+    /// Keeps what was read next of the body for who wants it; `whole` says that nothing was left out.
+    pub(crate) fn keep_body(&mut self, read: &[u8], whole: bool) {
+        self.replay.keep(read, whole);
+        if let Some(copy) = &mut self.copy {
+            copy.keep(read, whole);
+        }
+    }
+
     /// A try begins on the server of `permit`: notes it, and marks the request for it.
     pub(crate) fn begin_try(&mut self, permit: &Permit) {
         self.entry.picked(permit);
@@ -134,6 +150,7 @@ impl Worker {
             timers: Timers::new(clock.now()),
             idle: RefCell::default(),
             shared: RefCell::default(),
+            copies: UnderWay::default(),
             lines: RefCell::new(Lines::new(clock.now())),
             desks: RefCell::default(),
             random: RefCell::new(fastrand::Rng::new()),
@@ -178,7 +195,8 @@ impl Worker {
     }
 
     /// Takes a desk back.
-    pub(crate) fn clear_desk(&self, desk: Box<Desk>) {
+    pub(crate) fn clear_desk(&self, mut desk: Box<Desk>) {
+        desk.copy = None;
         let heads = desk
             .to_server
             .capacity()

@@ -11,7 +11,9 @@ use plimsoll_core::{
 
 use super::*;
 use crate::journal::Tally;
-use crate::plane::{HandshakeStats, ListenerStats, LogStats, PlaneStats, RouteStats, StickyStats, WorkerStats};
+use crate::plane::{
+    HandshakeStats, ListenerStats, LogStats, MirrorStats, PlaneStats, RouteStats, StickyStats, WorkerStats,
+};
 use crate::samples::Samples;
 
 fn pools(servers: &[&str]) -> CorePools {
@@ -54,6 +56,7 @@ fn plane() -> PlaneStats {
             ListenerStats { proxy_headers_refused: vec![("stranger", 6)], ..listener("db", 1) },
         ],
         sticky: vec![StickyStats { pool: "app".to_owned(), kept: 4, moved: 3, fresh: 2, refused: 1, learnt: Some(12) }],
+        mirrors: vec![MirrorStats { pool: "shadow".to_owned(), results: [("sent", 3), ("skipped", 2), ("failed", 0)] }],
         log: Some(LogStats { written: 8, dropped: 2, errors: 0 }),
         limits: vec![("logins".to_owned(), table())],
         stopping: false,
@@ -102,6 +105,7 @@ fn everything_is_told_by_its_name() {
         (r#"plimsoll_listener_proxy_headers_refused_total{listener="db",reason="stranger"}"#, 6.0),
         (r#"plimsoll_route_requests_total{listener="web",route="login"}"#, 7.0),
         (r#"plimsoll_route_denied_total{listener="web",route="login",reason="address"}"#, 2.0),
+        (r#"plimsoll_mirror_total{pool="shadow",result="skipped"}"#, 2.0),
         ("plimsoll_log_lines_dropped_total", 2.0),
         ("plimsoll_config_last_reload_successful", 0.0),
         ("plimsoll_permits_alive", 1.0),

@@ -118,8 +118,19 @@ fn listeners(page: &mut Page<'_>, plane: &PlaneStats) -> fmt::Result {
     page.gauges(("plimsoll_listener_connections_limit", "Client connections that may be open."), gauge(1))?;
     page.counters(("plimsoll_listener_connections_accepted", "Client connections accepted."), lines(2))?;
     routes(page, plane)?;
+    mirrors(page, plane)?;
     handshakes(page, plane)?;
     proxy_headers(page, plane)
+}
+
+fn mirrors(page: &mut Page<'_>, plane: &PlaneStats) -> fmt::Result {
+    if plane.mirrors.is_empty() {
+        return Ok(());
+    }
+    let results = plane.mirrors.iter().flat_map(|mirror| {
+        mirror.results.iter().map(|(result, count)| ([("pool", &*mirror.pool), ("result", *result)], *count))
+    });
+    page.counters(("plimsoll_mirror", "Copies of requests to a pool that gets some, by what became of them."), results)
 }
 
 fn routes(page: &mut Page<'_>, plane: &PlaneStats) -> fmt::Result {

@@ -128,8 +128,15 @@ impl Exchange<'_> {
         if desk.request.minor_version >= 1 {
             desk.to_client.clear();
             let head = &self.from_server.filled()[..length];
-            let rules =
-                ResponseRules { body: BodyLength::None, connection: "", hsts: "", edits: None, stick: b"", marks: b"" };
+            let rules = ResponseRules {
+                body: BodyLength::None,
+                connection: "",
+                hsts: "",
+                edits: None,
+                recoding: None,
+                stick: b"",
+                marks: b"",
+            };
             write::response(&mut desk.to_client, head, &desk.response, rules);
             let length = desk.to_client.len();
             self.receiving = Flow::new(BodyLength::None, BodyLength::None).to(self.parties.client, length);
@@ -151,12 +158,15 @@ impl Exchange<'_> {
         let stream = self.server.as_mut().and_then(|server| server.wire.as_stream());
         let source = stream.as_ref().map(|_| BodyLength::UntilClose);
         let over = stream.is_some_and(|stream| stream.ended());
+        if over && self.parties.desk.response.body == BodyLength::UntilClose && self.parties.client.is_stream() {
+            self.parties.desk.response.body = BodyLength::None;
+        }
+        let recoding = self.recoding(length);
+        let compressed = recoding.as_ref().is_some_and(|recoding| recoding.coding.is_some());
         let Parties { worker, desk, place, input, tries, client, facts, .. } = &mut self.parties;
         let Desk { request, response, response_framing, to_client, stick, marks, entry, head: asked, .. } = &mut **desk;
-        if over && response.body == BodyLength::UntilClose && client.is_stream() {
-            response.body = BodyLength::None;
-        }
         *response_framing = match response.body {
+            BodyLength::Known(_) if compressed => BodyLength::Chunked,
             BodyLength::Chunked | BodyLength::UntilClose if request.minor_version == 0 => BodyLength::UntilClose,
             BodyLength::UntilClose => BodyLength::Chunked,
             other => other,
@@ -195,11 +205,12 @@ impl Exchange<'_> {
             })
         });
         let (body, hsts, marks) = (*response_framing, &*tries.service.hsts, &*marks.to_client);
-        let rules = ResponseRules { body, connection, hsts, edits, stick, marks };
+        let rules = ResponseRules { body, connection, hsts, edits, recoding: recoding.as_ref(), stick, marks };
         write::response(to_client, head, response, rules);
         (entry.facts.status, entry.facts.head_out) = (response.status, to_client.len() as u64);
         let body = if response.body == BodyLength::None { BodyLength::None } else { source.unwrap_or(response.body) };
         self.receiving = Flow::new(body, *response_framing).to(client, to_client.len());
+        let pressed = recoding.filter(|_| compressed && body != BodyLength::None);
         if response.status == 101 {
             self.receiving.leave_open();
         }
@@ -209,6 +220,9 @@ impl Exchange<'_> {
         self.from_server.consume(length);
         self.phase = Phase::Body;
         self.reset_on_close(true);
+        if let Some(recoding) = pressed {
+            return self.begin_press(body, &recoding);
+        }
         self.receiving.stage(&mut self.from_server).map_err(Trouble::ServerWrong)?;
         if self.receiving.source_ended() && self.parties.desk.response.status != 101 {
             self.settle(now);

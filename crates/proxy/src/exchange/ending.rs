@@ -31,7 +31,8 @@ impl Exchange<'_> {
     pub(super) fn settle(&mut self, now: Time) {
         let kind = self.judge_whole(now);
         let response = &self.parties.desk.response;
-        let unasked = self.from_server.filled().len() > self.receiving.staged_input();
+        let of_body = self.press.as_ref().map_or(self.receiving.staged_input(), |press| press.unread());
+        let unasked = self.from_server.filled().len() > of_body;
         let reusable =
             response.persistent && self.sent && !self.send_broken && !unasked && !self.parties.worker.stopping();
         if unasked {

@@ -218,7 +218,15 @@ fn look_at_edits(bytes: &[u8], edits: &[HeaderEdit]) -> Result<(), TestCaseError
     read_response(&mut response, RIGHT_RESPONSE.as_bytes(), &[RIGHT_RESPONSE.len()], false);
     written.clear();
     let (body, hsts) = (response.body, "max-age=1");
-    let rules = write::ResponseRules { body, connection: "close", hsts, edits: edited(), stick: b"", marks: b"" };
+    let rules = write::ResponseRules {
+        body,
+        connection: "close",
+        hsts,
+        edits: edited(),
+        recoding: None,
+        stick: b"",
+        marks: b"",
+    };
     write::response(&mut written, RIGHT_RESPONSE.as_bytes(), &response, rules);
     let mut again = ResponseHead::default();
     prop_assert_eq!(again_whole(&written, |bytes| read_response(&mut again, bytes, &[bytes.len()], false)), Ok(()));
@@ -253,8 +261,15 @@ fn look_at_response(bytes: &[u8], cuts: &[Index]) -> Result<(), TestCaseError> {
         prop_assert_eq!(cut, length);
         let Some(length) = length else { continue };
         let mut written = Vec::new();
-        let rules =
-            write::ResponseRules { body: response.body, connection: "", hsts: "", edits: None, stick: b"", marks: b"" };
+        let rules = write::ResponseRules {
+            body: response.body,
+            connection: "",
+            hsts: "",
+            edits: None,
+            recoding: None,
+            stick: b"",
+            marks: b"",
+        };
         write::response(&mut written, &bytes[..length], &response, rules);
         let mut again = ResponseHead::default();
         let parsed = read_response(&mut again, &written, &[written.len()], to_head);

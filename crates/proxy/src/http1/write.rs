@@ -12,6 +12,7 @@ use super::framing::BodyLength;
 use super::put;
 use super::request::RequestHead;
 use super::response::ResponseHead;
+use crate::compress::Recoding;
 
 /// How a request is to be changed on its way.
 pub(crate) struct RequestRules<'a> {
@@ -38,6 +39,8 @@ pub(crate) struct ResponseRules<'a> {
     /// `Strict-Transport-Security`, where the server does not say it itself; empty where it is not to be said.
     pub(crate) hsts: &'a str,
     pub(crate) edits: Edited<'a>,
+    /// What is otherwise because the body is, or could have been, compressed.
+    pub(crate) recoding: Option<&'a Recoding>,
     /// Field lines that bring the client back to its server.
     pub(crate) stick: &'a [u8],
     /// Field lines of ours, the last of the head.
@@ -92,7 +95,7 @@ pub(crate) fn request(out: &mut Vec<u8>, head: &[u8], request: &RequestHead, rul
 
 /// Writes the head that a client gets to `out`. `head` holds the bytes that `response` was parsed from.
 pub(crate) fn response(out: &mut Vec<u8>, head: &[u8], response: &ResponseHead, rules: ResponseRules<'_>) {
-    let ResponseRules { body, connection, hsts, edits, stick, marks } = rules;
+    let ResponseRules { body, connection, hsts, edits, recoding, stick, marks } = rules;
     let digit = |place: u16| b'0' + (response.status / place % 10) as u8;
     let status = [digit(100), digit(10), digit(1)];
     put(out, &[b"HTTP/1.1 ", &status, b" ", response.reason.slice(head), b"\r\n"]);
@@ -102,6 +105,7 @@ pub(crate) fn response(out: &mut Vec<u8>, head: &[u8], response: &ResponseHead, 
     for field in &response.fields {
         match field.kind {
             kind if removed(&edits, kind, field.name.slice(head)) => {}
+            kind if recoding.is_some_and(|recoding| recoding.removes(kind, field.name.slice(head))) => {}
             Kind::Connection | Kind::Hop => {}
             Kind::Upgrade if response.status != 101 => {}
             // These have no body, nor may they speak of one (RFC 9110, section 8.6; RFC 9112, section 6.1).
@@ -124,6 +128,9 @@ pub(crate) fn response(out: &mut Vec<u8>, head: &[u8], response: &ResponseHead, 
     }
     if let Some((edits, values)) = &edits {
         edits.write(out, values);
+    }
+    if let Some(recoding) = recoding {
+        put(out, &[&recoding.lines]);
     }
     if !connection.is_empty() {
         put(out, &[b"Connection: ", connection.as_bytes(), b"\r\n"]);

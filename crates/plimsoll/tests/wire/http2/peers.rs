@@ -217,3 +217,24 @@ fn h2load_loses_no_request_to_connections_that_grow_old() {
     // At a farewell it gives up what it has not sent yet, and counts that as failed. What it did send has its answer.
     assert_eq!(answered, server.count());
 }
+
+#[test]
+fn answers_of_servers_of_http2_are_compressed_for_clients_of_both_versions() {
+    let body = "a line of which there are many\n".repeat(2000);
+    let sent = body.clone();
+    let server = scripted(move |conn, stream, _| {
+        let length = sent.len().to_string();
+        conn.send(headers(stream, 0, &[(":status", "200"), ("content-type", "text/css"), ("content-length", &length)]));
+        conn.send(sent.as_bytes().chunks(10_000).flat_map(|part| data(stream, 0, part)).collect::<Vec<_>>());
+        conn.send(data(stream, END_STREAM, ""));
+    });
+    let program = Config::to(&[server.address()]).pool("protocol = \"http2\"").listen("compress = true").start();
+    for coding in ["gzip", "br", "zstd"] {
+        for version in ["--http1.1", "--http2-prior-knowledge"] {
+            let accepts = format!("Accept-Encoding: {coding}");
+            let got = curl(&program, &[version, "--compressed", "--header", &accepts], b"");
+            assert!(got.printed == body.as_bytes(), "{coding}: {} bytes came", got.printed.len());
+            assert!(got.said.to_ascii_lowercase().contains(&format!("< content-encoding: {coding}")), "{}", got.said);
+        }
+    }
+}

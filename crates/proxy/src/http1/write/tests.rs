@@ -46,7 +46,7 @@ fn answered(head: &str, body: BodyLength, connection: &str) -> String {
         &mut out,
         head.as_bytes(),
         &parsed,
-        ResponseRules { body, connection, hsts: "", edits: None, stick: b"", marks: b"" },
+        ResponseRules { body, connection, hsts: "", edits: None, recoding: None, stick: b"", marks: b"" },
     );
     String::from_utf8(out).unwrap()
 }
