@@ -37,7 +37,7 @@ pub(crate) struct Stickiness {
 }
 
 enum Way {
-    Cookie(Signer),
+    Cookie(Box<Signer>),
     Learnt { rule: StickyLearnt, table: Arc<Table> },
 }
 
@@ -177,7 +177,7 @@ impl Stickiness {
     /// known of them.
     pub(crate) fn new(rules: &PoolRules, origin: &Origin, before: Option<&Self>) -> Option<Self> {
         let way = match rules.sticky.as_ref()? {
-            Sticky::Cookie(cookie) => Way::Cookie(Signer::new(cookie, rules, &origin.secret)),
+            Sticky::Cookie(cookie) => Way::Cookie(Box::new(Signer::new(cookie, rules, &origin.secret))),
             Sticky::Learnt(rule) => {
                 let kept = before.and_then(|before| match &before.way {
                     Way::Learnt { rule: had, table } if had.from == rule.from && table.fits(rule.entries) => {

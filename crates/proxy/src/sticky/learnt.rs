@@ -119,15 +119,12 @@ impl Shard {
             self.forget_oldest();
         }
         let entry = Entry { value, server: Arc::clone(server), seen: now, newer: NONE, older: NONE };
-        let place = match self.free.pop() {
-            Some(place) => {
-                self.entries[place as usize] = entry;
-                place
-            }
-            None => {
-                self.entries.push(entry);
-                (self.entries.len() - 1) as u32
-            }
+        let place = if let Some(place) = self.free.pop() {
+            self.entries[place as usize] = entry;
+            place
+        } else {
+            self.entries.push(entry);
+            (self.entries.len() - 1) as u32
         };
         self.places.insert(value, place);
         self.link(place);
