@@ -210,6 +210,7 @@ impl Busy<'_> {
     /// Lets the request on, or refuses it. There is no verdict on a client that has left.
     fn take_verdict(&mut self, verdict: Option<Verdict>, desk: &mut Desk, head_length: usize) -> Result<(), Next> {
         let Some(verdict) = verdict else {
+            desk.entry.is_of("");
             desk.entry.left();
             return Err(Next::Close);
         };
