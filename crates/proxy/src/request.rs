@@ -2,15 +2,12 @@
 //! and may be repeated; and what the client gets when nobody serves it.
 
 use std::future::poll_fn;
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use plimsoll_config::{Redirect, ServerProtocol, Variable};
+use plimsoll_config::ServerProtocol;
 use plimsoll_core::{Outcome, OutcomeKind, Permit, Refused};
 
-use crate::auth;
-use crate::compress::Wish;
 use crate::exchange::{End, Exchange, Parties, Upgraded};
 use crate::grpc;
 use crate::http1::Reject;
@@ -18,11 +15,10 @@ use crate::http1::body::Body;
 use crate::http1::forwarding::ClientFacts;
 use crate::http1::framing::BodyLength;
 use crate::http1::request::RequestHead;
-use crate::http1::variables::{self, Values};
+use crate::http1::variables::Values;
 use crate::http1::write::{self, RequestRules};
 use crate::mirror::Copied;
 use crate::proxy_header::Greeted;
-use crate::route::{Denied, Goal, Route, RouteId, Routes, draw};
 use crate::serve::{Busy, Connection, Next};
 use crate::server_conn::{ConnectError, ServerConn};
 use crate::service::{Aim, Served};
@@ -34,10 +30,9 @@ use crate::tunnel::{self, Tunnel};
 use crate::wait::{Silence, Unserved, Waiter};
 use crate::worker::{Desk, Worker};
 
-const NO_ROUTE: Reject = Reject { status: 404, reason: "no route is for this request" };
+mod admission;
 
-/// Said in one word, as the log has it.
-pub(crate) const FORBIDDEN: Reject = Reject { status: 403, reason: "forbidden" };
+pub(crate) use admission::FORBIDDEN;
 
 /// What the tries of a request work with.
 struct Work<'a> {
@@ -85,11 +80,15 @@ impl Busy<'_> {
             Ok(found) => found,
             Err(next) => return next,
         };
-        if desk.limited.has_to_wait() || route.auth.is_some() {
-            // Rare, and not held by those who need not wait.
-            if let Err(next) = Box::pin(self.hold_up(routes, (id, route), desk, head_length)).await {
-                return next;
+        match self.hold((routes, id), desk, head_length) {
+            Ok(None) => {}
+            // Rare, and the memory for it is not held by those who need not wait.
+            Ok(Some(hold)) => {
+                if let Err(next) = Box::pin(self.hold_up(hold, (routes, id), desk, head_length)).await {
+                    return next;
+                }
             }
+            Err(next) => return next,
         }
         let first = match self.follow_route(route, desk, head_length) {
             Ok(first) => first,
@@ -151,133 +150,6 @@ impl Busy<'_> {
     fn rest_of_body(&self, length: BodyLength) -> Body {
         let is_stream = self.connection.wire.is_stream();
         if is_stream && length != BodyLength::None { Body::UntilClose } else { Body::from(length) }
-    }
-
-    /// Finds the route of the request on the desk, unless the client may not have it.
-    fn find_route<'a>(
-        &mut self,
-        routes: &'a Routes,
-        desk: &mut Desk,
-        head_length: usize,
-    ) -> Result<(RouteId, &'a Route), Next> {
-        let (worker, client) = (self.connection.worker.counts.number, self.client_ip());
-        let head = &self.input.filled()[..head_length];
-        let id = match routes.find((head, &desk.request), client, &mut desk.target) {
-            Ok(Some(id)) => id,
-            Ok(None) => {
-                if !self.service.listener.access.lets(client) {
-                    return Err(self.decline(FORBIDDEN, desk, head_length));
-                }
-                let over = self.limit(None, desk, head_length);
-                return Err(over.unwrap_or_else(|| self.decline(NO_ROUTE, desk, head_length)));
-            }
-            // Where it ends is not for us to say.
-            Err(reject) => return Err(Next::Answer { reject, refused: None, unread: true }),
-        };
-        let route = routes.get(id);
-        routes.count(id, worker);
-        desk.route = Some(id);
-        desk.entry.takes(&route.name);
-        if route.response_edits.names_request {
-            desk.keep_head(head);
-        }
-        if let Some(rule) = &route.rules.compress {
-            desk.wish = Wish::read(head, &desk.request, rule);
-        }
-        if !route.lets(client) {
-            routes.count_denied(id, worker, Denied::Address);
-            return Err(self.decline(FORBIDDEN, desk, head_length));
-        }
-        if let Some(over) = self.limit(Some(id), desk, head_length) {
-            return Err(over);
-        }
-        if let BodyLength::Known(length) = desk.request.body
-            && route.rules.max_body.is_some_and(|max| length > max)
-        {
-            let reject = Reject { status: 413, reason: "the request body is too large" };
-            return Err(Next::Answer { reject, refused: None, unread: true });
-        }
-        Ok((id, route))
-    }
-
-    /// Lets the request on once its turn has come and its password was found right.
-    async fn hold_up(
-        &mut self,
-        routes: &Routes,
-        (id, route): (RouteId, &Route),
-        desk: &mut Desk,
-        head_length: usize,
-    ) -> Result<(), Next> {
-        if let Some(until) = desk.limited.take_wait()
-            && !self.waiter().sit_out(until).await
-        {
-            desk.entry.left();
-            return Err(Next::Close);
-        }
-        let Some(auth) = &route.auth else { return Ok(()) };
-        let verdict = match self.ask_password(auth, desk, head_length) {
-            auth::Asked::Now(verdict) => Some(verdict),
-            auth::Asked::Later(answer) => self.await_password(answer, desk).await,
-        };
-        let Some(verdict) = verdict else {
-            desk.entry.left();
-            return Err(Next::Close);
-        };
-        desk.take_verdict(verdict).map_err(|reject| {
-            routes.count_denied(id, self.connection.worker.counts.number, Denied::Password);
-            self.decline(reject, desk, head_length)
-        })
-    }
-
-    /// The pool that is to serve the request on the desk, which has this route; or what else it comes to.
-    fn follow_route(&mut self, route: &Route, desk: &mut Desk, head_length: usize) -> Result<Arc<Served>, Next> {
-        match &route.goal {
-            Goal::Pools(pools) => {
-                let worker = &self.connection.worker;
-                let head = &self.input.filled()[..head_length];
-                let stuck = sticky::pool_of(pools, (head, &desk.request), worker.recently());
-                match stuck.or_else(|| draw(pools, || worker.random())) {
-                    Some(first) => Ok(Arc::clone(first)),
-                    None => Err(self.decline(NO_ROUTE, desk, head_length)),
-                }
-            }
-            Goal::Redirect(rule) => Err(self.redirected((route, rule), desk, head_length)),
-            Goal::Respond(_) => {
-                self.input.consume(head_length);
-                Err(Next::Respond)
-            }
-        }
-    }
-
-    /// Who the client is, as far as routes and their rules ask.
-    pub(crate) fn client_ip(&self) -> Option<IpAddr> {
-        self.client.address()
-    }
-
-    /// Refuses the request whose head is the first `head_length` bytes read. The connection is good for another one.
-    fn decline(&mut self, reject: Reject, desk: &Desk, head_length: usize) -> Next {
-        self.input.consume(head_length);
-        Next::Answer { reject, refused: None, unread: desk.request.body != BodyLength::None }
-    }
-
-    /// Sends the client to where what it asks for is served.
-    fn redirected(&mut self, (route, rule): (&Route, &Redirect), desk: &Desk, head_length: usize) -> Next {
-        if desk.request.host.is_none() && rule.to.names(Variable::Host) {
-            let reject = Reject::bad("the request names no host that it could be sent to");
-            return self.decline(reject, desk, head_length);
-        }
-        let values = Values {
-            head: &self.input.filled()[..head_length],
-            request: &desk.request,
-            client: &self.client,
-            id: &desk.entry.id,
-            route: &route.name,
-            pool: "",
-            server: "",
-        };
-        let location = variables::location(&rule.to, &values);
-        self.input.consume(head_length);
-        Next::Redirect { status: rule.status, location }
     }
 
     /// Writes the head for the server of `permit` from the `bytes` that were read.

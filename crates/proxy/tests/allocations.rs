@@ -78,9 +78,11 @@ const QUIET: Duration = Duration::from_millis(50);
 const GET: &[u8] =
     b"GET /articles/42?page=3 HTTP/1.1\r\nHost: www.example.com\r\nUser-Agent: Mozilla/5.0 (X11; Linux)\r\n\
     Accept: text/html,application/xhtml+xml\r\nAccept-Language: en-GB,en;q=0.5\r\nAccept-Encoding: gzip, br\r\n\
-    Connection: keep-alive\r\nCookie: session=0123456789abcdef; theme=dark\r\n\r\n";
+    Connection: keep-alive\r\nCookie: session=0123456789abcdef; theme=dark\r\n\
+    X-Forwarded-For: 2001:db8::7, 192.0.2.1\r\nAuthorization: Basic YW15OnN3b3JkZmlzaA==\r\n\r\n";
 
 const POST: &[u8] = b"POST /orders HTTP/1.1\r\nHost: www.example.com\r\nUser-Agent: curl/8\r\n\
+    X-Forwarded-For: 192.0.2.2\r\nAuthorization: Basic YW15OnN3b3JkZmlzaA==\r\n\
     Content-Type: application/json\r\nContent-Length: 27\r\n\r\n{\"article\":42,\"amount\":100}";
 
 /// What [`POST`] ends with.
@@ -180,6 +182,12 @@ fn a_warm_small_request_allocates_nothing() {
     let edits = "request_headers = { set = { X-Env = \"$path\" }, remove = \"Cookie\" }\n\
                  response_headers = { set = { X-Server = \"$server\" }, remove = \"Server\" }";
     check(&Rules { listen: format!("{edits}\nroute = [\n{many}]").leak(), ..Rules::default() }, 0);
+    // Nor is a client that a proxy tells of, another for each request, and that has shown its password before.
+    let users = std::env::temp_dir().join(format!("plimsoll-allocations-{}", std::process::id()));
+    std::fs::write(&users, "amy:$2y$04$U89yt1oIOMKget4U2SQK7eOcx/RNwSFhPYYAjQ..G.FMwVzdQZmGG").unwrap();
+    let asked = format!("trusted_proxies = \"127.0.0.1\"\nbasic_auth = {{ users = \"{}\" }}", users.display());
+    check(&Rules { listen: asked.leak(), top: told.top, ..Rules::default() }, 4);
+    std::fs::remove_file(&users).unwrap();
     // A client that is given a cookie each time, one whose session is learnt, and a key.
     check(&Rules { pool: "sticky = { cookie = \"srv\" }", ..Rules::default() }, 0);
     check(&Rules { pool: "sticky = { learn_cookie = \"session\" }", ..Rules::default() }, 0);
