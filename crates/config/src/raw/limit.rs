@@ -97,10 +97,16 @@ impl Setting for LimitKey {
     }
 
     fn shape() -> Shape {
-        let one = |key: &str| json!({ "type": "object", "properties": { key: { "type": "string", "minLength": 1 } }, "required": [key], "additionalProperties": false });
+        let named = json!({
+            "type": "object",
+            "propertyNames": { "enum": ["header", "cookie"] },
+            "additionalProperties": { "type": "string", "minLength": 1 },
+            "minProperties": 1,
+            "maxProperties": 1,
+        });
         Shape {
             expects: "\"client\", \"route\", `{ header = … }` or `{ cookie = … }`".to_owned(),
-            schema: json!({ "anyOf": [{ "enum": ["client", "route"] }, one("header"), one("cookie")] }),
+            schema: json!({ "anyOf": [{ "enum": ["client", "route"] }, named] }),
             table: None,
         }
     }
@@ -152,7 +158,12 @@ impl Setting for Over {
 
     fn shape() -> Shape {
         let time = Lasts::<MILLISECOND, LONGEST_DELAY>::shape().schema;
-        let delay = json!({ "type": "object", "properties": { "delay": time }, "required": ["delay"], "additionalProperties": false });
+        let delay = json!({
+            "type": "object",
+            "propertyNames": { "enum": ["delay"] },
+            "additionalProperties": time,
+            "minProperties": 1,
+        });
         Shape {
             expects: "\"reject\", \"close\" or `{ delay = … }`".to_owned(),
             schema: json!({ "anyOf": [{ "enum": ["reject", "close"] }, delay] }),

@@ -102,12 +102,11 @@ impl Namer<'_> {
                 self.reader.report(field.span.clone(), message, "remove it here or there");
             }
             before.push(name);
-            match self.entries.iter().position(|entry| entry.name == name) {
-                Some(at) => self.note(at, field, used),
-                None => {
-                    self.report_unknown(field);
-                    known = false;
-                }
+            if let Some(at) = self.entries.iter().position(|entry| entry.name == name) {
+                self.note(at, field, used);
+            } else {
+                self.report_unknown(field);
+                known = false;
             }
         }
         known

@@ -1,5 +1,6 @@
 //! HTTP/2 held to its RFC, by frames that are made by hand.
 
+mod client_limits;
 mod ends;
 mod fields;
 mod frames;
