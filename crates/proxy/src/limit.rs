@@ -193,11 +193,6 @@ impl Limited {
         (self.until, self.again_after) = (None, None);
     }
 
-    /// Whether its place in time is yet to come.
-    pub(crate) fn has_to_wait(&self) -> bool {
-        self.until.is_some()
-    }
-
     /// When its place in time comes, told once to who waits for it.
     pub(crate) fn take_wait(&mut self) -> Option<Time> {
         self.until.take()
