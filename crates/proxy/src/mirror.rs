@@ -52,7 +52,8 @@ pub(crate) struct Copied {
     bodiless: bool,
     /// The PROXY header, where the pool is to get one.
     greeting: Option<Vec<u8>>,
-    gone: bool,
+    /// Its place among those under way, until it goes.
+    entered: Option<Entered>,
 }
 
 impl Mirroring {
@@ -62,7 +63,12 @@ impl Mirroring {
 
     /// Begins the copy of a request of `peer`, unless none is to be made. What speaks another protocol afterwards is no
     /// request.
-    pub(crate) fn begin(self: &Arc<Self>, request: &RequestHead, peer: &Peer, worker: &Worker) -> Option<Box<Copied>> {
+    pub(crate) fn begin(
+        self: &Arc<Self>,
+        request: &RequestHead,
+        peer: &Peer,
+        worker: &Rc<Worker>,
+    ) -> Option<Box<Copied>> {
         if request.upgrade || !self.is_drawn(worker.random()) {
             return None;
         }
@@ -80,7 +86,8 @@ impl Mirroring {
             framing: request.body,
             bodiless: request.method_kind == MethodKind::Head,
             greeting: self.served.rules.send_proxy.map(|version| proxy_header::greeting(version, greeted)),
-            gone: false,
+            // From now on, so that what is kept of bodies has the same bound.
+            entered: Some(worker.copies.enter(worker, &self.rule)),
         }))
     }
 
@@ -105,8 +112,8 @@ impl Copied {
 
     /// Sends it off, with the `head` that the server of the request got: all of that has been read.
     pub(crate) fn go(mut self: Box<Self>, head: &[u8], worker: &Rc<Worker>) {
-        let Mirroring { served, rule, .. } = &*self.mirroring;
-        if !self.body.complete() || worker.stopping() || worker.copies.is_full(rule) {
+        let served = &self.mirroring.served;
+        if !self.body.complete() || worker.stopping() {
             return;
         }
         let ask = Ask { now: worker.now(), random: worker.random(), ..Ask::default() };
@@ -115,9 +122,9 @@ impl Copied {
         // As frames a body needs no framing of its own.
         let framed = served.rules.protocol == ServerProtocol::Http1;
         self.body.write(&mut message, if framed { self.framing } else { BodyLength::None }, true);
-        self.gone = true;
+        let Some(entered) = self.entered.take() else { return };
         let errand = Errand {
-            entered: worker.copies.enter(worker, rule),
+            entered,
             mirroring: Arc::clone(&self.mirroring),
             message,
             head: head.len(),
@@ -130,7 +137,7 @@ impl Copied {
 
 impl Drop for Copied {
     fn drop(&mut self) {
-        if !self.gone {
+        if self.entered.is_some() {
             self.mirroring.counts.skipped.fetch_add(1, Relaxed);
         }
     }

@@ -21,12 +21,9 @@ impl Mirrored {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let admin = std::env::temp_dir().join(format!("plimsoll-mirror-{}-{number}.sock", std::process::id()));
         let program = Config::to(&[app.address()])
+            .top(&format!("[admin]\nsocket = \"{}\"", admin.display()))
             .another_pool("shadow", shadow)
-            .another_pool("unused", &format!("servers = [\"127.0.0.1:9\"]\n[admin]\nsocket = \"{}\"", admin.display()))
-            .listen(&format!(
-                "route = [{{ pool = \"app\", mirror = {{ pool = \"shadow\", {rule} }}, {route} }},
-                          {{ path = \"/unused\", pool = \"unused\" }}]"
-            ))
+            .listen(&format!("route = [{{ pool = \"app\", mirror = {{ pool = \"shadow\", {rule} }}, {route} }}]"))
             .only_routes()
             .start();
         Self { program, admin }
