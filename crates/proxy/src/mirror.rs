@@ -51,7 +51,8 @@ pub(crate) struct Copied {
     bodiless: bool,
     /// The PROXY header, where the pool is to get one.
     greeting: Option<Vec<u8>>,
-    gone: bool,
+    /// Its place among those under way, until it goes.
+    entered: Option<Entered>,
 }
 
 impl Mirroring {
@@ -65,7 +66,7 @@ impl Mirroring {
         self: &Arc<Self>,
         request: &RequestHead,
         greeted: Greeted<'_>,
-        worker: &Worker,
+        worker: &Rc<Worker>,
     ) -> Option<Box<Copied>> {
         if request.upgrade || !self.is_drawn(worker.random()) {
             return None;
@@ -83,7 +84,8 @@ impl Mirroring {
             framing: request.body,
             bodiless: request.method_kind == MethodKind::Head,
             greeting: self.served.rules.send_proxy.map(|version| proxy_header::greeting(version, greeted)),
-            gone: false,
+            // From now on, so that what is kept of bodies has the same bound.
+            entered: Some(worker.copies.enter(worker, &self.rule)),
         }))
     }
 
@@ -108,8 +110,8 @@ impl Copied {
 
     /// Sends it off, with the `head` that the server of the request got: all of that has been read.
     pub(crate) fn go(mut self: Box<Self>, head: &[u8], worker: &Rc<Worker>) {
-        let Mirroring { served, rule, .. } = &*self.mirroring;
-        if !self.body.complete() || worker.stopping() || worker.copies.is_full(rule) {
+        let served = &self.mirroring.served;
+        if !self.body.complete() || worker.stopping() {
             return;
         }
         let ask = Ask { now: worker.now(), random: worker.random(), ..Ask::default() };
@@ -118,9 +120,9 @@ impl Copied {
         // As frames a body needs no framing of its own.
         let framed = served.rules.protocol == ServerProtocol::Http1;
         self.body.write(&mut message, if framed { self.framing } else { BodyLength::None }, true);
-        self.gone = true;
+        let Some(entered) = self.entered.take() else { return };
         let errand = Errand {
-            entered: worker.copies.enter(worker, rule),
+            entered,
             mirroring: Arc::clone(&self.mirroring),
             message,
             head: head.len(),
@@ -133,7 +135,7 @@ impl Copied {
 
 impl Drop for Copied {
     fn drop(&mut self) {
-        if !self.gone {
+        if self.entered.is_some() {
             self.mirroring.counts.skipped.fetch_add(1, Relaxed);
         }
     }

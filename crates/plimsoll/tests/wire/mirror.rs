@@ -21,12 +21,9 @@ impl Mirrored {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let admin = std::env::temp_dir().join(format!("plimsoll-mirror-{}-{number}.sock", std::process::id()));
         let program = Config::to(&[app.address()])
+            .top(&format!("[admin]\nsocket = \"{}\"", admin.display()))
             .another_pool("shadow", shadow)
-            .another_pool("unused", &format!("servers = [\"127.0.0.1:9\"]\n[admin]\nsocket = \"{}\"", admin.display()))
-            .listen(&format!(
-                "route = [{{ pool = \"app\", mirror = {{ pool = \"shadow\", {rule} }}, {route} }},
-                          {{ path = \"/unused\", pool = \"unused\" }}]"
-            ))
+            .listen(&format!("route = [{{ pool = \"app\", mirror = {{ pool = \"shadow\", {rule} }}, {route} }}]"))
             .only_routes()
             .start();
         Self { program, admin }
@@ -75,7 +72,7 @@ fn post(body: &str) -> String {
 #[test]
 fn a_copy_is_what_the_server_got_and_its_answer_goes_nowhere() {
     let (app, shadow) = (Server::saying("first"), Server::saying("second, and longer"));
-    let rule = "max_body = 100";
+    let rule = "max_body = \"100B\"";
     let route = "add_prefix = \"/v1\", request_headers = { set = { X-Route = \"r\" } }";
     let shadow_pool = format!("servers = [\"{}\"]", shadow.address());
     let mirrored = Mirrored::with(&app, &shadow_pool, rule, route);
@@ -172,7 +169,7 @@ fn large_bodies_and_changes_of_protocol_are_not_copied() {
         }
     });
     let shadow = Server::saying("second");
-    let mirrored = Mirrored::new(&app, &shadow, "max_body = 10");
+    let mirrored = Mirrored::new(&app, &shadow, "max_body = \"10B\"");
     let ask = |request: &str| mirrored.program.ask(request).status;
     assert_eq!(ask(&post("0123456789a")), 200);
     let chunked = "POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n";

@@ -4,11 +4,12 @@ use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::frames::{END_STREAM, data, headers};
 use super::servers::scripted;
-use crate::kit::{Config, Program, Server, field, ok};
+use crate::kit::{Config, Program, Server, field, ok, until};
 
 /// What a command printed, byte by byte, and what it said beside that.
 struct Output {
@@ -237,4 +238,27 @@ fn answers_of_servers_of_http2_are_compressed_for_clients_of_both_versions() {
             assert!(got.said.to_ascii_lowercase().contains(&format!("< content-encoding: {coding}")), "{}", got.said);
         }
     }
+}
+
+#[test]
+fn copies_go_to_servers_of_http2_too() {
+    let app = echo();
+    let copies = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&copies);
+    let shadow = scripted(move |conn, stream, _| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        conn.send([headers(stream, 0, &[(":status", "200")]), data(stream, END_STREAM, "thrown away")].concat());
+    });
+    let program = Config::to(&[app.address()])
+        .another_pool("shadow", &format!("servers = [\"{}\"]\nprotocol = \"http2\"", shadow.address()))
+        .listen("route = [{ pool = \"app\", mirror = { pool = \"shadow\" } }]")
+        .only_routes()
+        .start();
+    for (number, version) in ["--http1.1", "--http2-prior-knowledge", "--http1.1"].into_iter().enumerate() {
+        for arguments in [&["--data-binary", "a body"][..], &["--upload-file", "-"]] {
+            assert_eq!(curl(&program, &[&[version], arguments].concat(), b"a body").printed, b"a body");
+        }
+        until("the copies have come", || copies.load(Ordering::SeqCst) == 2 * (number + 1));
+    }
+    assert_eq!(shadow.connections(), 1);
 }
