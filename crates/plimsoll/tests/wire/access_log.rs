@@ -86,7 +86,7 @@ fn a_line_of_json_tells_it_all() {
     assert_eq!(
         steady(line),
         json!({
-            "listener": "web", "client_ip": "127.0.0.1", "client_port": port, "method": "POST", "target": "/a?b=1",
+            "listener": "web", "client_ip": "127.0.0.1", "client_port": port, "user": null, "method": "POST", "target": "/a?b=1",
             "protocol": "HTTP/1.1", "host": "app.example", "user_agent": "test/1", "referer": "http://r.example/",
             "status": 200, "grpc_status": Value::Null, "bytes_in": request.len(), "bytes_out": bytes_out, "route": "default", "pool": "app",
             "server": server.address().to_string(), "tries": 1, "outcome": "success", "in_flight": 1,

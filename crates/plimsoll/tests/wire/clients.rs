@@ -119,7 +119,7 @@ fn forwarded_is_read_where_it_is_named_also_of_streams() {
         ["Forwarded: for=6.6.6.6, for=\"[2001:db8::7]\";proto=https", "X-Forwarded-For: 6.6.6.6"].iter().enumerate()
     {
         if number > 0 {
-            curl.arg("--next").args(["--silent", "--http2-prior-knowledge"]);
+            curl.arg("--next").args(["--silent", "--noproxy", "*", "--http2-prior-knowledge"]);
         }
         curl.args(["-H", more]).arg(format!("http://{}/", program.address()));
     }

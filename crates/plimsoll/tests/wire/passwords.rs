@@ -11,14 +11,15 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::kit::{Client, Config, Program, Server, get, ok, until};
 
-/// A file of users, gone with the test.
+/// A file of users, gone with the test. It may be a page as well.
 struct Users(PathBuf);
 
 impl Users {
     fn of(lines: &[String]) -> Self {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let users = Self(std::env::temp_dir().join(format!("plimsoll-wire-users-{}-{number}", std::process::id())));
+        let users =
+            Self(std::env::temp_dir().join(format!("plimsoll-wire-users-{}-{number}.html", std::process::id())));
         users.write(lines);
         users
     }
