@@ -81,7 +81,6 @@ fn picks_are_told_as_they_were_made() {
         number: 1,
         at: "2026-03-01T12:00:00Z".to_owned(),
         picked: Some("s1".to_owned()),
-        because: None,
         refused: None,
         in_flight: 2,
         retry: true,
