@@ -371,7 +371,7 @@ mod tests {
 
     #[test]
     fn the_known_formats_are_texts() {
-        assert_eq!(text(COMMON).len(), 9, "five variables and what stands between them");
+        assert_eq!(text(COMMON).len(), 11, "six variables and what stands between them");
         assert!(text(COMBINED).len() > text(COMMON).len());
         assert!(!LogVariable::JSON.contains(&LogVariable::Request));
         assert_eq!(LogVariable::JSON.last(), Some(&LogVariable::TraceId));
