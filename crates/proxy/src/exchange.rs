@@ -150,10 +150,12 @@ impl<'a> Exchange<'a> {
 
     /// Once all of the request has been read, its copy goes where one is wanted.
     fn mirror(&mut self) {
-        if self.parties.desk.copy.is_some() && self.request_read() {
-            let Parties { desk, worker, .. } = &mut self.parties;
-            let copy = desk.copy.take();
-            copy.into_iter().for_each(|copy| copy.go(&desk.to_server[..desk.to_server_head], worker));
+        if self.parties.desk.copy.is_none() || !self.request_read() {
+            return;
+        }
+        let Parties { desk, worker, .. } = &mut self.parties;
+        if let Some(mut copy) = desk.copy.take() {
+            copy.go(&desk.to_server[..desk.to_server_head], worker);
         }
     }
 

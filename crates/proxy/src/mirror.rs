@@ -109,7 +109,7 @@ impl Copied {
     }
 
     /// Sends it off, with the `head` that the server of the request got: all of that has been read.
-    pub(crate) fn go(mut self: Box<Self>, head: &[u8], worker: &Rc<Worker>) {
+    pub(crate) fn go(&mut self, head: &[u8], worker: &Rc<Worker>) {
         let served = &self.mirroring.served;
         if !self.body.complete() || worker.stopping() {
             return;

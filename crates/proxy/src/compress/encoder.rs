@@ -1,8 +1,8 @@
 //! The three encoders behind one step: bytes in, bytes out, nothing that waits.
 //!
-//! What each holds is bounded by its level and window, whatever is sent through it: gzip about 0.3 MiB, Brotli and Zstandard
-//! one to one and a half (measured; README.md says it to users). A window of 256 KiB loses little on what is sent as pages
-//! and JSON, and browsers take up to 8 MiB (RFC 9659).
+//! What each holds is bounded by its level and window, whatever is sent through it: measured over 4 MiB of letters drawn at
+//! random, gzip 0.4 MiB, Brotli 2.4, Zstandard 1.4, and less for what is short (README.md says it to users). A window of
+//! 256 KiB loses little on what is sent as pages and JSON, and browsers take up to 8 MiB (RFC 9659).
 
 use std::io;
 
@@ -17,6 +17,8 @@ const GZIP_LEVEL: u32 = 5;
 /// The largest there is.
 const GZIP_WINDOW_BITS: u8 = 15;
 const BROTLI_QUALITY: u32 = 4;
+/// The longest body that Brotli is told of, in bytes: beyond it takes a table of 4 MiB.
+const BROTLI_LONGEST: u64 = (1 << 20) - 1;
 const ZSTD_LEVEL: i32 = 3;
 /// 256 KiB for the two that know larger ones.
 const WINDOW_BITS: u32 = 18;
@@ -57,7 +59,7 @@ impl Encoder {
             Algorithm::Gzip => Self::Gzip(Compress::new_gzip(Compression::new(GZIP_LEVEL), GZIP_WINDOW_BITS)),
             Algorithm::Brotli => {
                 let mut state = Box::new(BrotliEncoderStateStruct::new(StandardAlloc::default()));
-                let hint = length.map_or(0, |length| u32::try_from(length).unwrap_or(u32::MAX));
+                let hint = length.unwrap_or(0).min(BROTLI_LONGEST) as u32;
                 state.set_parameter(BrotliEncoderParameter::BROTLI_PARAM_QUALITY, BROTLI_QUALITY);
                 state.set_parameter(BrotliEncoderParameter::BROTLI_PARAM_LGWIN, WINDOW_BITS);
                 state.set_parameter(BrotliEncoderParameter::BROTLI_PARAM_SIZE_HINT, hint);
