@@ -1,5 +1,6 @@
 //! Durations, sizes and shares: digits and a unit.
 
+use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -27,6 +28,10 @@ pub(crate) struct Seconds<const MIN: u64, const MAX: u64>(pub(crate) Duration);
 /// A number of bytes within bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Bytes<const MIN: u64, const MAX: u64>(pub(crate) u64);
+
+/// How many begin within a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rate(pub(crate) plimsoll_core::Rate);
 
 /// A share within bounds, which are whole per cent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,6 +127,76 @@ impl<const MIN: u8, const MAX: u8> Setting for Share<MIN, MAX> {
             table: None,
         }
     }
+}
+
+/// The most that a rate may allow in its time: above it a limit protects nothing.
+const MOST_IN_TIME: u32 = 1_000_000_000;
+/// The times of rates, in milliseconds: clients do not tell apart what is shorter, and one that waits for longer than a day
+/// has forgotten what for.
+const RATE_TIMES: RangeInclusive<u64> = 100..=86_400_000;
+const RATE_HELP: &str = "write a whole number, a slash and a time, such as \"50/s\", \"600/min\" or \"1000/10s\"";
+
+impl Setting for Rate {
+    fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
+        match item.get_ref() {
+            DeValue::Integer(number) if number.radix() == 10 => {
+                reader.unfit(item, place, format!("write the time in which they may begin, such as \"{number}/s\""))
+            }
+            DeValue::String(text) => match rate(text) {
+                Ok(rate) => Some(Self(rate)),
+                Err(help) => reader.unfit(item, place, help),
+            },
+            _ => reader.unfit(item, place, RATE_HELP),
+        }
+    }
+
+    fn shape() -> Shape {
+        Shape {
+            expects: "a rate from \"1/24h\" to \"1000000000/100ms\"".to_owned(),
+            schema: json!({ "type": "string", "pattern": "^[0-9]+/([0-9]*(ms|s|min|m|h))+$" }),
+            table: None,
+        }
+    }
+}
+
+/// What a rate says, or what to write instead, which is empty where the bounds say it all.
+fn rate(text: &str) -> Result<plimsoll_core::Rate, String> {
+    let Some((number, time)) = text.split_once('/') else {
+        let digits =
+            !text.is_empty() && text.len() <= LONGEST_EXAMPLE && text.bytes().all(|byte| byte.is_ascii_digit());
+        return Err(if digits {
+            format!("write the time in which they may begin, such as \"{text}/s\"")
+        } else {
+            RATE_HELP.to_owned()
+        });
+    };
+    let milliseconds = match time {
+        "s" => 1000,
+        "m" | "min" => 60_000,
+        "h" => 3_600_000,
+        _ => amount(time, &DURATION).map_err(|_| RATE_HELP.to_owned())?,
+    };
+    if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(RATE_HELP.to_owned());
+    }
+    let limit = number.parse().ok().filter(|number| *number <= MOST_IN_TIME).and_then(NonZeroU32::new);
+    let window = RATE_TIMES.contains(&milliseconds).then(|| Duration::from_millis(milliseconds));
+    match (limit, window) {
+        (Some(limit), Some(window)) => Ok(plimsoll_core::Rate { limit, window }),
+        _ => Err(String::new()),
+    }
+}
+
+/// A rate as the file would say it.
+pub fn show_rate(rate: &plimsoll_core::Rate) -> String {
+    let time = show_duration(rate.window);
+    let time = match &*time {
+        "1s" => "s",
+        "1m" => "min",
+        "1h" => "h",
+        other => other,
+    };
+    format!("{}/{time}", rate.limit)
 }
 
 /// The whole number of per cent that a value of the file says, or what to write instead. More than 8 bits hold counts
