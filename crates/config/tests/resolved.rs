@@ -9,7 +9,7 @@ use plimsoll_config::{
     Occasion, OnDown, Pool, Process, Retry, Route, ServerTimeouts, StatusSet, parse,
 };
 use plimsoll_core::{
-    AdminState, Eject, Initial, Percent, PolicyKind, PoolRules, ProbeRule, QueueRule, WarmUp, WhenNone,
+    AdminState, Eject, Initial, Percent, PolicyKind, PoolRules, ProbeRule, QueueRule, Rate, Rebalance, WarmUp, WhenNone,
 };
 
 fn everything() -> Config {
@@ -190,6 +190,12 @@ fn each_rule_of_a_pool_reaches_its_field() {
         probe: Some(ProbeRule { fall: count(14), rise: count(15), initial: Initial::Down }),
         queue: Some(QueueRule { limit: count(8), timeout: second(9) }),
         retry_budget: Percent::new(25),
+        rebalance: Some(Rebalance {
+            spread: count(28),
+            budget: Rate { limit: count(29), window: second(60) },
+            idle: second(30),
+            settle: second(31),
+        }),
         ..PoolRules::default()
     };
     assert_eq!(app.rules, rules);

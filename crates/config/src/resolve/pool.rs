@@ -6,7 +6,7 @@ use std::path::Path;
 
 use plimsoll_core::{PoolRules, QueueRule, WhenNone};
 
-use super::{binds, failure, probe, protocol};
+use super::{binds, failure, probe, protocol, rebalance};
 use crate::condition::Condition;
 use crate::files::Files;
 use crate::protocol::ServerProtocol;
@@ -40,6 +40,7 @@ pub(super) fn resolve(entry: &Entry<raw::Pool>, raw: &raw::Pool, files: &mut Fil
             probe: probe_rule,
             queue: queue(raw, &servers, entry.sound, reader),
             retry_budget,
+            rebalance: rebalance::resolve(raw, reader),
             ..PoolRules::default()
         },
         protocol: raw.protocol.value.0,
