@@ -18,6 +18,7 @@ pub use history::{History, ServerHistory};
 pub(crate) use object::Object;
 pub use problem::Problem;
 pub use status::{
-    Health, HealthName, Listener, Outcomes, Pool, Probe, Queue, Retries, Route, Server, State, Status, WarmUp, Worker,
+    Health, HealthName, Listener, Outcomes, Pool, Probe, Queue, Rebalance, RebalancePhase, RebalanceRound, Retries,
+    Route, Server, State, Status, WarmUp, Worker,
 };
 pub use why::{Candidate, Explanation, Pick};
