@@ -18,6 +18,7 @@ mod log_trouble;
 mod probes;
 mod queue;
 mod random;
+mod rebalance;
 mod replay;
 mod request_ids;
 mod requests_refused;

@@ -192,6 +192,16 @@ impl Program {
         assert_eq!(self.ask("no request\r\n\r\n").status, 400);
     }
 
+    /// Puts another configuration in force.
+    #[track_caller]
+    pub(crate) fn reload(&self, config: &Config) {
+        let before = self.said_times("reloaded: configuration");
+        fs::write(&self.file, config.text()).unwrap();
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+        until("the new configuration is in force", || self.said_times("reloaded: configuration") > before);
+    }
+
     /// Asks for a graceful stop.
     pub(crate) fn terminate(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
