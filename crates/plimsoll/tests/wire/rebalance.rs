@@ -60,7 +60,10 @@ impl Clients {
         };
         let threads = (0..count).map(client).collect();
         let clients = Self { seen, threads };
-        until("all clients are served", || clients.seen.served.load(Ordering::SeqCst) == count);
+        until("all clients are served", || {
+            assert_eq!(*clients.seen.wrong.lock().unwrap(), Vec::<String>::new());
+            clients.seen.served.load(Ordering::SeqCst) == count
+        });
         clients
     }
 
@@ -83,6 +86,7 @@ fn listen(to: SocketAddr, seen: &Seen) -> Result<(), String> {
     loop {
         match socket.read() {
             Ok(Message::Text(text)) if text.as_str() == "welcome" => _ = seen.served.fetch_add(1, Ordering::SeqCst),
+            Ok(Message::Ping(_)) => {}
             Ok(Message::Close(frame)) => code = frame.map(|frame| frame.code),
             Err(Error::ConnectionClosed) if code == Some(CloseCode::Restart) => break,
             other => return Err(format!("{other:?} after {code:?}")),
@@ -140,8 +144,8 @@ fn three_hundred_web_sockets_spread_over_a_fourth_server_and_no_more_are_closed_
     let status = told(&socket, &["status", "app"]);
     let line = "rebalance: 300 long-lived, spread 0, last time 100 -> 0 by closing 75, 75 closed since the start";
     assert!(status.contains(line), "{status}");
-    let metrics = told(&socket, &["status", "app", "--json"]);
-    assert!(metrics.contains("\"long_lived\":75") && metrics.contains("\"phase\":\"level\""), "{metrics}");
+    let json = told(&socket, &["status", "app", "--json"]);
+    assert!(json.contains("\"long_lived\":75") && json.contains("\"phase\":\"level\""), "{json}");
     clients.end(program);
     let _ = std::fs::remove_file(socket);
 }
