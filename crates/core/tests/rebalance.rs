@@ -60,7 +60,7 @@ impl Scene {
         let server = |(number, &(weight, state)): (usize, &(u16, AdminState))| ServerSpec {
             weight,
             state,
-            ..ServerSpec::new(&format!("s{number}"), address(number as u16))
+            ..ServerSpec::new(format!("s{number}"), address(number as u16))
         };
         let servers = servers.iter().enumerate().map(server).collect();
         let spec = PoolSpec { servers, rules: self.rules.clone(), ..PoolSpec::default() };

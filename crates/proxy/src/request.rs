@@ -14,6 +14,7 @@ use crate::grpc;
 use crate::http1::Reject;
 use crate::http1::body::Body;
 use crate::http1::framing::BodyLength;
+use crate::http1::request::UpgradeTo;
 use crate::http1::variables::{self, Values};
 use crate::http1::write::{self, RequestRules};
 use crate::rebalance::Speech;
@@ -368,7 +369,8 @@ impl Busy<'_> {
         let Connection { wire, deadline, worker, .. } = &mut *self.connection;
         let ends = tunnel::Ends { wire, from: &mut self.input };
         let server_ends = tunnel::Ends { wire: &mut server.wire, from: &mut from_server };
-        let speech = if work.desk.request.websocket { Speech::WebSocket } else { Speech::Other };
+        let speech =
+            if work.desk.request.upgrade_to == UpgradeTo::WebSocket { Speech::WebSocket } else { Speech::Other };
         let _counted = worker.tunnel();
         let passed =
             Tunnel::new(ends, server_ends, speech).run(deadline, worker, (work.tries.served(), &mut permit)).await;

@@ -260,7 +260,9 @@ impl<'a> Tunnel<'a> {
         let (before, open) = (self.to_client.moved, self.to_client.state == State::Open);
         let parting = &mut self.parting;
         let _ = self.to_client.poll((&mut self.server, self.client.wire), cx, |bytes| {
-            parting.iter_mut().for_each(|parting| parting.received(bytes));
+            if let Some(parting) = parting {
+                parting.received(bytes);
+            }
         });
         if let Some(parting) = &self.parting
             && moved != self.to_server.moved + self.to_client.moved
@@ -276,7 +278,9 @@ impl<'a> Tunnel<'a> {
     fn poll_to_server(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let parting = &mut self.parting;
         self.to_server.poll((&mut self.client, self.server.wire), cx, |bytes| {
-            parting.iter_mut().for_each(|parting| parting.sent(bytes));
+            if let Some(parting) = parting {
+                parting.sent(bytes);
+            }
         })
     }
 

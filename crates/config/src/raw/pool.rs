@@ -60,7 +60,7 @@ settings! {
         eject: OrOff<Eject>, default {};
         /// When a request that failed is tried again, on another server if there is one.
         retry: OrOff<Retry>, default {};
-        /// When connections that live long, such as WebSockets and those of a listener with `protocol = "tcp"`, are closed so
+        /// When connections that live long, such as a WebSocket and those of a listener with `protocol = "tcp"`, are closed so
         /// that they spread over servers that joined: a table, in which `{}` is all defaults, or "off".
         rebalance: OrOff<Rebalance>, default "off";
         /// Who may wait when all servers have their `max_connections`. Without a queue nobody does.

@@ -9,7 +9,7 @@ use crate::value::Whole;
 const SHORTEST_QUIET: u64 = 100;
 
 settings! {
-    /// Closes long-lived connections, so that they spread over servers that joined or came back: WebSockets get a close
+    /// Closes long-lived connections, so that they spread over servers that joined or came back: a WebSocket gets a close
     /// frame 1012 (service restart) between two messages, HTTP/2 that came by a listener with `protocol = "tcp"` a GOAWAY,
     /// and all others end while nothing is said. The oldest go first, and no more than is needed; clients are expected to
     /// connect again.

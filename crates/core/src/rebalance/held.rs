@@ -1,6 +1,6 @@
 //! The long-lived connections of a pool, by server and age, and the hold that each has on its place.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -70,7 +70,7 @@ impl LongLived {
             return Poll::Pending;
         }
         self.waker = Some(cx.waker().clone());
-        *lock(&self.known.waker) = self.waker.clone();
+        lock(&self.known.waker).clone_from(&self.waker);
         if self.is_asked() { Poll::Ready(()) } else { Poll::Pending }
     }
 
@@ -117,7 +117,7 @@ impl Drop for LongLived {
 /// All long-lived connections of a pool. As many as are open, which the limits of listeners bound.
 #[derive(Debug, Default)]
 pub(super) struct Shelves {
-    servers: HashMap<ServerId, Shelf>,
+    servers: BTreeMap<ServerId, Shelf>,
     added: u64,
     closed: u64,
     /// Closed ones, and those that are asked to, as far as no other connection has come since.

@@ -106,7 +106,7 @@ fn welcoming(ends: &Arc<AtomicUsize>) -> Server {
         loop {
             match socket.read() {
                 Ok(Message::Close(Some(frame))) if frame.code == CloseCode::Restart => {
-                    _ = ends.fetch_add(1, Ordering::SeqCst)
+                    _ = ends.fetch_add(1, Ordering::SeqCst);
                 }
                 Ok(_) => {}
                 Err(_) => return,

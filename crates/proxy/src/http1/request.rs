@@ -25,8 +25,17 @@ pub(crate) struct RequestHead {
     pub(crate) persistent: bool,
     /// The client asks to speak another protocol (RFC 9110, section 7.8).
     pub(crate) upgrade: bool,
-    /// That is a `WebSocket` and nothing else.
-    pub(crate) websocket: bool,
+    /// Which one that is, where it is asked for.
+    pub(crate) upgrade_to: UpgradeTo,
+}
+
+/// A protocol that a client asks to speak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum UpgradeTo {
+    /// That and nothing else.
+    WebSocket,
+    #[default]
+    Other,
 }
 
 /// What matters about a method.
@@ -132,7 +141,7 @@ impl RequestHead {
         // A server that takes h2c up would speak past the balancer, out of sight of its rules.
         self.upgrade =
             upgrade && !h2c && connection.upgrade && self.minor_version >= 1 && self.body == BodyLength::None;
-        self.websocket = self.upgrade && websocket;
+        self.upgrade_to = if self.upgrade && websocket { UpgradeTo::WebSocket } else { UpgradeTo::Other };
         self.check_host(head)?;
         fields::remove_named(head, connection, &mut self.fields)
     }
