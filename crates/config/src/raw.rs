@@ -22,6 +22,7 @@ mod pool;
 mod probe;
 mod process;
 mod protocol;
+mod rebalance;
 mod redirect;
 mod route;
 mod sticky;
@@ -40,6 +41,7 @@ pub(crate) use process::Account;
 pub(crate) use protocol::{
     CertPair, ClientCert, ClientHttp2, Hsts, ProxyFrom, ServerHttp2, ServerTls, ServerTlsTable, TlsOptions,
 };
+pub(crate) use rebalance::Rebalance;
 pub(crate) use redirect::{Redirect, RedirectTable, RedirectTo};
 pub(crate) use route::{Mirror, Route, RouteTimeouts};
 pub(crate) use sticky::{Hash, HashBy, Sticky};

@@ -24,6 +24,7 @@ mod pool;
 mod probe;
 mod process;
 mod protocol;
+mod rebalance;
 mod redirect;
 mod route;
 mod rules;

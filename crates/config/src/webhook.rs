@@ -45,6 +45,8 @@ pub enum Occasion {
     Reload,
     /// A configuration was refused.
     ReloadRefused,
+    /// Long-lived connections are being spread anew, or have been.
+    Rebalance,
     /// Something else to be known.
     Warning,
 }
@@ -73,6 +75,7 @@ impl Choice for Occasion {
             ("edit", Self::Edit),
             ("reload", Self::Reload),
             ("reload-refused", Self::ReloadRefused),
+            ("rebalance", Self::Rebalance),
             ("warning", Self::Warning),
         ]
     }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use plimsoll_core::{Event, Pool, Pools, Refused, Time};
+use plimsoll_core::{Event, Pool, Pools, Refused, Round, Time};
 
 use crate::api::EventKind;
 use crate::journal::{Happened, Journal};
@@ -29,6 +29,8 @@ struct Watched {
     seen: u64,
     refused: Vec<(Refused, u64)>,
     told_refusals: Option<Time>,
+    /// The last round of a rebalance that was told of, and the last whose end was.
+    told_rounds: (u64, u64),
 }
 
 impl Observer {
@@ -37,8 +39,7 @@ impl Observer {
         let all = pools.all();
         for pool in &all {
             if !self.watched.iter().any(|known| Arc::ptr_eq(&known.pool, pool)) {
-                let pool = Arc::clone(pool);
-                self.watched.push(Watched { pool, seen: 0, refused: Vec::new(), told_refusals: None });
+                self.watched.push(Watched::new(Arc::clone(pool)));
             }
         }
         for pool in &mut self.watched {
@@ -50,6 +51,10 @@ impl Observer {
 }
 
 impl Watched {
+    fn new(pool: Arc<Pool>) -> Self {
+        Self { pool, seen: 0, refused: Vec::new(), told_refusals: None, told_rounds: (0, 0) }
+    }
+
     fn look(&mut self, journal: &Journal, now: Time, last: bool) {
         let events = self.pool.events(self.seen);
         if !events.is_empty() {
@@ -59,10 +64,38 @@ impl Watched {
                 journal.add(health(event, wall));
             }
         }
+        for (message, at) in self.rebalanced(now) {
+            let (at, pool) = (Some(Wall::new(now).text(at)), Some(self.pool.name().to_owned()));
+            journal.add(Happened { at, pool, ..Happened::new(EventKind::Rebalance, message) });
+        }
         if let Some(message) = self.refusals(now, last) {
             let pool = Some(self.pool.name().to_owned());
             journal.add(Happened { pool, ..Happened::new(EventKind::Refused, message) });
         }
+    }
+
+    /// That long-lived connections are being spread anew, and that they have been, where that is news.
+    fn rebalanced(&mut self, now: Time) -> Vec<(String, Time)> {
+        let stats = self.pool.rebalance(now);
+        let Some(round) = stats.as_ref().and_then(|stats| stats.round) else { return Vec::new() };
+        let (mut news, name) = (Vec::new(), self.pool.name());
+        if self.told_rounds.0 < round.number {
+            let Round { long_lived, spread, planned, .. } = round;
+            let message = format!(
+                "pool {name}: rebalance begins: {long_lived} long-lived connections, spread {spread}, {planned} to be closed"
+            );
+            news.push((message, round.began));
+            self.told_rounds.0 = round.number;
+        }
+        if let Some(end) = round.ended
+            && self.told_rounds.1 < round.number
+        {
+            let (closed, from, to) = (end.closed, round.spread, end.spread);
+            let message = format!("pool {name}: rebalance ends: {closed} closed, spread {from} -> {to}");
+            news.push((message, end.at));
+            self.told_rounds.1 = round.number;
+        }
+        news
     }
 
     /// How many requests found no server since that was last told, unless that was just now.
@@ -107,7 +140,7 @@ mod tests {
     #[test]
     fn refusals_are_told_once_and_not_too_often() {
         let pool = Arc::new(Pool::new("app", PoolSpec::default(), Time::ZERO));
-        let mut watched = Watched { pool: Arc::clone(&pool), seen: 0, refused: Vec::new(), told_refusals: None };
+        let mut watched = Watched::new(Arc::clone(&pool));
         let after = |looks: u32| Time::ZERO + BETWEEN_REFUSALS / 2 * looks;
         assert_eq!(watched.refusals(after(0), false), None);
         let refuse = || assert!(pool.pick(&Ask::default()).is_err());

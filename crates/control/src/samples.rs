@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use plimsoll_core::{Audit, Explanation, Pool, PoolStats, Pools, RetryBudget, Time};
+use plimsoll_core::{Audit, Explanation, Pool, PoolStats, Pools, RebalanceStats, RetryBudget, Time};
 
 use crate::api::History;
 use crate::plane::PlaneStats;
@@ -69,6 +69,7 @@ pub(crate) struct Reading {
     /// How a pick would see each server.
     pub(crate) explanation: Explanation,
     pub(crate) budget: RetryBudget,
+    pub(crate) rebalance: Option<RebalanceStats>,
 }
 
 impl Samples {

@@ -220,6 +220,7 @@ fn occasion(kind: EventKind) -> Occasion {
         EventKind::Edit => Occasion::Edit,
         EventKind::Reload => Occasion::Reload,
         EventKind::ReloadRefused => Occasion::ReloadRefused,
+        EventKind::Rebalance => Occasion::Rebalance,
         EventKind::Warning => Occasion::Warning,
     }
 }

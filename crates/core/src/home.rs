@@ -15,6 +15,7 @@ use crate::live::Live;
 use crate::lock::{lock, try_lock};
 use crate::queue::Queue;
 use crate::rank::Ranking;
+use crate::rebalance::Rebalancer;
 use crate::recorder::{Before, Recorder};
 use crate::refused::Refusals;
 use crate::seat::Seat;
@@ -45,6 +46,7 @@ pub(crate) struct Home {
     /// The pool's permits, counted apart from the slots of its servers.
     pub(crate) alive: Alive,
     pub(crate) recorder: Recorder,
+    pub(crate) rebalancer: Rebalancer,
     /// Lets one change in at a time.
     pub(crate) change: Mutex<Leaving>,
 }
@@ -71,6 +73,7 @@ impl Home {
             events: Events::default(),
             alive: Alive::new(),
             recorder: Recorder::new(),
+            rebalancer: Rebalancer::default(),
             change: Mutex::default(),
         }
     }

@@ -13,7 +13,7 @@ use crate::snapshot::{Snapshot, Wanted};
 use crate::turn::stride;
 use crate::{
     AdminState, Audit, Event, Explanation, MemberStats, Permit, Picked, PoolRules, PoolSpec, PoolStats, ProbeResult,
-    QueueStats, Refused, RetryBudget, Server, ServerId, ServerSpec, Ticket, Time,
+    QueueStats, RebalanceStats, Refused, RetryBudget, Server, ServerId, ServerSpec, Ticket, Time,
 };
 
 /// What one pick is given.
@@ -99,9 +99,11 @@ impl Pool {
         }
     }
 
-    /// Does what time alone brings about for those who wait: otherwise a trial or the end of a warm-up is met by the next
-    /// pick. To be called every tenth of a second or so by who uses the queue.
+    /// Does what time alone brings about for those who wait, where otherwise a trial or the end of a warm-up is met by the
+    /// next pick, and for long-lived connections. To be called every tenth of a second or so by who uses the queue or
+    /// [`PoolRules::rebalance`].
     pub fn tick(&self, now: Time) {
+        self.home.rebalance(now);
         if self.home.queue.is_waited_in() {
             self.home.serve_queue(now);
         }
@@ -220,6 +222,11 @@ impl Pool {
     /// Who waits for a server, as [`stats`](Pool::stats) tells.
     pub fn queue(&self) -> QueueStats {
         self.home.queue.stats(self.home.current.load().rules.queue.as_ref())
+    }
+
+    /// How its long-lived connections are spread, and what is done about it; `None` without a rule for that.
+    pub fn rebalance(&self, now: Time) -> Option<RebalanceStats> {
+        self.home.rebalance_stats(now)
     }
 
     /// What the pool may retry at `now`.

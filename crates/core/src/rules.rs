@@ -3,6 +3,8 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use crate::Rate;
+
 /// The rules of a pool. The default is what a pool does when nobody says otherwise: it guards against servers that
 /// fail fast, ejects those that keep failing, warms newcomers up, has no queue and believes every server ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub struct PoolRules {
     /// For how long a server that drains takes requests of clients that are stuck to it, from when it began; zero for not at
     /// all. A change that leaves it draining does not begin anew.
     pub stick_drain: Duration,
+    /// When long-lived connections are closed so that they spread anew; `None` never does.
+    pub rebalance: Option<Rebalance>,
 }
 
 impl Default for PoolRules {
@@ -40,7 +44,30 @@ impl Default for PoolRules {
             retry_budget: Percent::new(20),
             hash_bound: HashBound::default(),
             stick_drain: Duration::ZERO,
+            rebalance: None,
         }
+    }
+}
+
+/// When long-lived connections are asked to close, so that those who come back spread over servers that joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rebalance {
+    /// Servers may be so many connections apart, scaled by their weights, before anything is closed.
+    pub spread: NonZeroU32,
+    /// The most that are closed within a time. They are closed one by one, evenly over it.
+    pub budget: Rate,
+    /// A connection is closed only if it has been quiet for so long.
+    pub idle: Duration,
+    /// For how long servers must have been apart before anything is closed, and the longest wait for those who were closed
+    /// to come back.
+    pub settle: Duration,
+}
+
+impl Default for Rebalance {
+    fn default() -> Self {
+        let budget = Rate { limit: NonZeroU32::new(10).unwrap_or(NonZeroU32::MIN), window: Duration::from_secs(1) };
+        let (idle, settle) = (Duration::from_secs(1), Duration::from_secs(5));
+        Self { spread: NonZeroU32::MIN, budget, idle, settle }
     }
 }
 

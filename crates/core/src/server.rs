@@ -96,6 +96,7 @@ impl Server {
             sent: read(&tally.sent),
             received: read(&tally.received),
             underflows: read(&tally.underflows),
+            long_lived: read(&tally.long_lived),
         }
     }
 

@@ -40,6 +40,8 @@ pub struct ServerStats {
     pub received: u64,
     /// Releases without a claim. Anything but 0 is a bug of this crate.
     pub underflows: u64,
+    /// Connections open that last, of those in flight; always 0 in a pool without a rule for them.
+    pub long_lived: u64,
 }
 
 impl ServerStats {

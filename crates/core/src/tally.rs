@@ -30,6 +30,8 @@ pub(crate) struct Tally {
     pub(crate) blamed: AtomicU64,
     /// Releases without a claim.
     pub(crate) underflows: AtomicU64,
+    /// Connections open that last, in a pool with a rule for them.
+    pub(crate) long_lived: AtomicU64,
     pub(crate) health: Mutex<Health>,
 }
 
@@ -49,6 +51,7 @@ impl Tally {
             aborted: AtomicU64::new(0),
             blamed: AtomicU64::new(0),
             underflows: AtomicU64::new(0),
+            long_lived: AtomicU64::new(0),
             health: Mutex::new(health),
         }
     }

@@ -51,6 +51,7 @@ mod prober;
 mod probing;
 mod proxy;
 mod proxy_header;
+mod rebalance;
 mod replay;
 mod request;
 mod room;

@@ -14,11 +14,12 @@ use crate::http1::Reject;
 use crate::http1::body::Body;
 use crate::http1::forwarding::ClientFacts;
 use crate::http1::framing::BodyLength;
-use crate::http1::request::RequestHead;
+use crate::http1::request::{RequestHead, UpgradeTo};
 use crate::http1::variables::Values;
 use crate::http1::write::{self, RequestRules};
 use crate::mirror::Copied;
 use crate::proxy_header::Greeted;
+use crate::rebalance::Speech;
 use crate::serve::{Busy, Connection, Next};
 use crate::server_conn::{ConnectError, ServerConn};
 use crate::service::{Aim, Served};
@@ -319,8 +320,11 @@ impl Busy<'_> {
         let Connection { wire, deadline, worker, .. } = &mut *self.connection;
         let ends = tunnel::Ends { wire, from: &mut self.input };
         let server_ends = tunnel::Ends { wire: &mut server.wire, from: &mut from_server };
+        let speech =
+            if work.desk.request.upgrade_to == UpgradeTo::WebSocket { Speech::WebSocket } else { Speech::Other };
         let _counted = worker.tunnel();
-        let passed = Tunnel::new(ends, server_ends).run(deadline, worker, (work.tries.served(), &mut permit)).await;
+        let passed =
+            Tunnel::new(ends, server_ends, speech).run(deadline, worker, (work.tries.served(), &mut permit)).await;
         let now = worker.now();
         let total = now.saturating_since(permit.picked_at());
         permit.finish(

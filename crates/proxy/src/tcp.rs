@@ -12,6 +12,7 @@ use plimsoll_core::{Outcome, OutcomeKind, Permit};
 use crate::buffer::{Buffer, Size};
 use crate::grpc::Answered;
 use crate::log::entry::Entry;
+use crate::rebalance::Speech;
 use crate::request::FORBIDDEN;
 use crate::serve::Connection;
 use crate::server_conn::ServerConn;
@@ -162,8 +163,9 @@ impl Session<'_> {
         let mut pair = Pair { client: wire, server: server.wire, whole: false };
         let client = Ends { wire: &mut *pair.client, from: &mut self.input };
         let ends = Ends { wire: &mut pair.server, from: &mut from_server };
-        let passed = Tunnel::new(client, ends).run(deadline, worker, (tries.served(), &mut permit)).await;
-        pair.whole = matches!(passed.end, End::ClientClosed | End::ServerClosed);
+        let passed =
+            Tunnel::new(client, ends, Speech::Unknown).run(deadline, worker, (tries.served(), &mut permit)).await;
+        pair.whole = matches!(passed.end, End::ClientClosed | End::ServerClosed | End::Rebalanced);
         drop(pair);
         let now = worker.now();
         let since_pick = |at: plimsoll_core::Time| at.saturating_since(permit.picked_at());
@@ -186,7 +188,7 @@ fn outcome(passed: &Passed, first_byte: Option<Duration>, total: Duration, serve
         End::ServerClosed if spoke => OutcomeKind::Success,
         // A server that closes without a word is what a broken one behind a port that still accepts looks like.
         End::ServerClosed | End::ServerLost | End::ServerDown => OutcomeKind::Failed,
-        End::ClientClosed | End::Idle => OutcomeKind::Success,
+        End::ClientClosed | End::Idle | End::Rebalanced => OutcomeKind::Success,
     };
     // Some protocols have servers that only listen: their quiet says nothing about them.
     let excused =

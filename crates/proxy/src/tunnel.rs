@@ -14,6 +14,7 @@ use tokio::io::AsyncWrite;
 
 use crate::buffer::Buffer;
 use crate::patience::{LOOK, is_cut_off};
+use crate::rebalance::{self, Parting, Speech, Way};
 use crate::service::Served;
 use crate::timers::Deadline;
 use crate::wire::Wire;
@@ -55,6 +56,16 @@ pub(crate) enum End {
     Idle,
     /// The server is down or ejected, and what is open on such servers is not to go on.
     ServerDown,
+    /// It was asked to make room for others to spread anew.
+    Rebalanced,
+}
+
+/// What became of a tunnel for now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Passing {
+    Ended(End),
+    /// It is to close in this way, and has not begun to.
+    Asked(Way),
 }
 
 /// A tunnel between a client and a server.
@@ -65,6 +76,9 @@ pub(crate) struct Tunnel<'a> {
     to_client: Direction,
     server_closed_first: bool,
     first_byte: Option<Time>,
+    speech: Speech,
+    /// Where the pool may ask it to close.
+    parting: Option<Box<Parting>>,
 }
 
 /// How far one direction is.
@@ -96,9 +110,18 @@ struct Watch {
 }
 
 impl<'a> Tunnel<'a> {
-    pub(crate) fn new(client: Ends<'a>, server: Ends<'a>) -> Self {
+    pub(crate) fn new(client: Ends<'a>, server: Ends<'a>, speech: Speech) -> Self {
         let (to_server, to_client) = (Direction::default(), Direction::default());
-        Self { client, server, to_server, to_client, server_closed_first: false, first_byte: None }
+        Self {
+            client,
+            server,
+            to_server,
+            to_client,
+            server_closed_first: false,
+            first_byte: None,
+            speech,
+            parting: None,
+        }
     }
 
     /// Runs until both ends have closed, one has failed, nothing has moved for the time the rules allow, or the server of
@@ -112,15 +135,35 @@ impl<'a> Tunnel<'a> {
         worker: &Worker,
         (served, permit): (&Served, &mut Permit),
     ) -> Passed {
+        self.parting = Parting::new(permit, self.speech, worker.recently());
         let mut watch = Watch::new(served, worker.recently());
-        let end = poll_fn(|cx| {
+        let mut end = self.pass(&mut watch, (deadline, worker), (served, permit)).await;
+        if let Passing::Asked(way) = end {
+            end = Box::pin(self.part(way, &mut watch, (deadline, worker), (served, permit))).await;
+        }
+        let Self { to_server, to_client, first_byte, .. } = self;
+        let end = if let Passing::Ended(end) = end { end } else { End::Rebalanced };
+        Passed { to_server: to_server.moved, to_client: to_client.moved, first_byte, end }
+    }
+
+    /// Runs until it ends or is asked to.
+    async fn pass(
+        &mut self,
+        watch: &mut Watch,
+        (deadline, worker): (&Deadline, &Worker),
+        (served, permit): (&Served, &mut Permit),
+    ) -> Passing {
+        poll_fn(|cx| {
             self.poll_both(worker, cx);
             if self.first_byte.is_none() && self.server_spoke() {
                 self.first_byte = Some(worker.now());
                 permit.answered(worker.recently());
             }
             if let Some(end) = self.end() {
-                return Poll::Ready(end);
+                return Poll::Ready(Passing::Ended(end));
+            }
+            if let Poll::Ready(way) = self.poll_asked(worker, cx) {
+                return Poll::Ready(Passing::Asked(way));
             }
             if watch.moved(self.to_server, self.to_client, worker.recently()) {
                 deadline.set(watch.due());
@@ -128,11 +171,11 @@ impl<'a> Tunnel<'a> {
             while deadline.poll(cx).is_ready() {
                 let now = worker.now();
                 if is_cut_off(served, permit) {
-                    return Poll::Ready(End::ServerDown);
+                    return Poll::Ready(Passing::Ended(End::ServerDown));
                 }
                 if now >= watch.until {
                     let closed = self.to_client.state == State::Closed;
-                    return Poll::Ready(if closed { End::ServerClosed } else { End::Idle });
+                    return Poll::Ready(Passing::Ended(if closed { End::ServerClosed } else { End::Idle }));
                 }
                 permit.answered(now);
                 watch.next_look = now + watch.look;
@@ -140,20 +183,105 @@ impl<'a> Tunnel<'a> {
             }
             Poll::Pending
         })
+        .await
+    }
+
+    /// Ready when it is to close now, in this way.
+    fn poll_asked(&mut self, worker: &Worker, cx: &mut Context<'_>) -> Poll<Way> {
+        let Some(parting) = &mut self.parting else { return Poll::Pending };
+        let open = (self.to_server.state, self.to_client.state) == (State::Open, State::Open);
+        let free = open && self.client.from.is_empty() && self.server.from.is_empty();
+        parting.poll(free, worker, cx)
+    }
+
+    /// Closes it in this way.
+    async fn part(
+        &mut self,
+        way: Way,
+        watch: &mut Watch,
+        (deadline, worker): (&Deadline, &Worker),
+        parties: (&Served, &mut Permit),
+    ) -> Passing {
+        let told = rebalance::tell_client(way, self.client.wire, worker, deadline).await;
+        match way {
+            Way::Goaway if told => {
+                watch.shorten(rebalance::AFTER_GOAWAY, worker.now());
+                deadline.set(watch.due());
+                let end = self.pass(watch, (deadline, worker), parties).await;
+                return if end == Passing::Ended(End::Idle) { Passing::Ended(End::Rebalanced) } else { end };
+            }
+            Way::CloseFrame if told => self.shake_hands(deadline, worker).await,
+            Way::CloseFrame | Way::Goaway | Way::Plain => {}
+        }
+        rebalance::finish(self.client.wire, worker, deadline).await;
+        rebalance::finish(self.server.wire, worker, deadline).await;
+        Passing::Ended(End::Rebalanced)
+    }
+
+    /// Sees to the closing handshake of a `WebSocket` whose client has been told: what that still says is brought to the
+    /// server, and nothing more comes back.
+    async fn shake_hands(&mut self, deadline: &Deadline, worker: &Worker) {
+        deadline.set(worker.now() + rebalance::HANDSHAKE);
+        poll_fn(|cx| {
+            if !self.parting.as_ref().is_some_and(|parting| parting.client_closed()) {
+                let _ = self.poll_to_server(cx);
+            }
+            let server_left = self.poll_server_out(cx).is_ready();
+            let client_left = self.to_server.state != State::Open;
+            let agreed =
+                self.parting.as_ref().is_some_and(|parting| parting.client_closed() && parting.server_closed());
+            let over = server_left || client_left || agreed || deadline.poll(cx).is_ready();
+            if over { Poll::Ready(()) } else { Poll::Pending }
+        })
         .await;
-        let Self { to_server, to_client, first_byte, .. } = self;
-        Passed { to_server: to_server.moved, to_client: to_client.moved, first_byte, end }
+        if self.to_server.state == State::Open && self.parting.as_ref().is_some_and(|parting| parting.may_tell_server())
+        {
+            rebalance::tell_server(self.server.wire, worker, deadline).await;
+        }
+    }
+
+    /// Reads what the server still says, which its client is not to be told any more. Ready when it has closed.
+    fn poll_server_out(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let Ok(1..) = ready!(self.server.from.poll_fill(self.server.wire, cx)) else { return Poll::Ready(()) };
+            let bytes = self.server.from.filled();
+            if let Some(parting) = &mut self.parting {
+                parting.received(bytes);
+            }
+            let count = bytes.len();
+            self.server.from.consume(count);
+        }
     }
 
     fn poll_both(&mut self, worker: &Worker, cx: &mut Context<'_>) {
-        let _ = self.to_server.poll(&mut self.client, self.server.wire, cx);
+        let moved = self.to_server.moved + self.to_client.moved;
+        let _ = self.poll_to_server(cx);
         let client_open = self.to_server.state == State::Open;
         let (before, open) = (self.to_client.moved, self.to_client.state == State::Open);
-        let _ = self.to_client.poll(&mut self.server, self.client.wire, cx);
+        let parting = &mut self.parting;
+        let _ = self.to_client.poll((&mut self.server, self.client.wire), cx, |bytes| {
+            if let Some(parting) = parting {
+                parting.received(bytes);
+            }
+        });
+        if let Some(parting) = &self.parting
+            && moved != self.to_server.moved + self.to_client.moved
+        {
+            parting.moved(worker.recently());
+        }
         worker.counts.to_clients.add(self.to_client.moved - before);
         if open && client_open && self.to_client.state != State::Open {
             self.server_closed_first = true;
         }
+    }
+
+    fn poll_to_server(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let parting = &mut self.parting;
+        self.to_server.poll((&mut self.client, self.server.wire), cx, |bytes| {
+            if let Some(parting) = parting {
+                parting.sent(bytes);
+            }
+        })
     }
 
     fn server_spoke(&self) -> bool {
@@ -193,19 +321,31 @@ impl Watch {
         now < self.next_look
     }
 
+    /// From now on no more than so much quiet is allowed.
+    fn shorten(&mut self, idle: Duration, now: Time) {
+        self.idle = self.idle.min(idle);
+        self.until = now + self.idle;
+    }
+
     fn due(&self) -> Time {
         self.until.min(self.next_look)
     }
 }
 
 impl Direction {
-    /// Moves what can be moved. Ready when nothing more will.
-    fn poll(&mut self, from: &mut Ends<'_>, to: &mut Wire, cx: &mut Context<'_>) -> Poll<()> {
+    /// Moves what can be moved, and tells of it. Ready when nothing more will.
+    fn poll(
+        &mut self,
+        (from, to): (&mut Ends<'_>, &mut Wire),
+        cx: &mut Context<'_>,
+        mut tell: impl FnMut(&[u8]),
+    ) -> Poll<()> {
         loop {
             while !from.from.is_empty() && self.state == State::Open {
                 match ready!(Pin::new(&mut *to).poll_write(cx, from.from.filled())) {
                     Ok(0) | Err(_) => self.state = State::ReceiverLost,
                     Ok(count) => {
+                        tell(&from.from.filled()[..count]);
                         from.from.consume(count);
                         self.moved += count as u64;
                     }

@@ -4,7 +4,7 @@ use plimsoll_core::{AdminState, PolicyKind, WhenNone};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{DAY, Eject, Hash, MILLISECOND, Probe, Retry, SECOND, ServerHttp2, ServerTls, Sticky, WarmUp};
+use super::{DAY, Eject, Hash, MILLISECOND, Probe, Rebalance, Retry, SECOND, ServerHttp2, ServerTls, Sticky, WarmUp};
 use crate::address::Address;
 use crate::page::PagePath;
 use crate::protocol::{ProxyVersion, ServerProtocol};
@@ -64,6 +64,9 @@ settings! {
         eject: OrOff<Eject>, default {};
         /// When a request that failed is tried again, on another server if there is one.
         retry: OrOff<Retry>, default {};
+        /// When connections that live long, such as a WebSocket and those of a listener with `protocol = "tcp"`, are closed so
+        /// that they spread over servers that joined: a table, in which `{}` is all defaults, or "off".
+        rebalance: OrOff<Rebalance>, default "off";
         /// Who may wait when all servers have their `max_connections`. Without a queue nobody does.
         queue: OrOff<Queue>, default "off";
         /// What a client is told when no server can take its request.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use plimsoll_core::{PoolRules, QueueRule, WhenNone};
 
-use super::{binds, failure, probe, protocol, sticky};
+use super::{binds, failure, probe, protocol, rebalance, sticky};
 use crate::condition::Condition;
 use crate::files::Files;
 use crate::protocol::ServerProtocol;
@@ -44,6 +44,7 @@ pub(super) fn resolve(entry: &Entry<raw::Pool>, raw: &raw::Pool, files: &mut Fil
             retry_budget,
             hash_bound,
             stick_drain,
+            rebalance: rebalance::resolve(raw, reader),
         },
         hash,
         sticky,

@@ -42,14 +42,16 @@ pub enum EventKind {
     Reload,
     /// A configuration was refused; nothing changed.
     ReloadRefused,
+    /// Long-lived connections are being spread anew, or have been.
+    Rebalance,
     /// Something else to be known, such as a worker that died or log lines that were dropped.
     Warning,
 }
 
 impl EventKind {
     /// Every kind, each at the place of its number.
-    pub const ALL: [Self; 6] =
-        [Self::Health, Self::Refused, Self::Edit, Self::Reload, Self::ReloadRefused, Self::Warning];
+    pub const ALL: [Self; 7] =
+        [Self::Health, Self::Refused, Self::Edit, Self::Reload, Self::ReloadRefused, Self::Rebalance, Self::Warning];
 
     /// The word for it in JSON and in labels.
     pub const fn name(self) -> &'static str {
@@ -59,6 +61,7 @@ impl EventKind {
             Self::Edit => "edit",
             Self::Reload => "reload",
             Self::ReloadRefused => "reload-refused",
+            Self::Rebalance => "rebalance",
             Self::Warning => "warning",
         }
     }

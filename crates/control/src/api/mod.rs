@@ -20,7 +20,7 @@ pub use limit::{Client, Limit};
 pub(crate) use object::Object;
 pub use problem::Problem;
 pub use status::{
-    Health, HealthName, Listener, Outcomes, Pool, Probe, Queue, Retries, Route, Server, State, Status, Sticky, WarmUp,
-    Worker,
+    Health, HealthName, Listener, Outcomes, Pool, Probe, Queue, Rebalance, RebalancePhase, RebalanceRound, Retries,
+    Route, Server, State, Status, Sticky, WarmUp, Worker,
 };
 pub use why::{Candidate, Explanation, Pick};

@@ -119,6 +119,9 @@ pub struct Pool {
     /// How its clients come back to the server that they had; only where they do.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub sticky: Option<Sticky>,
+    /// How long-lived connections are spread; only of a pool with a rule for that.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub rebalance: Option<Rebalance>,
     /// Tries beyond the first.
     pub retries: Retries,
     /// Requests that found no server, by reason.
@@ -160,6 +163,66 @@ pub struct Sticky {
     pub learnt: Option<u64>,
 }
 
+/// How the long-lived connections of a pool are spread, and what is done about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Rebalance {
+    /// Long-lived connections on all servers.
+    pub long_lived: u64,
+    /// How many the fullest and the emptiest server that take requests are apart, scaled by their weights.
+    pub spread: u64,
+    /// How many they may be apart.
+    pub allowed: u32,
+    /// How many have still to be closed.
+    pub wanted: u64,
+    /// Those that were closed and have not come back yet.
+    pub awaited: u64,
+    /// How many were ever closed.
+    pub closed: u64,
+    /// How many may be closed in which time.
+    pub budget: String,
+    /// What is done now.
+    pub phase: RebalancePhase,
+    /// The last time that servers were brought level, which may be now.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub round: Option<RebalanceRound>,
+}
+
+/// What is done about the long-lived connections of a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RebalancePhase {
+    /// Nothing: servers are level.
+    Level,
+    /// It is waited whether servers become level by themselves.
+    Settling,
+    /// It is waited for a server that warms up.
+    WarmingUp,
+    /// Connections are being closed.
+    Closing,
+}
+
+/// One time that servers were brought level.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RebalanceRound {
+    /// Counts them, from 1.
+    pub number: u64,
+    /// When it began.
+    pub began: String,
+    /// How far servers were apart before.
+    pub spread_before: u64,
+    /// How many had to be closed.
+    pub planned: u64,
+    /// When it ended, if it has.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ended: Option<String>,
+    /// How many were closed, once it has ended.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub closed: Option<u64>,
+    /// How far servers were apart when it had ended.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub spread_after: Option<u64>,
+}
+
 /// Tries beyond the first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Retries {
@@ -182,6 +245,9 @@ pub struct Server {
     pub health: Health,
     /// Requests in flight.
     pub in_flight: u32,
+    /// Connections that last among them, counted in a pool with `rebalance`.
+    #[serde(default)]
+    pub long_lived: u64,
     /// The most it may have; null is no limit.
     pub max_connections: Option<u32>,
     /// Its share relative to the others.

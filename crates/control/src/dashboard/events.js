@@ -10,6 +10,7 @@ const WORDS = {
   edit: "edit",
   reload: "reload",
   "reload-refused": "not reloaded",
+  rebalance: "rebalance",
   warning: "warning",
 };
 const TONES = { refused: "warn", "reload-refused": "bad", warning: "warn" };

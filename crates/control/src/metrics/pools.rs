@@ -15,7 +15,8 @@ pub(super) fn write(page: &mut Page<'_>, pools: &Pools) -> fmt::Result {
     requests(page, &pools.all)?;
     outcomes(page, &pools.all)?;
     retries(page, &pools.all)?;
-    queue(page, &pools.all)
+    queue(page, &pools.all)?;
+    rebalance(page, &pools.all)
 }
 
 fn label(pool: &Reading) -> Labels<'_, 1> {
@@ -121,4 +122,15 @@ fn queue(page: &mut Page<'_>, all: &[Reading]) -> fmt::Result {
         ("plimsoll_pool_queue_wait_seconds", "How long requests waited that got a server."),
         all.iter().map(|pool| (label(pool), &pool.stats.queue.waits)),
     )
+}
+
+/// Of the pools with a rule for it.
+fn rebalance(page: &mut Page<'_>, all: &[Reading]) -> fmt::Result {
+    let ruled = || all.iter().filter_map(|pool| Some((label(pool), pool.rebalance.as_ref()?)));
+    let about = ("plimsoll_pool_rebalanced", "Long-lived connections closed so that they spread anew.");
+    page.counters(about, ruled().map(|(label, stats)| (label, stats.closed)))?;
+    let about = ("plimsoll_pool_rebalance_wanted", "Long-lived connections that have still to be closed for that.");
+    page.gauges(about, ruled().map(|(label, stats)| (label, stats.wanted as f64)))?;
+    let about = ("plimsoll_pool_long_lived_spread", "How many long-lived connections servers are apart, by weight.");
+    page.gauges(about, ruled().map(|(label, stats)| (label, stats.spread as f64)))
 }

@@ -14,6 +14,8 @@ pub(super) const OUTCOMES: [&str; OutcomeKind::ALL.len()] =
 /// Writes what there is to tell.
 pub(super) fn write(page: &mut Page<'_>, pools: &Pools) -> fmt::Result {
     let shown = || pools.all.iter().filter(|pool| pools.shows(pool));
+    let ruled = shown().filter(|pool| pool.rebalance.is_some()).flat_map(|pool| &pool.stats.servers);
+    long_lived(page, ruled)?;
     let servers: Vec<&MemberStats> = shown().flat_map(|pool| &pool.stats.servers).collect();
     let considered: Vec<&Considered> = shown().flat_map(|pool| &pool.explanation.servers).collect();
     states(page, &servers)?;
@@ -67,6 +69,15 @@ fn gauges(page: &mut Page<'_>, servers: &[&MemberStats]) -> fmt::Result {
         limited.map(|member| (labels(member), f64::from(member.limit))),
     )?;
     page.gauges(("plimsoll_server_weight", "The share relative to the others."), all(|member| f64::from(member.weight)))
+}
+
+/// Of the pools with a rule for them.
+fn long_lived<'a>(page: &mut Page<'_>, servers: impl Iterator<Item = &'a MemberStats>) -> fmt::Result {
+    let counts = servers.map(|member| (labels(member), member.server.long_lived as f64));
+    page.gauges(
+        ("plimsoll_server_long_lived", "Connections open that last, such as WebSockets, of those in flight."),
+        counts,
+    )
 }
 
 /// What picks go by.

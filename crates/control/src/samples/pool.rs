@@ -134,7 +134,8 @@ impl Sampled {
         self.ledger.end();
         let explanation = self.pool.explain(&Ask { now, ..Ask::default() });
         let (totals, budget) = (self.ledger.totals().clone(), self.pool.retry_budget(now));
-        Reading { stats, totals, explanation, budget }
+        let rebalance = self.pool.rebalance(now);
+        Reading { stats, totals, explanation, budget, rebalance }
     }
 
     pub(super) fn rates(&self) -> PoolRates {

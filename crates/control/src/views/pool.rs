@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use plimsoll_config::show_rate;
 use plimsoll_core::{
-    Ask, Considered, Explanation, HealthReport, HealthState, MAX_IN_FLIGHT, MemberStats, Pool, PoolStats, Server,
-    ServerId, ServerStats, Verdict, WarmUpProgress,
+    Ask, Considered, Explanation, HealthReport, HealthState, MAX_IN_FLIGHT, MemberStats, Phase, Pool, PoolStats,
+    RebalanceStats, Server, ServerId, ServerStats, Verdict, WarmUpProgress,
 };
 
 use super::{Detail, Picture};
@@ -18,7 +19,7 @@ impl Picture<'_> {
     pub(crate) fn pool(&self, name: &str, detail: Detail) -> Option<api::Pool> {
         let pool = self.shared.pools.pool(name)?;
         let mut stats = pool.stats();
-        let in_flight = stats.in_flight();
+        let (in_flight, rebalance) = (stats.in_flight(), pool.rebalance(self.now));
         let seen = pool.explain(&Ask { now: self.now, ..Ask::default() });
         // One that warms up gets requests, though not every time.
         let (eligible, imbalance) = (seen.count(Verdict::Eligible) + seen.count(Verdict::WarmingUp), seen.imbalance());
@@ -39,6 +40,7 @@ impl Picture<'_> {
             imbalance,
             queue: self.queue(&stats),
             sticky: self.sticky(name),
+            rebalance: rebalance.map(|rebalance| self.rebalance(&rebalance)),
             retries: api::Retries { made: stats.retries, over_budget: stats.retries_over_budget },
             refused: stats.refused.iter().map(|(reason, count)| (reason.name().to_owned(), *count)).collect(),
             servers,
@@ -77,6 +79,7 @@ impl Picture<'_> {
             state: (*state).into(),
             health: self.health(health, detail),
             in_flight: server.in_flight,
+            long_lived: server.long_lived,
             max_connections: limit_of(*limit),
             weight: *weight,
             backup: *backup,
@@ -94,6 +97,33 @@ impl Picture<'_> {
             charged: considered.map_or(0, |considered| considered.charged),
             listed: *listed,
             edited,
+        }
+    }
+
+    fn rebalance(&self, stats: &RebalanceStats) -> api::Rebalance {
+        api::Rebalance {
+            long_lived: stats.long_lived,
+            spread: stats.spread,
+            allowed: stats.rule.spread.get(),
+            wanted: stats.wanted,
+            awaited: stats.awaited,
+            closed: stats.closed,
+            budget: show_rate(&stats.rule.budget),
+            phase: match stats.phase {
+                Phase::Settling => api::RebalancePhase::Settling,
+                Phase::WarmingUp => api::RebalancePhase::WarmingUp,
+                Phase::Closing => api::RebalancePhase::Closing,
+                _ => api::RebalancePhase::Level,
+            },
+            round: stats.round.map(|round| api::RebalanceRound {
+                number: round.number,
+                began: self.wall.text(round.began),
+                spread_before: round.spread,
+                planned: round.planned,
+                ended: round.ended.map(|end| self.wall.text(end.at)),
+                closed: round.ended.map(|end| end.closed),
+                spread_after: round.ended.map(|end| end.spread),
+            }),
         }
     }
 

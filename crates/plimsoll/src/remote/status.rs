@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::fmt::Write;
 
-use plimsoll_control::api::{self, HealthName, State};
+use plimsoll_control::api::{self, HealthName, RebalancePhase, State};
 
 use super::arguments::Status;
 use super::change::doing;
@@ -94,6 +94,9 @@ fn of_pool(pool: &api::Pool, sheet: Sheet, all: bool) -> String {
     if let Some(trouble) = trouble(pool) {
         let _ = writeln!(text, "{}", sheet.tinted(&trouble, Tint::Odd));
     }
+    if let Some(rebalance) = &pool.rebalance {
+        let _ = writeln!(text, "{}", lasting_connections(rebalance));
+    }
     let servers = pool.servers.as_deref().unwrap_or_default();
     let shown = chosen(servers, if all { usize::MAX } else { MOST_SERVERS });
     let mut table = Table::new(&COLUMNS);
@@ -131,6 +134,27 @@ fn load(pool: &api::Pool) -> String {
         let api::Sticky { by, kept, moved, new, refused, .. } = sticky;
         let _ = write!(text, ", sticky: {} ({kept} kept, {moved} moved, {new} new", visible(by));
         text.push_str(&if *refused > 0 { format!(", {refused} refused)") } else { ")".to_owned() });
+    }
+    text
+}
+
+/// How the long-lived connections of a pool are spread, and what is done about it, in a line.
+fn lasting_connections(rebalance: &api::Rebalance) -> String {
+    let api::Rebalance { long_lived, spread, wanted, closed, awaited, budget, phase, round, .. } = rebalance;
+    let mut text = format!("rebalance: {long_lived} long-lived, spread {spread}");
+    let doing = match phase {
+        RebalancePhase::Level => String::new(),
+        RebalancePhase::Settling => format!(" -> {wanted} to be closed unless that settles by itself"),
+        RebalancePhase::WarmingUp => format!(" -> {wanted} to be closed once a server has warmed up"),
+        RebalancePhase::Closing => format!(" -> closing {wanted} ({})", visible(budget)),
+    };
+    text.push_str(&doing);
+    if let Some(api::RebalanceRound { spread_before, closed: Some(closed), spread_after: Some(after), .. }) = round {
+        let _ = write!(text, ", last time {spread_before} -> {after} by closing {closed}");
+    }
+    let _ = write!(text, ", {closed} closed since the start");
+    if *awaited > 0 {
+        let _ = write!(text, ", {awaited} of them not back yet");
     }
     text
 }

@@ -23,6 +23,7 @@ mod passwords;
 mod probes;
 mod queue;
 mod random;
+mod rebalance;
 mod replay;
 mod request_ids;
 mod requests_refused;

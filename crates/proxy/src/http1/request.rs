@@ -25,6 +25,17 @@ pub(crate) struct RequestHead {
     pub(crate) persistent: bool,
     /// The client asks to speak another protocol (RFC 9110, section 7.8).
     pub(crate) upgrade: bool,
+    /// Which one that is, where it is asked for.
+    pub(crate) upgrade_to: UpgradeTo,
+}
+
+/// A protocol that a client asks to speak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum UpgradeTo {
+    /// That and nothing else.
+    WebSocket,
+    #[default]
+    Other,
 }
 
 /// What matters about a method.
@@ -107,7 +118,7 @@ impl RequestHead {
     fn read_fields(&mut self, head: &[u8]) -> Result<(), Reject> {
         let mut framing = Framing::default();
         let mut connection = ConnectionOptions::default();
-        let (mut upgrade, mut h2c) = (false, false);
+        let (mut upgrade, mut h2c, mut websocket) = (false, false, true);
         self.host = None;
         for field in &self.fields {
             let value = field.value.slice(head);
@@ -120,6 +131,7 @@ impl RequestHead {
                 Kind::Upgrade => {
                     upgrade = true;
                     h2c |= fields::list(value).any(is_h2c);
+                    websocket &= fields::list(value).all(|name| name.eq_ignore_ascii_case(b"websocket"));
                 }
                 _ => {}
             }
@@ -129,6 +141,7 @@ impl RequestHead {
         // A server that takes h2c up would speak past the balancer, out of sight of its rules.
         self.upgrade =
             upgrade && !h2c && connection.upgrade && self.minor_version >= 1 && self.body == BodyLength::None;
+        self.upgrade_to = if self.upgrade && websocket { UpgradeTo::WebSocket } else { UpgradeTo::Other };
         self.check_host(head)?;
         fields::remove_named(head, connection, &mut self.fields)
     }

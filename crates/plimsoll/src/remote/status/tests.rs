@@ -86,3 +86,39 @@ fn the_process_is_told_with_its_listeners() {
          listener web: 127.0.0.1:8080 -> pool app, 5 of 1000 connections open\nworker 1 has died\n"
     );
 }
+
+#[test]
+fn how_long_lived_connections_are_spread_is_told_in_a_line() {
+    let rebalance = |phase, wanted, awaited| api::Rebalance {
+        long_lived: 300,
+        spread: 100,
+        allowed: 1,
+        wanted,
+        awaited,
+        closed: 12,
+        budget: "10/s".to_owned(),
+        phase,
+        round: None,
+    };
+    let line = |phase, wanted, awaited| lasting_connections(&rebalance(phase, wanted, awaited));
+    assert_eq!(
+        line(RebalancePhase::Closing, 75, 2),
+        "rebalance: 300 long-lived, spread 100 -> closing 75 (10/s), 12 closed since the start, 2 of them not back yet"
+    );
+    assert_eq!(
+        line(RebalancePhase::Settling, 75, 0),
+        "rebalance: 300 long-lived, spread 100 -> 75 to be closed unless that settles by itself, 12 closed since the start"
+    );
+    let mut done = rebalance(RebalancePhase::Level, 0, 0);
+    done.round = Some(api::RebalanceRound {
+        number: 1,
+        began: String::new(),
+        spread_before: 100,
+        planned: 75,
+        ended: Some(String::new()),
+        closed: Some(75),
+        spread_after: Some(0),
+    });
+    let told = lasting_connections(&done);
+    assert!(told.ends_with(", last time 100 -> 0 by closing 75, 12 closed since the start"), "{told}");
+}

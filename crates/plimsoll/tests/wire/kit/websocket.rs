@@ -1,5 +1,7 @@
 //! What a server of `WebSocket`s does, by a library of other people.
 
+use std::net::TcpStream;
+
 use tungstenite::WebSocket;
 use tungstenite::protocol::Role;
 
@@ -7,6 +9,16 @@ use super::{Talk, ok};
 
 /// Echoes messages where an upgrade is asked for, and answers everything else.
 pub(crate) fn echo_messages(talk: &mut Talk) {
+    let Some(mut socket) = web_socket(talk) else { return };
+    while let Ok(message) = socket.read() {
+        if (message.is_text() || message.is_binary()) && socket.send(message).is_err() {
+            break;
+        }
+    }
+}
+
+/// Answers requests until an upgrade is asked for; `None` when the connection ends before.
+pub(crate) fn web_socket(talk: &mut Talk) -> Option<WebSocket<TcpStream>> {
     while let Some(request) = talk.request() {
         let Some(key) = request.field("sec-websocket-key") else {
             talk.send(ok("plain"));
@@ -19,12 +31,7 @@ pub(crate) fn echo_messages(talk: &mut Talk) {
             "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Accept: {accept}\r\n\r\n"
         ));
-        let mut socket = WebSocket::from_raw_socket(talk.stream().try_clone().unwrap(), Role::Server, None);
-        while let Ok(message) = socket.read() {
-            if (message.is_text() || message.is_binary()) && socket.send(message).is_err() {
-                break;
-            }
-        }
-        return;
+        return Some(WebSocket::from_raw_socket(talk.stream().try_clone().unwrap(), Role::Server, None));
     }
+    None
 }

@@ -1,0 +1,27 @@
+//! The settings of how long-lived connections are spread anew.
+
+use super::{DAY, MOST_CLIENTS};
+use crate::quantity::{Lasts, Rate};
+use crate::setting::{Place, settings};
+use crate::value::Whole;
+
+/// What is quiet for less is between two packets.
+const SHORTEST_QUIET: u64 = 100;
+
+settings! {
+    /// Closes long-lived connections, so that they spread over servers that joined or came back: a WebSocket gets a close
+    /// frame 1012 (service restart) between two messages, HTTP/2 that came by a listener with `protocol = "tcp"` a GOAWAY,
+    /// and all others end while nothing is said. The oldest go first, and no more than is needed; clients are expected to
+    /// connect again.
+    struct Rebalance, called Place::nested {
+        /// Servers may be so many connections apart, scaled by their weights, before anything is closed.
+        spread: Whole<1, MOST_CLIENTS>, default 1;
+        /// The most that are closed, evenly over the time: "10/s", "100/min".
+        budget: Rate, default "10/s";
+        /// What has been quiet for so long looks idle; what has not is left alone.
+        idle: Lasts<SHORTEST_QUIET, DAY>, default "1s";
+        /// For how long servers must have been apart before anything is closed, and the longest wait for those that were
+        /// closed to come back.
+        settle: Lasts<0, DAY>, default "5s";
+    }
+}

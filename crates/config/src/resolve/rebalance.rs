@@ -1,0 +1,28 @@
+//! How long-lived connections are spread anew.
+
+use std::num::NonZeroU32;
+
+use plimsoll_core::{PolicyKind, Rebalance};
+
+use crate::raw;
+use crate::reader::Reader;
+
+/// The rule, if there is one. It only helps where clients who come back are sent to the server that is least busy.
+pub(super) fn resolve(raw: &raw::Pool, reader: &mut Reader) -> Option<Rebalance> {
+    let rule = raw.rebalance.value.0.as_ref()?;
+    let policy = raw.policy.value.0;
+    if !matches!(policy, PolicyKind::LeastConnections | PolicyKind::ShortestExpectedDelay) {
+        let message = format!(
+            "`rebalance` does not help with `policy = \"{policy}\"`, which does not send clients who come back to the server \
+             that is least busy"
+        );
+        let help = "remove `rebalance`, or write `policy = \"least-connections\"`";
+        reader.report(raw.rebalance.span.clone(), message, help);
+    }
+    Some(Rebalance {
+        spread: NonZeroU32::new(rule.spread.value.0 as u32).unwrap_or(NonZeroU32::MIN),
+        budget: rule.budget.value.0,
+        idle: rule.idle.value.0,
+        settle: rule.settle.value.0,
+    })
+}
