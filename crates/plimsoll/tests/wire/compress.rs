@@ -30,9 +30,8 @@ fn got(program: &Program, coding: &str, arguments: &[&str]) -> (String, String, 
 
 /// Lines of which each is a little different.
 fn lines(count: usize) -> String {
-    (0..count)
-        .map(|number| format!("line {number} of the load line, which stands at {}\n", number * 7919 % 1000))
-        .collect()
+    let line = |number| format!("line {number} of the load line, which stands at {}\n", number * 7919 % 1000);
+    (0..count).map(line).collect::<Vec<_>>().concat()
 }
 
 /// An answer of plain text with these fields and this body.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::kit::{Client, Config, Gate, Program, Server, get, until};
+use crate::kit::{Client, Config, Gate, Program, Server, Talk, get, until};
 
 /// A program with an admin page, whose requests go to `app`, and their copies to `shadow` by this rule.
 struct Mirrored {
@@ -38,7 +38,8 @@ impl Mirrored {
             .expect("curl is installed");
         let page = String::from_utf8(output.stdout).unwrap();
         let value = page.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(' '));
-        value.unwrap_or_else(|| panic!("{line} is not in {page}")).parse::<f64>().unwrap() as u64
+        let value = value.unwrap_or_else(|| panic!("{line} is not in {page}"));
+        value.split('.').next().unwrap_or_default().parse().unwrap()
     }
 
     /// Waits until so many copies have been sent, skipped and have failed, and none is under way.
@@ -126,7 +127,7 @@ fn a_mirror_that_is_dead_or_late_is_counted_and_not_felt() {
         let read = |result| mirrored.metric(&format!("plimsoll_mirror_total{{pool=\"shadow\",result=\"{result}\"}}"));
         read("sent") == 0 && read("failed") > 0 && read("failed") + read("skipped") == 5
     });
-    let silent = Server::start(|talk| talk.await_end());
+    let silent = Server::start(Talk::await_end);
     let late = format!("servers = [\"{}\"]\ntimeout = {{ first_byte = \"50ms\" }}", silent.address());
     let mirrored = Mirrored::with(&app, &late, "limit = 3", "");
     assert_eq!(mirrored.program.ask(get("/")).text(), "first");
@@ -183,7 +184,7 @@ fn large_bodies_and_changes_of_protocol_are_not_copied() {
 
 #[test]
 fn a_request_that_is_never_whole_is_not_copied() {
-    let (app, shadow) = (Server::start(|talk| talk.await_end()), Server::saying("second"));
+    let (app, shadow) = (Server::start(Talk::await_end), Server::saying("second"));
     let mirrored = Mirrored::new(&app, &shadow, "limit = 3");
     let mut client: Client = mirrored.program.client();
     client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nhalf");
@@ -218,7 +219,7 @@ fn about_as_many_are_copied_as_the_sample_says() {
 
 #[test]
 fn a_stop_does_not_wait_for_copies() {
-    let (app, shadow) = (Server::saying("first"), Server::start(|talk| talk.await_end()));
+    let (app, shadow) = (Server::saying("first"), Server::start(Talk::await_end));
     let mut mirrored = Mirrored::new(&app, &shadow, "limit = 3");
     assert_eq!(mirrored.program.ask(get("/")).text(), "first");
     until("the mirror has its copy", || shadow.received().ends_with("\r\n\r\n"));
