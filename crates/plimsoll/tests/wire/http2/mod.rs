@@ -1,5 +1,6 @@
 //! HTTP/2 held to its RFC, by frames that are made by hand.
 
+mod clients;
 mod ends;
 mod fields;
 mod frames;
