@@ -193,7 +193,7 @@ fn routes_ask_for_themselves_and_answer_with_their_page() {
     assert_eq!((response.status, response.text().as_str()), (401, "<p>who are you?"));
     assert_eq!(client.ask(get("/say")).status, 401);
     let right = basic("amy:swordfish");
-    assert_eq!(client.ask(asking("/away", &right)).status, 302);
+    assert_eq!(client.ask(asking("/away", &right)).status, 308);
     assert_eq!(client.ask(asking("/say", &right)).text(), "secret");
     assert_eq!(server.count(), 1);
 }

@@ -1,6 +1,7 @@
 //! HTTP/2 held to its RFC, by frames that are made by hand.
 
 mod client_limits;
+mod clients;
 mod ends;
 mod fields;
 mod frames;
