@@ -133,7 +133,10 @@ fn load(pool: &api::Pool) -> String {
     if let Some(sticky) = &pool.sticky {
         let api::Sticky { by, kept, moved, new, refused, .. } = sticky;
         let _ = write!(text, ", sticky: {} ({kept} kept, {moved} moved, {new} new", visible(by));
-        text.push_str(&if *refused > 0 { format!(", {refused} refused)") } else { ")".to_owned() });
+        if *refused > 0 {
+            let _ = write!(text, ", {refused} refused");
+        }
+        text.push(')');
     }
     text
 }
