@@ -158,11 +158,11 @@ mod tests {
         match length {
             0..=125 => bytes.push(mask | length as u8),
             126..=0xFFFF => {
-                bytes.push(mask | 126);
+                bytes.push(mask | 0x7e);
                 bytes.extend((length as u16).to_be_bytes());
             }
             _ => {
-                bytes.push(mask | 127);
+                bytes.push(mask | 0x7f);
                 bytes.extend((length as u64).to_be_bytes());
             }
         }
