@@ -116,7 +116,7 @@ impl Signer {
             return None;
         }
         let mut bytes = [0; VALUE];
-        let length = BASE64.decode_slice_unchecked(value, &mut bytes).ok()?;
+        let length = BASE64.decode_slice(value, &mut bytes).ok()?;
         let (signed, mac) = bytes.get(..length)?.split_at_checked(SIGNED)?;
         verify_slices_are_equal(&sign(&self.key, signed).as_ref()[..MAC], mac).ok()?;
         let (version, rest) = signed.split_first()?;
