@@ -49,14 +49,14 @@ impl Catalog {
 
     /// All pools of `config`; in the error the name of one that is not among the pools.
     pub(crate) fn new(config: &Config, (pools, tls): (&Pools, &TlsPlan), before: &Self) -> Result<Self, String> {
-        let named = HashMap::with_capacity(config.pools.len());
         let mut catalog = Self {
-            pools: named,
+            pools: HashMap::with_capacity(config.pools.len()),
             origin: before.origin.clone(),
+            tuned: HashMap::new(),
             tuned_before: before.tuned.clone(),
             checks: Arc::clone(&before.checks),
+            mirrors: BTreeMap::new(),
             mirrors_before: before.mirrors.clone(),
-            ..Self::default()
         };
         for pool in &config.pools {
             catalog.add(&pool.name, (config, pools, tls, before), config.pools.len())?;
