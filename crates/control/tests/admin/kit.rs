@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use plimsoll_config::Config;
 use plimsoll_control::{
@@ -17,8 +17,10 @@ use plimsoll_control::{
 use plimsoll_core::{ClientStats, ClientTable, Pools, Time};
 use serde_json::Value;
 
-/// Nothing takes longer, even on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+#[path = "../../../proxy/tests/kit/until.rs"]
+mod until;
+
+pub(crate) use until::{PATIENCE, until};
 
 /// A data plane that serves nobody.
 pub(crate) struct Plane {
@@ -273,15 +275,6 @@ pub(crate) fn say(mut stream: impl Read + Write, head: &str, body: &str) -> Answ
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).expect("the answer ends");
     Answer::parse(&answer)
-}
-
-/// Waits until something holds.
-pub(crate) fn until(what: &str, holds: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < PATIENCE, "{what} did not come");
-        std::thread::park_timeout(Duration::from_millis(1));
-    }
 }
 
 pub(crate) fn write(path: &Path, content: &str) {

@@ -1,6 +1,6 @@
 //! What the tests need around the program: it running, a server behind it, a client before it.
 
-#[path = "../kit/until.rs"]
+#[path = "../../../proxy/tests/kit/until.rs"]
 mod until;
 
 use std::io::{self, BufRead, BufReader, Read, Write};

@@ -4,19 +4,13 @@ mod connections;
 mod keys;
 mod requests;
 
-use crate::kit::{Client, Config, Gate, Program, Server, ok};
+use crate::kit::{Client, Config, Gate, Program, Server};
 
 /// A server that holds back its answers to `/held` until the gate opens, and a configuration in front of it with this limit,
 /// which the listener names.
 fn limited(limit: &str) -> (Gate, Server, Config) {
     let gate = Gate::default();
-    let theirs = gate.clone();
-    let server = Server::answering(move |request| {
-        if request.target() == "/held" {
-            theirs.pass();
-        }
-        ok(request.target())
-    });
+    let server = Server::holding(&gate);
     let config = Config::to(&[server.address()]).limit("each", limit).listen("limit = \"each\"");
     (gate, server, config)
 }

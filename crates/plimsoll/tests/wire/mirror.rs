@@ -93,16 +93,21 @@ fn a_copy_is_what_the_server_got_and_its_answer_goes_nowhere() {
     assert_eq!(bodies(&shadow), ["", "a body", "abcde"]);
 }
 
+/// A server that answers nothing before the gate opens.
+fn late(gate: &Gate) -> Server {
+    let gate = gate.clone();
+    Server::start(move |talk| {
+        talk.request();
+        gate.pass();
+        talk.send(crate::kit::ok("late"));
+        talk.await_end();
+    })
+}
+
 #[test]
 fn a_mirror_that_never_answers_delays_nobody_and_takes_no_more_than_its_limit() {
     let (gate, app) = (Gate::default(), Server::saying("first"));
-    let theirs = gate.clone();
-    let shadow = Server::start(move |talk| {
-        talk.request();
-        theirs.pass();
-        talk.send(crate::kit::ok("late"));
-        talk.await_end();
-    });
+    let shadow = late(&gate);
     let mirrored = Mirrored::new(&app, &shadow, "limit = 3");
     let mut client = mirrored.program.client();
     for _ in 0..10 {
@@ -144,13 +149,7 @@ fn a_mirror_that_is_dead_or_late_is_counted_and_not_felt() {
 #[test]
 fn a_mirror_whose_servers_are_full_gets_no_copy() {
     let (gate, app) = (Gate::default(), Server::saying("first"));
-    let theirs = gate.clone();
-    let shadow = Server::start(move |talk| {
-        talk.request();
-        theirs.pass();
-        talk.send(crate::kit::ok("late"));
-        talk.await_end();
-    });
+    let shadow = late(&gate);
     let full = format!("servers = [{{ address = \"{}\", max_connections = 1 }}]", shadow.address());
     let mirrored = Mirrored::with(&app, &full, "limit = 10", "");
     for _ in 0..4 {

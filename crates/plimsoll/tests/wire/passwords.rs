@@ -1,15 +1,14 @@
 //! Basic authentication: with the hashes that `htpasswd` and `argon2` write, asked by curl and by clients that write what they
 //! like, and without keeping anybody else waiting.
 
-use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::kit::{Client, Config, Program, Server, get, ok, until};
+use crate::kit::{Client, Config, Program, Server, get, ok, run, until};
 
 /// A file of users, gone with the test. It may be a page as well.
 struct Users(PathBuf);
@@ -40,28 +39,19 @@ impl Drop for Users {
     }
 }
 
-fn run(command: &str, arguments: &[&str], input: &str) -> String {
-    let mut child = Command::new(command)
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| panic!("{command} cannot be run: {error}"));
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+/// The line that a program prints.
+fn line(command: &str, arguments: &[&str], input: &str) -> String {
+    String::from_utf8(run(command, arguments, input.as_bytes()).printed).unwrap().trim().to_owned()
 }
 
 /// A line with bcrypt of 2^`cost` rounds.
 fn bcrypt(name: &str, password: &str, cost: u32) -> String {
-    run("htpasswd", &["-nbB", "-C", &cost.to_string(), name, password], "")
+    line("htpasswd", &["-nbB", "-C", &cost.to_string(), name, password], "")
 }
 
 /// A line with Argon2id of 4 MiB, two passes and two lanes.
 fn argon2(name: &str, password: &str) -> String {
-    let hash = run("argon2", &["a pinch of salt", "-id", "-t", "2", "-m", "12", "-p", "2", "-e"], password);
+    let hash = line("argon2", &["a pinch of salt", "-id", "-t", "2", "-m", "12", "-p", "2", "-e"], password);
     format!("{name}:{hash}")
 }
 

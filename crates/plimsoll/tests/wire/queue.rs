@@ -9,13 +9,7 @@ use crate::kit::{Client, Config, Gate, Load, Program, Server, get, ok, until, wi
 /// request through at a time.
 fn held(queue: &str) -> (Gate, Server, Program) {
     let gate = Gate::default();
-    let theirs = gate.clone();
-    let server = Server::answering(move |request| {
-        if request.target() == "/held" {
-            theirs.pass();
-        }
-        ok(request.target())
-    });
+    let server = Server::holding(&gate);
     let program = Config::to(&[])
         .workers(1)
         .server(server.address(), "max_connections = 1")

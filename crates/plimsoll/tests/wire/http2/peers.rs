@@ -1,41 +1,13 @@
 //! Clients that others have written: curl, nghttp, h2load.
 
 use std::fs;
-use std::io::Write;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::frames::{END_STREAM, data, headers};
 use super::servers::scripted;
-use crate::kit::{Config, Program, Server, field, ok, until};
-
-/// What a command printed, byte by byte, and what it said beside that.
-struct Output {
-    printed: Vec<u8>,
-    said: String,
-}
-
-#[track_caller]
-fn run(command: &str, arguments: &[&str], input: &[u8]) -> Output {
-    let mut child = Command::new(command)
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| panic!("{command} cannot be run: {error}"));
-    let mut stdin = child.stdin.take().unwrap();
-    let input = input.to_vec();
-    // It may be answered before it has read all of it.
-    let writing = std::thread::spawn(move || drop(stdin.write_all(&input)));
-    let output = child.wait_with_output().unwrap();
-    writing.join().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{said}");
-    Output { printed: output.stdout, said }
-}
+use crate::kit::{Config, Output, Program, Server, field, ok, run, until};
 
 #[track_caller]
 fn curl(program: &Program, arguments: &[&str], input: &[u8]) -> Output {

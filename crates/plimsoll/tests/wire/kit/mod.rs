@@ -1,15 +1,17 @@
 //! What the wire tests share.
 
 mod client;
+mod command;
 mod fates;
 mod load;
 mod program;
 mod server;
-#[path = "../../kit/until.rs"]
+#[path = "../../../../proxy/tests/kit/until.rs"]
 mod until;
 mod websocket;
 
 pub(crate) use client::{Broken, Client, End, Response};
+pub(crate) use command::{Output, run};
 pub(crate) use fates::{Mortal, in_turn, nobody};
 pub(crate) use load::{Load, Seen, with_status};
 pub(crate) use program::{Config, Program};

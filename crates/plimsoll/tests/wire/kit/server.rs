@@ -80,6 +80,17 @@ impl Server {
         })
     }
 
+    /// Answers each request with its target, `/held` once the gate is open.
+    pub(crate) fn holding(gate: &Gate) -> Self {
+        let gate = gate.clone();
+        Self::answering(move |request| {
+            if request.target() == "/held" {
+                gate.pass();
+            }
+            super::ok(request.target())
+        })
+    }
+
     /// Answers every request with 200 and this body.
     pub(crate) fn saying(body: &'static str) -> Self {
         Self::answering(move |_| super::ok(body))
