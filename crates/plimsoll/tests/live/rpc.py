@@ -23,6 +23,8 @@ NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 PROGRAM = pathlib.Path(os.environ.get("PLIMSOLL", "target/debug/plimsoll")).resolve()
 
+EXAMPLES = pathlib.Path(__file__).resolve().parents[4] / "examples"
+
 # Waiting for something takes longer only if it never comes.
 PATIENCE = 15
 
@@ -172,18 +174,28 @@ class Process:
 class Plimsoll:
     """The program in front of servers, each given as a port."""
 
-    def __init__(self, ports, pool="", listener="", server=""):
+    def __init__(self, ports, pool="", listener="", server="", example=None):
         self.folder = tempfile.TemporaryDirectory(prefix="plimsoll-grpc-")
         self.web, self.admin = free_port(), free_port()
-        named = (f'{{ address = "127.0.0.1:{port}", name = "s{place}"{server} }}' for place, port in enumerate(ports))
-        ports_and_place = {"web": self.web, "admin": self.admin, "folder": self.folder.name}
-        text = CONFIG.format(servers=", ".join(named), pool=pool, listener=listener, **ports_and_place)
+        if example is None:
+            named = (f'{{ address = "127.0.0.1:{port}", name = "s{n}"{server} }}' for n, port in enumerate(ports))
+            ports_and_place = {"web": self.web, "admin": self.admin, "folder": self.folder.name}
+            text = CONFIG.format(servers=", ".join(named), pool=pool, listener=listener, **ports_and_place)
+        else:
+            text = self.of_example(example, ports)
         path = pathlib.Path(self.folder.name) / "plimsoll.toml"
         path.write_text(text)
         self.said = open(path.with_suffix(".said"), "w+b")
         self.running = subprocess.Popen([PROGRAM, "serve", path], stderr=self.said)
         until("the admin API", lambda: self.get("/healthz"))
         self.channel = grpc.insecure_channel(f"127.0.0.1:{self.web}", options=LARGEST)
+
+    def of_example(self, name, ports):
+        """A file of `examples/` with these servers in the place of its own, and an admin API."""
+        text = (EXAMPLES / name).read_text().replace("127.0.0.1:8080", f"127.0.0.1:{self.web}")
+        for place, port in enumerate(ports):
+            text = text.replace(f'"127.0.0.1:{9001 + place}"', f'"127.0.0.1:{port}"')
+        return f'{text}\n[admin]\nbind = "127.0.0.1:{self.admin}"\n'
 
     def get(self, path):
         """What the admin API says."""

@@ -270,6 +270,28 @@ class Calls(unittest.TestCase):
         until("a bad probe", lambda: reasons()[1] == "a probe failed: the service is NOT_SERVING")
         self.assertEqual([server["health"]["state"] for server in plimsoll.servers()], ["down", "down"])
 
+    def test_the_example_spreads_calls_and_leaves_out_who_is_not_well(self):
+        servers = [Server(name, with_health=True) for name in ("one", "two", "three")]
+        for server in servers:
+            server.health.set("", rpc.SERVING)
+            self.addCleanup(server.stop)
+        plimsoll = Plimsoll([server.port for server in servers], example="grpc.toml")
+        self.addCleanup(self.end, plimsoll)
+        until("their first probes", lambda: all(one["health"]["state"] == "up" for one in plimsoll.servers()))
+        for number in range(300):
+            self.assertEqual(plimsoll.unary()(b"%d" % number, timeout=PATIENCE), b"%d" % number)
+        self.assertEqual([server.echo.taken for server in servers], [100, 100, 100])
+        servers[0].echo.fail_with = grpc.StatusCode.UNAVAILABLE
+        for _ in range(3):
+            self.assertEqual(plimsoll.unary()(b"again", timeout=PATIENCE), b"again", "another server makes the call")
+        self.assertGreater(servers[0].echo.taken, 100)
+        servers[1].health.set("", rpc.NOT_SERVING)
+        until("the probes to fail", lambda: plimsoll.servers()[1]["health"]["state"] == "down")
+        before = servers[1].echo.taken
+        for _ in range(30):
+            self.assertEqual(plimsoll.unary()(b"x", timeout=PATIENCE), b"x")
+        self.assertEqual(servers[1].echo.taken, before)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -13,6 +13,7 @@ mod clients;
 mod compress;
 mod curl;
 mod departures;
+mod examples;
 mod forwarding;
 mod health;
 mod http2;

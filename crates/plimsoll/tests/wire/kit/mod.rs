@@ -2,6 +2,7 @@
 
 mod client;
 mod command;
+mod example;
 mod fates;
 mod load;
 mod program;
@@ -12,6 +13,7 @@ mod websocket;
 
 pub(crate) use client::{Broken, Client, End, Response};
 pub(crate) use command::{Output, run};
+pub(crate) use example::{Example, examples};
 pub(crate) use fates::{Mortal, in_turn, nobody};
 pub(crate) use load::{Load, Seen, with_status};
 pub(crate) use program::{Config, Program};

@@ -122,6 +122,11 @@ impl Program {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let file = std::env::temp_dir().join(format!("plimsoll-wire-{}-{number}.toml", std::process::id()));
         fs::write(&file, config).unwrap();
+        Self::serve(file, stdout)
+    }
+
+    /// Starts it on a file, which goes with it.
+    pub(super) fn serve(file: PathBuf, stdout: Stdio) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_plimsoll"))
             .arg("serve")
             .arg(&file)
@@ -135,7 +140,10 @@ impl Program {
         let address = loop {
             let from = heard.len();
             let count = lines.read_line(&mut heard).unwrap();
-            assert!(count > 0, "the program does not listen:\n{heard}\nwith\n{config}");
+            if count == 0 {
+                let config = fs::read_to_string(&file).unwrap_or_default();
+                panic!("the program does not listen:\n{heard}\nwith\n{config}");
+            }
             if let Some(address) = address_in(&heard[from..]) {
                 break address;
             }
@@ -154,6 +162,26 @@ impl Program {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where its listeners are, in the order of the file, which has so many.
+    #[track_caller]
+    pub(crate) fn addresses<const COUNT: usize>(&self) -> [SocketAddr; COUNT] {
+        let mut found = Vec::new();
+        until("all listeners are told of", || {
+            found = self.said().lines().filter_map(address_in).collect();
+            found.len() >= COUNT
+        });
+        found.try_into().expect("no more listeners than that")
+    }
+
+    /// Where its admin API is.
+    #[track_caller]
+    pub(crate) fn admin(&self) -> SocketAddr {
+        const BEFORE: &str = "admin API and dashboard on http://";
+        self.await_said(BEFORE);
+        let said = self.said();
+        said.lines().find_map(|line| line.strip_prefix(BEFORE)).unwrap().parse().unwrap()
     }
 
     pub(crate) fn client(&self) -> Client {
