@@ -17,6 +17,8 @@ enum Against {
     FewestServers,
     /// The same with routes.
     FewestRoutes,
+    /// The same without a front.
+    NoFront,
     /// Nothing: the limit is in the scenario's own unit.
     Itself,
 }
@@ -40,6 +42,9 @@ const BARS: &[Bar] = &[
     bar("tcp", Against::Peer(Name::Haproxy), 1.0),
     bar("servers", Against::FewestServers, 1.1),
     bar("routes", Against::FewestRoutes, 1.05),
+    bar("front", Against::NoFront, 1.15),
+    bar("front-64k", Against::NoFront, 1.15),
+    bar("front-connect", Against::NoFront, 1.15),
     bar("idle-memory", Against::Itself, 1.5),
     bar("idle-tls", Against::Itself, 12.0),
     bar("idle-http2", Against::Itself, 16.0),
@@ -76,11 +81,11 @@ pub(crate) fn judge(outcomes: &[Outcome]) -> Vec<Verdict> {
 fn verdict(bar: &Bar, outcome: &Outcome) -> Verdict {
     let rows = |name| sound_rows(outcome, name);
     let ours = rows(Name::Plimsoll);
-    let size = |row: &&&Row| (row.servers, row.routes);
+    let size = |row: &&&Row| row.variant;
     let few = ours.iter().min_by_key(size).copied();
     let many = ours.iter().max_by_key(size).copied();
     let versus = |peer: Option<&Row>| Spread::of_ratios(&few?.values(), &peer?.values());
-    let peer = |name| rows(name).into_iter().min_by_key(|row| row.servers);
+    let peer = |name| rows(name).into_iter().min_by_key(|row| row.variant);
     let (what, measured) = match bar.against {
         Against::Peer(name) => (format!("Plimsoll / {}", name.title()), versus(peer(name))),
         Against::BetterPeer => {
@@ -88,13 +93,17 @@ fn verdict(bar: &Bar, outcome: &Outcome) -> Verdict {
             let name = better.map_or("the better peer", |row| row.proxy.title());
             (format!("Plimsoll / {name}"), versus(better))
         }
-        Against::FewestServers | Against::FewestRoutes => {
+        Against::FewestServers | Against::FewestRoutes | Against::NoFront => {
             let ratio = many
                 .zip(few)
                 .filter(|(many, few)| size(&many) > size(&few))
                 .and_then(|(many, few)| Spread::of_ratios(&many.values(), &few.values()));
-            let of = if matches!(bar.against, Against::FewestRoutes) { "routes" } else { "servers" };
-            (format!("Plimsoll, most / fewest {of}"), ratio)
+            let what = match bar.against {
+                Against::FewestRoutes => "Plimsoll, most / fewest routes",
+                Against::NoFront => "Plimsoll, with / without",
+                _ => "Plimsoll, most / fewest servers",
+            };
+            (what.to_owned(), ratio)
         }
         Against::Itself => {
             let values = few.and_then(|row| Spread::of(&row.values()));
@@ -119,11 +128,12 @@ fn better<'a>(one: Option<&'a Row>, other: Option<&'a Row>) -> Option<&'a Row> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenarios::{self, Sample, Unit};
+    use crate::scenarios::{self, Sample, Unit, Variant};
 
     fn row(proxy: Name, servers: usize, values: &[f64]) -> Row {
         let sample = |value: &f64| Sample { value: *value, ok: 1, errors: 0, traffic: None };
-        Row { proxy, servers, routes: 1, samples: values.iter().map(sample).collect(), failure: None }
+        let variant = Variant { servers, routes: 1, fronted: false };
+        Row { proxy, variant, samples: values.iter().map(sample).collect(), failure: None }
     }
 
     fn outcome(scenario: &'static str, rows: Vec<Row>) -> Outcome {

@@ -62,8 +62,8 @@ trait Proxy: Sync {
 /// The access log's file, in the proxy's room.
 const ACCESS_LOG: &str = "access.log";
 
-/// Why a peer has no part in what many routes cost.
-const NO_ROUTES: &str = "what many routes cost is held against one route of Plimsoll";
+/// Why a peer has no part in what rules cost.
+const NO_RULES: &str = "what rules cost is held against Plimsoll without them";
 
 /// What the proxy writes to its standard outputs, in its room.
 const OUTPUT: &str = "log";
@@ -105,6 +105,8 @@ pub(crate) enum Rules<'a> {
     Queued { example: &'a str, at_a_server: usize },
     /// As `Watched`, with so many routes of which the last is the requests' own.
     Routed { routes: usize },
+    /// The same, each client stays with its server by a cookie, and has limits.
+    Fronted { routes: usize },
     /// As `Watched`, and the proxy tells of itself at this port of 127.0.0.1.
     Scraped { desk: u16 },
     /// As `Scraped`, and each request is logged as JSON in its access log.

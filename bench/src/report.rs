@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::bars;
 use crate::machine::Description;
 use crate::proxies::{Installed, Name};
-use crate::scenarios::{Outcome, Row, Unit};
+use crate::scenarios::{Outcome, Row, Unit, Variant};
 use crate::statistics::Spread;
 pub(crate) use table::Table;
 pub(crate) use verdicts::{FAILED, Verdict, section as verdict_section};
@@ -75,13 +75,18 @@ fn scenario(outcome: &Outcome) -> String {
     let rows = &outcome.rows;
     let mut table = Table::default();
     table.column("proxy", rows.iter().map(|row| row.proxy.title().to_owned()));
-    let variants = rows.iter().any(|row| row.servers != rows[0].servers);
-    if variants {
-        table.column("servers", rows.iter().map(|row| row.servers.to_string()));
+    let differ = |of: fn(&Variant) -> usize| rows.iter().any(|row| of(&row.variant) != of(&rows[0].variant));
+    let several = differ(|variant| variant.servers);
+    if several {
+        table.column("servers", rows.iter().map(|row| row.variant.servers.to_string()));
     }
-    let routed = rows.iter().any(|row| row.routes != rows[0].routes);
+    let fronted = differ(|variant| usize::from(variant.fronted));
+    let routed = !fronted && differ(|variant| variant.routes);
     if routed {
-        table.column("routes", rows.iter().map(|row| row.routes.to_string()));
+        table.column("routes", rows.iter().map(|row| row.variant.routes.to_string()));
+    }
+    if fronted {
+        table.column("front", rows.iter().map(|row| if row.variant.fronted { "with" } else { "without" }.to_owned()));
     }
     let value = match outcome.unit {
         Unit::CpuMicroseconds => "CPU us/request",
@@ -89,17 +94,14 @@ fn scenario(outcome: &Outcome) -> String {
     };
     let spread = |row: &Row| show(Spread::of(&row.values()));
     table.column(value, rows.iter().map(spread));
-    if variants {
-        let fewest = |row: &Row| versus(row, rows, |other| other.proxy == row.proxy);
-        table.column("x fewest servers", rows.iter().map(fewest));
-    }
-    if routed {
-        let fewest = |row: &Row| versus(row, rows, |other| other.proxy == row.proxy);
-        table.column("x fewest routes", rows.iter().map(fewest));
+    let held_against = [(several, "x fewest servers"), (routed, "x fewest routes"), (fronted, "x without")];
+    for (_, title) in held_against.into_iter().filter(|(there, _)| *there) {
+        let first = |row: &Row| versus(row, rows, |other| other.proxy == row.proxy);
+        table.column(title, rows.iter().map(first));
     }
     for peer in [Name::Nginx, Name::Haproxy] {
         if rows.iter().any(|row| row.proxy == peer) {
-            let same = |row: &Row, other: &Row| other.proxy == peer && other.servers == row.servers;
+            let same = |row: &Row, other: &Row| other.proxy == peer && other.variant.servers == row.variant.servers;
             let ratio = |row: &Row| versus(row, rows, |other| same(row, other));
             table.column(&format!("x {}", peer.title()), rows.iter().map(ratio));
         }

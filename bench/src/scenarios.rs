@@ -32,6 +32,8 @@ enum Measure {
     Bytes(Workload),
     /// The same with so many routes; each number is a variant with rows of its own.
     Routed(Workload, &'static [usize]),
+    /// The same without and with what stands at the front door: routes, a sticky cookie and a limit for each client.
+    Fronted(Workload),
     /// Memory that each idle connection adds.
     IdleMemory(Idle),
 }
@@ -47,8 +49,17 @@ struct Idle {
 /// fill the sockets by themselves.
 pub(crate) const SMALL: Workload = Workload { protocol: Protocol::Http, connections: 64, body: 128, keep_alive: true };
 
+/// A page with its pictures.
+const MEDIUM: Workload = Workload { connections: 32, body: 64 * 1024, ..SMALL };
+
 /// As large as fills the sockets by itself.
 const LARGE: Workload = Workload { connections: 16, body: 1024 * 1024, ..SMALL };
+
+/// A connection for each request.
+const FLEETING: Workload = Workload { keep_alive: false, ..SMALL };
+
+/// The routes of a listener that has some, as a site of middling size does.
+const FRONT_ROUTES: usize = 20;
 
 const fn idle(protocol: Protocol) -> Measure {
     Measure::IdleMemory(Idle { protocol, connections: 4000 })
@@ -57,18 +68,13 @@ const fn idle(protocol: Protocol) -> Measure {
 /// All scenarios in the order they run.
 pub(crate) const ALL: &[Scenario] = &[
     Scenario { name: "small", title: "small keep-alive request", servers: &[3], measure: Measure::Requests(SMALL) },
-    Scenario {
-        name: "64k",
-        title: "64 KiB response",
-        servers: &[3],
-        measure: Measure::Requests(Workload { connections: 32, body: 64 * 1024, ..SMALL }),
-    },
+    Scenario { name: "64k", title: "64 KiB response", servers: &[3], measure: Measure::Requests(MEDIUM) },
     Scenario { name: "1m", title: "1 MiB response", servers: &[3], measure: Measure::Requests(LARGE) },
     Scenario {
         name: "connect",
         title: "new client connection with one request",
         servers: &[3],
-        measure: Measure::Requests(Workload { keep_alive: false, ..SMALL }),
+        measure: Measure::Requests(FLEETING),
     },
     Scenario {
         name: "tls",
@@ -100,6 +106,24 @@ pub(crate) const ALL: &[Scenario] = &[
         title: "small keep-alive request, 1 and 1000 routes",
         servers: &[3],
         measure: Measure::Routed(SMALL, &[1, 1000]),
+    },
+    Scenario {
+        name: "front",
+        title: "small keep-alive request, without and with 20 routes, sticky cookie and client limit",
+        servers: &[3],
+        measure: Measure::Fronted(SMALL),
+    },
+    Scenario {
+        name: "front-64k",
+        title: "64 KiB response, the same",
+        servers: &[3],
+        measure: Measure::Fronted(MEDIUM),
+    },
+    Scenario {
+        name: "front-connect",
+        title: "new client connection with one request, the same",
+        servers: &[3],
+        measure: Measure::Fronted(FLEETING),
     },
     Scenario {
         name: "idle-memory",
@@ -151,12 +175,21 @@ pub(crate) enum Unit {
 #[derive(Debug, Serialize)]
 pub(crate) struct Row {
     pub(crate) proxy: Name,
-    pub(crate) servers: usize,
-    pub(crate) routes: usize,
+    #[serde(flatten)]
+    pub(crate) variant: Variant,
     /// One a round.
     pub(crate) samples: Vec<Sample>,
     /// Why the row has failed: the first error, if any request went wrong.
     pub(crate) failure: Option<String>,
+}
+
+/// What a row of a scenario differs by from others of the same proxy; the smallest is what the rest are held against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(crate) struct Variant {
+    pub(crate) servers: usize,
+    pub(crate) routes: usize,
+    /// Whether clients have a sticky cookie and a limit.
+    pub(crate) fronted: bool,
 }
 
 /// One window.
@@ -188,9 +221,10 @@ pub(crate) struct Traffic {
 impl Row {
     /// Whose row it is.
     pub(crate) fn told(&self) -> String {
-        let Self { proxy, servers, routes, .. } = self;
-        let routes = if *routes > 1 { format!(" and {routes} routes") } else { String::new() };
-        format!("{} with {servers} servers{routes}", proxy.title())
+        let Variant { servers, routes, fronted } = self.variant;
+        let routes = if routes > 1 { format!(" and {routes} routes") } else { String::new() };
+        let front = if fronted { ", sticky cookie and limit" } else { "" };
+        format!("{} with {servers} servers{routes}{front}", self.proxy.title())
     }
 
     /// The values of all rounds.
@@ -203,19 +237,23 @@ impl Scenario {
     /// Runs it with every proxy of the plan. A proxy that fails fails its row; an error is one of the run itself.
     pub(crate) fn run(&self, plan: &Plan) -> anyhow::Result<Outcome> {
         let (unit, rows) = match &self.measure {
-            Measure::Requests(workload) | Measure::Bytes(workload) | Measure::Routed(workload, _) => {
-                (Unit::CpuMicroseconds, requests::run(self, *workload, plan)?)
-            }
+            Measure::Requests(workload)
+            | Measure::Bytes(workload)
+            | Measure::Routed(workload, _)
+            | Measure::Fronted(workload) => (Unit::CpuMicroseconds, requests::run(self, *workload, plan)?),
             Measure::IdleMemory(idle) => (Unit::Kibibytes, idle_memory::run(self, *idle, plan)?),
         };
         Ok(Outcome { scenario: self.name, title: self.title, unit, rows })
     }
 
-    /// What the proxies are told, of which one may have so many routes.
-    fn rules<'a>(&self, plan: &'a Plan, routes: usize) -> Rules<'a> {
+    /// What the proxies are told for this variant.
+    fn rules<'a>(&self, plan: &'a Plan, variant: Variant) -> Rules<'a> {
+        let routes = variant.routes;
         let protocol = match &self.measure {
             Measure::Bytes(_) => return Rules::Tcp,
             Measure::Routed(..) => return Rules::Routed { routes },
+            Measure::Fronted(_) if variant.fronted => return Rules::Fronted { routes },
+            Measure::Fronted(_) => return Rules::Watched,
             Measure::Requests(workload) => workload.protocol,
             Measure::IdleMemory(idle) => idle.protocol,
         };
@@ -225,18 +263,30 @@ impl Scenario {
         }
     }
 
+    fn variants(&self) -> Vec<Variant> {
+        let of = |servers: usize| {
+            let variant = |routes, fronted| Variant { servers, routes, fronted };
+            match self.measure {
+                Measure::Routed(_, routes) => routes.iter().map(|routes| variant(*routes, false)).collect(),
+                Measure::Fronted(_) => vec![variant(1, false), variant(FRONT_ROUTES, true)],
+                _ => vec![variant(1, false)],
+            }
+        };
+        self.servers.iter().flat_map(|servers| of(*servers)).collect()
+    }
+
     /// A row for each proxy and variant, variants of one proxy side by side. A proxy that cannot do what is asked is
     /// named and left out.
     fn empty_rows(&self, plan: &Plan) -> Vec<Row> {
-        let row = |proxy, (servers, routes)| Row { proxy, servers, routes, samples: Vec::new(), failure: None };
-        let routes = if let Measure::Routed(_, routes) = self.measure { routes } else { &[1] };
-        let variants = self.servers.iter().flat_map(|servers| routes.iter().map(move |routes| (*servers, *routes)));
+        let row = |proxy, variant| Row { proxy, variant, samples: Vec::new(), failure: None };
+        let variants = self.variants();
         let of_proxy = |installed: &Installed| {
             let name = installed.name;
-            variants.clone().map(move |variant| row(name, variant))
+            variants.iter().map(move |variant| row(name, *variant))
         };
         let can = |installed: &&Installed| {
-            let lack = installed.lacks(self.rules(plan, 1));
+            // What one variant needs the others need too; the last has most.
+            let lack = variants.last().and_then(|variant| installed.lacks(self.rules(plan, *variant)));
             if let Some(lack) = &lack {
                 eprintln!("{}: left out: {lack}", self.name);
             }

@@ -30,6 +30,8 @@ pub(crate) struct Clients {
 struct Client {
     wire: Wire,
     reader: ResponseReader,
+    /// Its request, where that has a cookie which was set by an answer.
+    request: Option<Vec<u8>>,
     asked_at: Instant,
     waiting: bool,
 }
@@ -49,7 +51,7 @@ impl Clients {
             last_round: false,
         };
         for index in 0..workload.connections {
-            let client = clients.connect(index)?;
+            let client = clients.connect(index, None)?;
             clients.all.push(client);
         }
         Ok(clients)
@@ -138,6 +140,9 @@ impl Clients {
         let client = &mut self.all[index];
         client.waiting = false;
         self.tally.answered(client.asked_at.elapsed());
+        if let Some(cookie) = client.reader.take_cookie() {
+            client.request = Some(with_cookie(&self.request, &cookie));
+        }
     }
 
     fn ask(&mut self, index: usize) -> anyhow::Result<()> {
@@ -145,7 +150,7 @@ impl Clients {
         client.reader.restart();
         client.asked_at = Instant::now();
         client.waiting = true;
-        if let Err(error) = client.wire.send(&self.request) {
+        if let Err(error) = client.wire.send(client.request.as_ref().unwrap_or(&self.request)) {
             self.tally.error(format!("a request could not be sent: {error}"));
             return self.replace(index);
         }
@@ -159,19 +164,29 @@ impl Clients {
             client.waiting = false;
             epoll::delete(&self.epoll, client.wire.stream())?;
         } else {
-            self.all[index] = self.connect(index)?;
+            let request = self.all[index].request.take();
+            self.all[index] = self.connect(index, request)?;
         }
         Ok(())
     }
 
-    /// A new connection with its first request sent.
-    fn connect(&self, index: usize) -> anyhow::Result<Client> {
+    /// A new connection with its first request sent, which may be one of its own.
+    fn connect(&self, index: usize, request: Option<Vec<u8>>) -> anyhow::Result<Client> {
         let asked_at = Instant::now();
         let register = |stream: &TcpStream| {
             let data = epoll::EventData::new_u64(index as u64);
             epoll::add(&self.epoll, stream, data, epoll::EventFlags::IN).context("cannot watch a connection")
         };
-        let wire = Wire::open(&self.target, self.workload.protocol, &self.request, register)?;
-        Ok(Client { wire, reader: ResponseReader::new(self.workload.body), asked_at, waiting: true })
+        let first = request.as_ref().unwrap_or(&self.request);
+        let wire = Wire::open(&self.target, self.workload.protocol, first, register)?;
+        let reader = ResponseReader::new(self.workload.body);
+        Ok(Client { wire, reader, request, asked_at, waiting: true })
     }
+}
+
+/// A request that sends a cookie back.
+fn with_cookie(request: &[u8], cookie: &[u8]) -> Vec<u8> {
+    const END: &[u8] = b"\r\n";
+    let fields = request.strip_suffix(END).unwrap_or(request);
+    [fields, b"Cookie: ", cookie, END, END].concat()
 }

@@ -19,6 +19,8 @@ pub(super) struct ResponseReader {
     state: State,
     /// The beginning of a head that came in pieces.
     partial: Vec<u8>,
+    /// The cookie that the last head set.
+    cookie: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,13 +33,18 @@ enum State {
 impl ResponseReader {
     /// Expects a body of that many bytes.
     pub(super) fn new(expected: u64) -> Self {
-        Self { expected, state: State::Head, partial: Vec::new() }
+        Self { expected, state: State::Head, partial: Vec::new(), cookie: None }
     }
 
     /// Expects another such response.
     pub(super) fn restart(&mut self) {
         self.state = State::Head;
         self.partial.clear();
+    }
+
+    /// The cookie that was set since this was last asked, as it is sent back.
+    pub(super) fn take_cookie(&mut self) -> Option<Vec<u8>> {
+        self.cookie.take()
     }
 
     /// Whether the last byte has been read.
@@ -92,6 +99,10 @@ impl ResponseReader {
         let length = std::str::from_utf8(length.value).ok().and_then(|value| value.parse().ok());
         if length != Some(self.expected) {
             return Err(format!("Content-Length {length:?} instead of {}", self.expected));
+        }
+        let set = response.headers.iter().find(|field| field.name.eq_ignore_ascii_case("set-cookie"));
+        if let Some(pair) = set.and_then(|field| field.value.split(|byte| *byte == b';').next()) {
+            self.cookie = Some(pair.to_vec());
         }
         self.state = State::Body { left: self.expected };
         Ok(Some(head))
@@ -174,6 +185,17 @@ mod tests {
         reader.restart();
         assert!(!reader.is_complete());
         assert_eq!(reader.take(WHOLE), Ok(Progress::Complete));
+    }
+
+    #[test]
+    fn a_cookie_is_kept_as_it_is_sent_back() {
+        let mut reader = ResponseReader::new(0);
+        let head = b"HTTP/1.1 200 OK\r\nSet-Cookie: srv=a.b; Path=/; HttpOnly\r\nContent-Length: 0\r\n\r\n";
+        assert_eq!(reader.take(head), Ok(Progress::Complete));
+        assert_eq!(reader.take_cookie().as_deref(), Some(&b"srv=a.b"[..]));
+        reader.restart();
+        assert_eq!(reader.take(b"HTTP/1.1 204 So\r\nContent-Length: 0\r\n\r\n"), Ok(Progress::Complete));
+        assert_eq!(reader.take_cookie(), None);
     }
 
     #[test]

@@ -27,7 +27,7 @@ impl Proxy for Haproxy {
     }
 
     fn lacks(&self, _program: &Path, rules: Rules<'_>) -> Option<String> {
-        matches!(rules, Rules::Routed { .. }).then(|| super::NO_ROUTES.to_owned())
+        matches!(rules, Rules::Routed { .. } | Rules::Fronted { .. }).then(|| super::NO_RULES.to_owned())
     }
 
     fn configuration(&self, setup: &Setup<'_>) -> anyhow::Result<String> {

@@ -34,7 +34,7 @@ impl Proxy for Nginx {
     fn lacks(&self, program: &Path, rules: Rules<'_>) -> Option<String> {
         match rules {
             Rules::Tcp => stream::find(program).err().map(|error| format!("{error:#}")),
-            Rules::Routed { .. } => Some(super::NO_ROUTES.to_owned()),
+            Rules::Routed { .. } | Rules::Fronted { .. } => Some(super::NO_RULES.to_owned()),
             _ => None,
         }
     }
@@ -156,6 +156,7 @@ fn server_words(rules: Rules<'_>, index: usize) -> String {
         Rules::Plain
         | Rules::Watched
         | Rules::Routed { .. }
+        | Rules::Fronted { .. }
         | Rules::Secured { .. }
         | Rules::Tcp
         | Rules::Scraped { .. }

@@ -3,8 +3,10 @@
 mod example;
 
 use std::ffi::OsString;
+use std::fs;
 use std::path::Path;
 
+use anyhow::Context;
 use rustix::process::Signal;
 
 use super::{ACCESS_LOG, Proxy, Rules, Setup, server_lines};
@@ -34,6 +36,12 @@ impl Proxy for Plimsoll {
         match setup.pool.rules {
             Rules::Plain => Ok(plain(setup)),
             Rules::Watched | Rules::Secured { .. } | Rules::Routed { .. } => Ok(plain(setup) + WATCHED),
+            Rules::Fronted { .. } => {
+                let key = setup.room.join("sticky.key");
+                fs::write(&key, "k".repeat(64)).with_context(|| format!("cannot write {}", key.display()))?;
+                let sticky = format!("sticky = {{ cookie = \"srv\", key = \"{}\" }}\n", key.display());
+                Ok(plain(setup) + WATCHED + &sticky + LIMIT)
+            }
             Rules::Tcp => Ok(plain(setup) + "probe = { tcp = true }\n"),
             Rules::Scraped { desk } => Ok(plain(setup) + WATCHED + &admin(desk)),
             Rules::Logged { desk } => {
@@ -65,6 +73,15 @@ const WATCHED: &str = "probe = { http = \"/2\", status = 200 }
 retry = { on = [\"connect\", \"reset\", \"timeout\", 502, 503] }
 ";
 
+/// Every limit there is, out of reach of a run.
+const LIMIT: &str = "
+[limit.per_address]
+connections = 10000000
+requests = 10000000
+connection_rate = \"10000000/s\"
+request_rate = \"10000000/s\"
+";
+
 fn admin(desk: u16) -> String {
     format!("\n[admin]\nbind = \"127.0.0.1:{desk}\"\n")
 }
@@ -82,7 +99,8 @@ fn weighted(setup: &Setup<'_>) -> String {
 fn with_servers(setup: &Setup<'_>, servers: &str) -> String {
     let (port, listener) = (setup.port, listener_lines(setup.pool.rules));
     // Where the last route takes all that is left, the listener cannot name a pool.
-    let pool = if matches!(setup.pool.rules, Rules::Routed { .. }) { "" } else { "pool = \"app\"\n" };
+    let pool =
+        if matches!(setup.pool.rules, Rules::Routed { .. } | Rules::Fronted { .. }) { "" } else { "pool = \"app\"\n" };
     format!(
         "workers = 1
 
@@ -112,6 +130,7 @@ tls_options = {{ session_tickets = false, min_version = \"1.3\" }}
         }
         Rules::Tcp => "protocol = \"tcp\"\n".to_owned(),
         Rules::Routed { routes } => routes_of(routes),
+        Rules::Fronted { routes } => "limit = \"per_address\"\n".to_owned() + &routes_of(routes),
         _ => String::new(),
     }
 }

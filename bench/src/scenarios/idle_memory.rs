@@ -34,7 +34,7 @@ pub(super) fn run(scenario: &Scenario, idle: Idle, plan: &Plan) -> anyhow::Resul
             let Some(installed) = installed.filter(|_| row.failure.is_none()) else {
                 continue;
             };
-            let pool = Pool { servers: origin.ports(), rules: scenario.rules(plan, 1) };
+            let pool = Pool { servers: origin.ports(), rules: scenario.rules(plan, row.variant) };
             let growth = measure(installed, pool, idle, plan);
             interrupt::check()?;
             let (name, title) = (scenario.name, installed.name.title());

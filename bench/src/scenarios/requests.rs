@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use super::{Plan, Row, Sample, Scenario, Traffic};
+use super::{Plan, Row, Sample, Scenario, Traffic, Variant};
 use crate::accounting::{CpuSnapshot, Others};
 use crate::interrupt;
 use crate::load::{self, Load, Tally, Workload};
@@ -29,7 +29,7 @@ pub(super) fn run(scenario: &Scenario, workload: Workload, plan: &Plan) -> anyho
     let origin = OriginProcess::start(largest, plan.cores, &plan.scratch)?;
     let mut stands = Vec::new();
     for row in scenario.empty_rows(plan) {
-        let rules = scenario.rules(plan, row.routes);
+        let rules = scenario.rules(plan, row.variant);
         stands.push(Stand::put_up(row, &origin, rules, plan)?);
     }
     for stand in &mut stands {
@@ -47,10 +47,11 @@ pub(super) fn run(scenario: &Scenario, workload: Workload, plan: &Plan) -> anyho
 
 impl<'a> Stand<'a> {
     fn put_up(mut row: Row, origin: &'a OriginProcess, rules: Rules<'_>, plan: &Plan) -> anyhow::Result<Self> {
-        let room = plan.scratch.room(&format!("{}-{}-{}", row.proxy.title(), row.servers, row.routes))?;
+        let Variant { servers, routes, fronted } = row.variant;
+        let room = plan.scratch.room(&format!("{}-{servers}-{routes}-{fronted}", row.proxy.title()))?;
         let installed = plan.proxies.iter().find(|installed| installed.name == row.proxy);
         let installed = installed.context("a row without its proxy")?;
-        let pool = Pool { servers: &origin.ports()[..row.servers], rules };
+        let pool = Pool { servers: &origin.ports()[..servers], rules };
         let running = Running::start(installed, pool, plan.cores.proxy, &room);
         interrupt::check()?;
         let running = running.map_err(|error| row.failure = Some(format!("{error:#}"))).ok();
