@@ -73,7 +73,7 @@ impl Busy<'_> {
         service.observe.begin(desk, &self.input.filled()[..head_length], &worker);
         desk.begin();
         if let Err(reject) = grpc::begin(desk, &self.input.filled()[..head_length], now) {
-            return Next::Answer { reject, refused: None, unread: true };
+            return self.unrouted(Some(reject), desk, head_length);
         }
         // All else is for connections that are balanced as a whole.
         let Aim::Routes(routes) = &service.aim else { return Next::Close };

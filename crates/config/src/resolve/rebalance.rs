@@ -21,9 +21,10 @@ pub(super) fn resolve(raw: &raw::Pool, reader: &mut Reader) -> Option<Rebalance>
         reader.report(raw.rebalance.span.clone(), message, help);
     }
     if raw.sticky.value.0.is_some() {
-        let message = "`rebalance` does not help beside `sticky`, which sends clients who come back to the server that they \
+        let message =
+            "`rebalance` does not help beside `sticky`, which sends clients who come back to the server that they \
                        were asked to leave"
-            .to_owned();
+                .to_owned();
         reader.report(raw.rebalance.span.clone(), message, "remove `rebalance` or `sticky`");
     }
     Some(Rebalance {

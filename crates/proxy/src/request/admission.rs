@@ -43,15 +43,8 @@ impl Busy<'_> {
         let head = &self.input.filled()[..head_length];
         let id = match routes.find((head, &desk.request), client, &mut desk.target) {
             Ok(Some(id)) => id,
-            Ok(None) => {
-                if !self.service.listener.access.lets(client) {
-                    return Err(self.decline(FORBIDDEN, desk, head_length));
-                }
-                let over = self.limit(None, desk, head_length);
-                return Err(over.unwrap_or_else(|| self.decline(NO_ROUTE, desk, head_length)));
-            }
-            // Where it ends is not for us to say.
-            Err(reject) => return Err(Next::Answer { reject, refused: None, unread: true }),
+            Ok(None) => return Err(self.unrouted(None, desk, head_length)),
+            Err(reject) => return Err(self.unrouted(Some(reject), desk, head_length)),
         };
         let route = routes.get(id);
         routes.count(id, worker);
@@ -77,6 +70,22 @@ impl Busy<'_> {
             return Err(Next::Answer { reject, refused: None, unread: true });
         }
         Ok((id, route))
+    }
+
+    /// What a request comes to that no route is for, or for which none is looked because of what is wrong with it.
+    pub(super) fn unrouted(&mut self, wrong: Option<Reject>, desk: &mut Desk, head_length: usize) -> Next {
+        if self.service.response_edits.names_request {
+            desk.keep_head(&self.input.filled()[..head_length]);
+        }
+        if let Some(reject) = wrong {
+            // Where it ends is not for us to say.
+            return Next::Answer { reject, refused: None, unread: true };
+        }
+        if !self.service.listener.access.lets(self.client_ip()) {
+            return self.decline(FORBIDDEN, desk, head_length);
+        }
+        let over = self.limit(None, desk, head_length);
+        over.unwrap_or_else(|| self.decline(NO_ROUTE, desk, head_length))
     }
 
     /// What the request has to wait for before it goes on; in the error what it comes to without that.
