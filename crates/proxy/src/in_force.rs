@@ -240,6 +240,7 @@ impl InForce {
                     open: inside,
                     limit,
                     accepted: entered,
+                    denied: room.denied(),
                     handshakes,
                     proxy_headers,
                     routes,

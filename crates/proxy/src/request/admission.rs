@@ -82,6 +82,7 @@ impl Busy<'_> {
             return Next::Answer { reject, refused: None, unread: true };
         }
         if !self.service.listener.access.lets(self.client_ip()) {
+            self.service.room.deny();
             return self.decline(FORBIDDEN, desk, head_length);
         }
         let over = self.limit(None, desk, head_length);
