@@ -236,6 +236,7 @@ fn users_come_from_their_file_and_no_hash_is_shown() {
     let config = config();
     let routes = config.listeners[0].target.routes();
     let auth = routes[1].rules.basic_auth.as_ref().expect("there is some");
+    assert!(auth.file.ends_with("users.htpasswd"), "{}", auth.file);
     let names: Vec<_> = auth.users.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["amy", "zoe"]);
     assert!(auth.users[0].1.starts_with("$argon2id$"));
