@@ -30,7 +30,7 @@ impl Config {
         for listener in &self.listeners {
             let auths = listener.target.routes().iter().filter_map(|route| route.rules.basic_auth.as_ref());
             let user = format!("listener {}", quoted(&listener.name));
-            let mut files: Vec<_> = auths.filter_map(|auth| auth.exposed.as_deref()).collect();
+            let mut files: Vec<_> = auths.filter(|auth| auth.exposed).map(|auth| &*auth.file).collect();
             files.sort_unstable();
             files.dedup();
             told.extend(files.iter().map(|file| warning(file, &user)));

@@ -57,13 +57,13 @@ pub use protocol::{
     ProxyVersion, ServerHttp2, ServerName, ServerProtocol, ServerTls, Target, TlsVersion, TrustedProxies,
     UnknownServerName,
 };
-pub use quantity::show_rate;
+pub use quantity::{show_bytes, show_rate};
 pub use resolved::{
     AccessLog, Admin, BareLf, ClientTimeouts, Config, FieldMode, Forward, FromClient, Host, HostMode, KeepAlive,
     Listener, OnDown, Page, Pool, RequestId, Retry, Server, ServerTimeouts, Tls, Trace, Unavailable,
 };
 pub use route::{
-    Access, Action, Algorithm, Asked, BasicAuth, Compress, Fields, HeaderEdit, HostPattern, Mirror, PathFault,
+    Access, Action, Algorithm, Asked, BasicAuth, Compress, Denial, Fields, HeaderEdit, HostPattern, Mirror, PathFault,
     PathPattern, Redirect, Refusal, Respond, Route, RouteRules, RouteTimeouts, Share, ValuePattern, When,
     normalise_path, with_slashes_decoded,
 };

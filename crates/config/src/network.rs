@@ -105,8 +105,24 @@ impl NetworkSet {
     pub fn contains(&self, address: Option<IpAddr>) -> bool {
         match address.map(|address| address.to_canonical()) {
             None => self.unix,
-            Some(IpAddr::V4(address)) => within(&self.v4, u32::from(address)),
-            Some(IpAddr::V6(address)) => within(&self.v6, u128::from(address)),
+            Some(IpAddr::V4(address)) => range(&self.v4, u32::from(address)).is_some(),
+            Some(IpAddr::V6(address)) => range(&self.v6, u128::from(address)).is_some(),
+        }
+    }
+
+    /// The widest of them that `address` is in.
+    pub fn network_of(&self, address: Option<IpAddr>) -> Option<Network> {
+        // Of two networks one is in the other or they have nothing in common, so that what was put together is one of them.
+        match address.map(|address| address.to_canonical()) {
+            None => self.unix.then_some(Network::Unix),
+            Some(IpAddr::V4(address)) => range(&self.v4, u32::from(address)).map(|(first, last)| Network::Ip {
+                address: Ipv4Addr::from(first).into(),
+                bits: (first ^ last).leading_zeros() as u8,
+            }),
+            Some(IpAddr::V6(address)) => range(&self.v6, u128::from(address)).map(|(first, last)| Network::Ip {
+                address: Ipv6Addr::from(first).into(),
+                bits: (first ^ last).leading_zeros() as u8,
+            }),
         }
     }
 
@@ -161,9 +177,10 @@ fn join<T: Ord + Copy>(ranges: &mut Vec<(T, T)>) {
     });
 }
 
-fn within<T: Ord + Copy>(ranges: &[(T, T)], address: T) -> bool {
+/// The range that `address` is in.
+fn range<T: Ord + Copy>(ranges: &[(T, T)], address: T) -> Option<(T, T)> {
     let after = ranges.partition_point(|(first, _)| *first <= address);
-    after.checked_sub(1).is_some_and(|last| address <= ranges[last].1)
+    after.checked_sub(1).map(|last| ranges[last]).filter(|(_, last)| address <= *last)
 }
 
 #[cfg(test)]
@@ -197,6 +214,10 @@ mod tests {
             for address in asked {
                 let held = networks.iter().any(|network| network.contains(address));
                 prop_assert_eq!(set.contains(address), held, "{:?}", address);
+                let network = set.network_of(address);
+                prop_assert_eq!(network.is_some(), held, "{:?}", address);
+                let known = |network: Network| networks.contains(&network) && network.contains(address);
+                prop_assert!(network.is_none_or(known), "{:?} in {:?}", address, network);
             }
         }
     }

@@ -229,7 +229,7 @@ pub(crate) fn show_duration(duration: Duration) -> String {
 }
 
 /// A number of bytes as the file would say it.
-pub(crate) fn show_bytes(bytes: u64) -> String {
+pub fn show_bytes(bytes: u64) -> String {
     show(bytes, &SIZE)
 }
 

@@ -152,7 +152,8 @@ settings! {
         limit: OneOrMore<Name>, optional "none";
         /// What becomes of the fields of requests, before what their route says.
         request_headers: HeaderEdits, optional "nothing";
-        /// What becomes of the fields of answers, also of our own, before what their route says.
+        /// What becomes of the fields of answers, before what their route says. Also of those of Plimsoll itself, be it that
+        /// no route is known: variables are empty where there is nothing to tell.
         response_headers: HeaderEdits, optional "nothing";
         /// The clients that are let in: addresses, networks such as "10.0.0.0/8", and "unix" for whoever comes by a Unix
         /// socket. All others get 403; where connections are balanced, they are closed.
@@ -165,7 +166,8 @@ settings! {
         deny_file: FilePath, optional "none";
         /// Asks for a name and a password.
         basic_auth: OrOff<BasicAuth>, default "off";
-        /// Pages for answers of Plimsoll itself: one for a status such as 502, or for a kind as in 5xx.
+        /// Pages for answers of Plimsoll itself: one for a status such as 502, or for a kind as in 5xx. Also for those where no
+        /// route is known: 404 where there is none, and 400, 408, 414 and 431 for what is no request.
         errors: ErrorPages, optional "a line of text";
         /// Compresses answers: `true`, a table, or "off".
         compress: Compress, default "off";

@@ -15,9 +15,9 @@ use std::time::Duration;
 use plimsoll_core::{AdminState, Percent, PolicyKind, PoolRules};
 
 use crate::{
-    Access, Bind, ClientHttp2, Conditions, HashOn, Hsts, Limit, ListenerProtocol, ListenerTls, LogFormat, LogTarget,
-    Probe, Process, ProxyFrom, ProxyVersion, Secret, ServerHttp2, ServerProtocol, ServerTls, Sticky, Target,
-    TrustedProxies, Webhook,
+    Access, Bind, ClientHttp2, Conditions, HashOn, HeaderEdit, Hsts, Limit, ListenerProtocol, ListenerTls, LogFormat,
+    LogTarget, Probe, Process, ProxyFrom, ProxyVersion, Secret, ServerHttp2, ServerProtocol, ServerTls, StatusSet,
+    Sticky, Target, TrustedProxies, Webhook,
 };
 
 /// A whole configuration.
@@ -132,6 +132,10 @@ pub struct Listener {
     pub bare_lf: BareLf,
     /// What to tell the server about the client.
     pub forward: Forward,
+    /// What becomes of the fields of answers of ours before a route is known. The routes say it too, for theirs.
+    pub response_headers: Vec<HeaderEdit>,
+    /// Pages for such answers; the first that names the status is taken. The routes say it too, after their own.
+    pub errors: Vec<(StatusSet, Page)>,
     /// Whether its requests are in the access log; without one this is true.
     pub access_log: bool,
     /// How its requests get ids; `None` is not at all.

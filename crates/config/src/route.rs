@@ -248,6 +248,23 @@ impl Access {
         self.allow.as_ref().is_none_or(|allow| allow.contains(address))
             && !self.deny.as_ref().is_some_and(|deny| deny.contains(address))
     }
+
+    /// Why it may not, for who asks.
+    pub fn denial(&self, address: Option<std::net::IpAddr>) -> Option<Denial> {
+        if self.allow.as_ref().is_some_and(|allow| !allow.contains(address)) {
+            return Some(Denial::NotAllowed);
+        }
+        self.deny.as_ref()?.network_of(address).map(Denial::Denied)
+    }
+}
+
+/// Why a client may not come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denial {
+    /// Others are let in.
+    NotAllowed,
+    /// It is in this network, which is not.
+    Denied(Network),
 }
 
 /// A name and a password are asked for (RFC 7617).
@@ -257,14 +274,17 @@ pub struct BasicAuth {
     pub realm: String,
     /// Names and the hashes of their passwords, bcrypt (`$2y$…`) or Argon2 (`$argon2id$…`), sorted by name.
     pub users: Arc<[(String, String)]>,
-    /// The file they were read from, if every user of the machine can read it.
-    pub exposed: Option<String>,
+    /// The file they were read from.
+    pub file: String,
+    /// Every user of the machine can read it.
+    pub exposed: bool,
 }
 
 impl fmt::Debug for BasicAuth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("BasicAuth");
-        shown.field("realm", &self.realm).field("users", &self.users.len()).field("exposed", &self.exposed).finish()
+        shown.field("realm", &self.realm).field("users", &self.users.len());
+        shown.field("file", &self.file).field("exposed", &self.exposed).finish()
     }
 }
 

@@ -12,11 +12,12 @@ use crate::wording::{quoted, quoted_path};
 /// Some ten thousand users; more are no matter for a file.
 const LARGEST: u64 = 1 << 20;
 
-/// Names and hashes in the order of the names, and the path of their file if every user of the machine can read it.
+/// Names and hashes in the order of the names, the path of their file, and whether every user of the machine can read it.
 #[derive(Debug, Clone)]
 pub(crate) struct Users {
     pub(crate) by_name: Arc<[(String, String)]>,
-    pub(crate) exposed: Option<String>,
+    pub(crate) file: String,
+    pub(crate) exposed: bool,
 }
 
 impl Files<'_> {
@@ -29,8 +30,8 @@ impl Files<'_> {
         reader.need(path.span.clone(), Need::Read(file.clone()));
         let fault = match content_of(&file, LARGEST).map(|content| read(&content)) {
             Ok(Ok(by_name)) => {
-                let open = file.metadata().is_ok_and(|about| is_exposed(&about));
-                let users = Users { by_name: by_name.into(), exposed: open.then(|| file.display().to_string()) };
+                let exposed = file.metadata().is_ok_and(|about| is_exposed(&about));
+                let users = Users { by_name: by_name.into(), file: file.display().to_string(), exposed };
                 self.users.insert(path.value.0.clone(), users.clone());
                 return Some(users);
             }

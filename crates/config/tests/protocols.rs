@@ -1,5 +1,6 @@
 //! What a right file says is spoken with clients and servers.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use plimsoll_config::{
     Pool, ProxyVersion, Redirect, Route, ServerHttp2, ServerName, ServerProtocol, Target, Template, TlsVersion,
     UnknownServerName, Variable, parse,
 };
+use plimsoll_core::{Rate, Rebalance};
 
 const PROTOCOLS: &str = include_str!("protocols.toml");
 
@@ -159,6 +161,16 @@ fn each_setting_of_what_is_spoken_with_servers_reaches_its_field() {
     let tls = postgres.tls.as_ref().expect("there is some");
     assert!(tls.danger_accept_any_certificate && tls.ca.is_none() && tls.cert.is_none());
     assert_eq!((&tls.server_name, &other.tls), (&None, &None));
+}
+
+#[test]
+fn how_long_lived_connections_are_spread_anew_reaches_its_field() {
+    let config = protocols();
+    let (spread, limit) = (NonZeroU32::new(28).expect("28"), NonZeroU32::new(29).expect("29"));
+    let budget = Rate { limit, window: seconds(60) };
+    let expected = Rebalance { spread, budget, idle: seconds(30), settle: seconds(31) };
+    assert_eq!(config.pools[1].rules.rebalance, Some(expected));
+    assert_eq!(config.pools[0].rules.rebalance, None);
 }
 
 #[test]

@@ -10,8 +10,7 @@ use plimsoll_config::{
     Sticky, StickyCookie, StickyLearnt, parse,
 };
 use plimsoll_core::{
-    AdminState, Eject, HashBound, Initial, Percent, PolicyKind, PoolRules, ProbeRule, QueueRule, Rate, Rebalance,
-    WarmUp, WhenNone,
+    AdminState, Eject, HashBound, Initial, Percent, PolicyKind, PoolRules, ProbeRule, QueueRule, WarmUp, WhenNone,
 };
 
 fn everything() -> Config {
@@ -194,12 +193,7 @@ fn each_rule_of_a_pool_reaches_its_field() {
         retry_budget: Percent::new(25),
         hash_bound: HashBound::default(),
         stick_drain: second(2 * 3600),
-        rebalance: Some(Rebalance {
-            spread: count(28),
-            budget: Rate { limit: count(29), window: second(60) },
-            idle: second(30),
-            settle: second(31),
-        }),
+        rebalance: None,
     };
     assert_eq!(app.rules, rules);
     let on = Conditions { timeout: true, statuses: statuses(&[(500, 500), (502, 504)]), ..Conditions::default() };

@@ -67,6 +67,17 @@ fn routes_have_names_and_lines_and_the_last_is_the_listener_itself() {
 }
 
 #[test]
+fn what_a_listener_says_of_answers_holds_where_no_route_is_known() {
+    let text = "[listen.web]\nbind = \"8080\"\nerrors = { 404 = \"tests/sorry.html\" }\n\
+                response_headers = { set = { X-Node = \"one\" } }\n\
+                route = [{ path = \"/a\", respond = { status = 200 }, response_headers = { remove = \"X-A\" } }]";
+    let listener = parse("web.toml", text).unwrap_or_else(|problems| panic!("{problems}")).listeners.remove(0);
+    assert_eq!(listener.response_headers, [HeaderEdit::Set("X-Node".to_owned(), self::text("one"))]);
+    assert_eq!(listener.errors.len(), 1);
+    assert_eq!(listener.target.routes()[0].rules.errors, listener.errors);
+}
+
+#[test]
 fn each_condition_reaches_its_field() {
     let config = config();
     let when = &config.listeners[0].target.routes()[0].when;
@@ -225,6 +236,7 @@ fn users_come_from_their_file_and_no_hash_is_shown() {
     let config = config();
     let routes = config.listeners[0].target.routes();
     let auth = routes[1].rules.basic_auth.as_ref().expect("there is some");
+    assert!(auth.file.ends_with("users.htpasswd"), "{}", auth.file);
     let names: Vec<_> = auth.users.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["amy", "zoe"]);
     assert!(auth.users[0].1.starts_with("$argon2id$"));

@@ -120,6 +120,8 @@ pub struct ListenerStats {
     pub limit: u64,
     /// Client connections accepted.
     pub accepted: u64,
+    /// Client connections closed, or requests without a route refused, for the client's address.
+    pub denied: u64,
     /// TLS handshakes with its clients; `None` is a listener without TLS.
     pub handshakes: Option<HandshakeStats>,
     /// Client connections refused because of the PROXY header they should begin with, for each reason; empty where none is

@@ -260,6 +260,7 @@ fn listener(listener: plimsoll_proxy::ListenerStats) -> ListenerStats {
         open: listener.open as u64,
         limit: listener.limit as u64,
         accepted: listener.accepted,
+        denied: listener.denied,
         handshakes: listener.handshakes.map(|handshakes| HandshakeStats {
             done: handshakes.done,
             failed: handshakes.failures().map(|(reason, count)| (reason.name(), count)).collect(),

@@ -1,4 +1,4 @@
-//! `plimsoll route`: which route would a request have, and why not one before it?
+//! `plimsoll route`: which route would a request have, why not one before it, and what else decides about it?
 //!
 //! Nothing is asked but the configuration: the data plane's own code looks for the route, in the head that a client would send.
 
@@ -14,6 +14,9 @@ use crate::failure::Failure;
 use crate::remote::table::{Cell, Column, Sheet, Table, Tint};
 use crate::remote::text::visible;
 use crate::{console, source};
+use gates::Gates;
+
+mod gates;
 
 /// What a request is asked at: a URL taken apart, nothing in it changed.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,18 +34,23 @@ pub(crate) fn run(arguments: &RouteOf) -> Result<(), Failure> {
     let url = Url::parse(&arguments.url)?;
     let listener = listener(&config, arguments.listener.as_deref(), &url)?;
     let head = head(arguments, &url)?;
-    let client = arguments.client.map(|client| client.to_canonical());
+    let client = arguments.client.map_or(IpAddr::from([127, 0, 0, 1]), |client| client.to_canonical());
     let routes = listener.target.routes();
-    let choice = choose_route(routes, &head, Some(client.unwrap_or(IpAddr::from([127, 0, 0, 1]))));
+    let choice = choose_route(routes, &head, Some(client));
     let choice = choice.map_err(|wrong| {
         let (status, reason) = (wrong.status, wrong.reason);
         Failure::Running(anyhow::anyhow!("no route is looked for: such a request gets {status}, {reason}"))
     })?;
-    let told = (&*listener.name, routes, &choice);
-    console::print(&if arguments.json { as_json(told) } else { as_text(told, Sheet::stdout()) })?;
-    match routes.get(choice.refusals.len()) {
-        Some(_) => Ok(()),
-        None => Err(Failure::Running(anyhow::anyhow!("no route is for this request: it gets 404"))),
+    let found = routes.get(choice.refusals.len());
+    let gates = Gates::new(&config, listener, found, client);
+    let told = Told { listener: &listener.name, routes, choice: &choice, found, gates: &gates };
+    console::print(&if arguments.json { told.as_json() } else { told.as_text(Sheet::stdout()) })?;
+    match (found, &gates.denied) {
+        (Some(_), _) => Ok(()),
+        (None, denied) => {
+            let status = if denied.is_some() { 403 } else { 404 };
+            Err(Failure::Running(anyhow::anyhow!("no route is for this request: it gets {status}")))
+        }
     }
 }
 
@@ -124,53 +132,65 @@ fn head(arguments: &RouteOf, url: &Url<'_>) -> Result<String, Failure> {
     Ok(format!("{} {target} HTTP/{version}\r\n{host}{fields}\r\n", arguments.method))
 }
 
-/// A listener's name, its routes, and what became of the look for one.
-type Told<'a> = (&'a str, &'a [Route], &'a Choice<'a>);
+/// What became of the look for a route.
+struct Told<'a> {
+    /// The name of the listener.
+    listener: &'a str,
+    routes: &'a [Route],
+    choice: &'a Choice<'a>,
+    found: Option<&'a Route>,
+    gates: &'a Gates<'a>,
+}
 
 const COLUMNS: [Column; 4] =
     [Column::text("", 0), Column::text("route", 0), Column::number("line", 1), Column::text("verdict", 0)];
 
-fn as_text((listener, routes, choice): Told<'_>, sheet: Sheet) -> String {
-    let mut text = format!("listener {}\n", visible(listener));
-    let mut table = Table::new(&COLUMNS);
-    // The route that stands for the listener itself stands in no line of its own.
-    let line = |route: &Route| if route.line == 0 { String::new() } else { route.line.to_string() };
-    for (route, refusal) in routes.iter().zip(&choice.refusals) {
-        let why = visible(&refusal.to_string());
-        table.push(vec!["".into(), visible(&route.name).into(), line(route).into(), why.into()]);
+impl Told<'_> {
+    fn as_text(&self, sheet: Sheet) -> String {
+        let mut text = format!("listener {}\n", visible(self.listener));
+        let mut table = Table::new(&COLUMNS);
+        // The route that stands for the listener itself stands in no line of its own.
+        let line = |route: &Route| if route.line == 0 { String::new() } else { route.line.to_string() };
+        for (route, refusal) in self.routes.iter().zip(&self.choice.refusals) {
+            let why = visible(&refusal.to_string());
+            table.push(vec!["".into(), visible(&route.name).into(), line(route).into(), why.into()]);
+        }
+        if let Some(route) = self.found {
+            let verdict = Cell::new(visible(&self.comes_to(route)), Tint::Good);
+            let name = Cell::new(visible(&route.name), Tint::Good);
+            table.push(vec![Cell::new(">", Tint::Good), name, line(route).into(), verdict]);
+        }
+        text.push_str(&table.render(sheet));
+        for gate in self.gates.lines() {
+            let _ = writeln!(text, "{}", visible(&gate));
+        }
+        if self.found.is_some_and(|route| route.pools().next().is_some()) && self.gates.denied.is_none() {
+            let _ = writeln!(text, "servers are asked for {}", visible(&self.choice.target));
+        }
+        text
     }
-    let found = routes.get(choice.refusals.len());
-    if let Some(route) = found {
-        let verdict = Cell::new(visible(&comes_to(route, choice)), Tint::Good);
-        let name = Cell::new(visible(&route.name), Tint::Good);
-        table.push(vec![Cell::new(">", Tint::Good), name, line(route).into(), verdict]);
-    }
-    text.push_str(&table.render(sheet));
-    if found.is_some_and(|route| route.pools().next().is_some()) && !choice.forbidden {
-        let _ = writeln!(text, "servers are asked for {}", visible(&choice.target));
-    }
-    text
-}
 
-fn as_json((listener, routes, choice): Told<'_>) -> String {
-    let route = |route: &Route| json!({ "name": route.name, "line": (route.line > 0).then_some(route.line) });
-    let earlier = routes.iter().zip(&choice.refusals).map(|(route, refusal)| {
-        json!({ "name": route.name, "line": (route.line > 0).then_some(route.line), "why_not": refusal.to_string() })
-    });
-    let found = routes.get(choice.refusals.len());
-    let told = json!({
-        "listener": listener,
-        "route": found.map(route),
-        "comes_to": found.map(|route| comes_to(route, choice)),
-        "target": found.map(|_| &choice.target),
-        "forbidden": choice.forbidden,
-        "earlier": earlier.collect::<Vec<_>>(),
-    });
-    format!("{told:#}\n")
-}
+    fn as_json(&self) -> String {
+        let route = |route: &Route| json!({ "name": route.name, "line": (route.line > 0).then_some(route.line) });
+        let earlier = self.routes.iter().zip(&self.choice.refusals).map(|(route, refusal)| {
+            json!({ "name": route.name, "line": (route.line > 0).then_some(route.line), "why_not": refusal.to_string() })
+        });
+        let told = json!({
+            "listener": self.listener,
+            "route": self.found.map(route),
+            "comes_to": self.found.map(|route| self.comes_to(route)),
+            "target": self.found.map(|_| &self.choice.target),
+            "forbidden": self.gates.denied.is_some(),
+            "gates": self.gates.as_json(),
+            "earlier": earlier.collect::<Vec<_>>(),
+        });
+        format!("{told:#}\n")
+    }
 
-fn comes_to(route: &Route, choice: &Choice<'_>) -> String {
-    if choice.forbidden { "answer 403: this client may not ask".to_owned() } else { route.action.to_string() }
+    fn comes_to(&self, route: &Route) -> String {
+        let denied = self.gates.denied.is_some();
+        if denied { "answer 403: this client may not ask".to_owned() } else { route.action.to_string() }
+    }
 }
 
 #[cfg(test)]

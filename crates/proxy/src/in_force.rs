@@ -9,6 +9,7 @@ use plimsoll_config::{Bind, Config, Listener};
 use plimsoll_core::Pools;
 
 use crate::catalog::Catalog;
+use crate::http1::edits::Edits;
 use crate::limit::{Limit, Limits};
 use crate::log::Plan;
 use crate::mirror::MirrorCounts;
@@ -121,6 +122,7 @@ impl InForce {
                 tls,
                 handshakes,
                 certificates,
+                response_edits: Edits::new(&listener.response_headers),
                 limits,
                 routed,
                 hsts: listener.hsts.as_ref().map(service::hsts).unwrap_or_default(),
@@ -238,6 +240,7 @@ impl InForce {
                     open: inside,
                     limit,
                     accepted: entered,
+                    denied: room.denied(),
                     handshakes,
                     proxy_headers,
                     routes,

@@ -9,10 +9,8 @@ use plimsoll_config::ServerProtocol;
 use plimsoll_core::{Outcome, OutcomeKind, Permit, Refused};
 
 use crate::exchange::{End, Exchange, Parties, Upgraded};
-use crate::grpc;
 use crate::http1::Reject;
 use crate::http1::body::Body;
-use crate::http1::forwarding::ClientFacts;
 use crate::http1::framing::BodyLength;
 use crate::http1::request::{RequestHead, UpgradeTo};
 use crate::http1::variables::Values;
@@ -22,7 +20,7 @@ use crate::proxy_header::Greeted;
 use crate::rebalance::Speech;
 use crate::serve::{Busy, Connection, Next};
 use crate::server_conn::{ConnectError, ServerConn};
-use crate::service::{Aim, Served};
+use crate::service::Served;
 use crate::shortage;
 use crate::sticky::{self, Asked, Ties};
 use crate::tries::{Failure, Tries};
@@ -67,68 +65,18 @@ impl Busy<'_> {
     /// Balances and forwards the request whose head is on the desk, and is the first `head_length` bytes read.
     pub(crate) async fn handle(&mut self, desk: &mut Desk, head_length: usize) -> Next {
         let (worker, service) = (Rc::clone(&self.connection.worker), Arc::clone(&self.service));
-        let now = worker.now();
-        desk.request.http2 = self.connection.wire.is_stream();
-        ClientFacts::turn_to(&mut self.client, &service.listener, (&self.input.filled()[..head_length], &desk.request));
-        service.observe.begin(desk, &self.input.filled()[..head_length], &worker);
-        desk.begin();
-        if let Err(reject) = grpc::begin(desk, &self.input.filled()[..head_length], now) {
-            return Next::Answer { reject, refused: None, unread: true };
-        }
-        // All else is for connections that are balanced as a whole.
-        let Aim::Routes(routes) = &service.aim else { return Next::Close };
-        let (id, route) = match self.find_route(routes, desk, head_length) {
-            Ok(found) => found,
+        let (route, first) = match self.admit(&service, desk, head_length).await {
+            Ok(admitted) => admitted,
             Err(next) => return next,
         };
-        match self.hold((routes, id), desk, head_length) {
-            Ok(None) => {}
-            // Rare, and the memory for it is not held by those who need not wait.
-            Ok(Some(hold)) => {
-                if let Err(next) = Box::pin(self.hold_up(hold, (routes, id), desk, head_length)).await {
-                    return next;
-                }
-            }
-            Err(next) => return next,
-        }
-        let first = match self.follow_route(route, desk, head_length) {
-            Ok(first) => first,
-            Err(next) => return next,
-        };
-        let now = worker.recently();
         let head = Some((&self.input.filled()[..head_length], &desk.request));
-        let ties = Ties::new(&first, &Asked { head, client: self.client_ip() }, now);
-        let mut tries = Tries::new(Arc::clone(&service), first).on_route(id).of_call(desk.call.as_ref()).tied(ties);
-        let permit = match tries.pick(&worker, now) {
+        let ties = Ties::new(&first, &Asked { head, client: self.client_ip() }, worker.recently());
+        let mut tries = Tries::new(Arc::clone(&service), first).on_route(route).of_call(desk.call.as_ref()).tied(ties);
+        let permit = match self.pick(&mut tries, desk, head_length).await {
             Ok(permit) => permit,
-            // Waiting is rare, so the memory for it is not held by those who need not.
-            Err(refused) => match Box::pin(self.waiter().wait(refused, &mut tries)).await {
-                Ok(permit) => permit,
-                Err(Unserved::ClientLeft) => {
-                    desk.entry.asks(tries.served().pool.name());
-                    desk.entry.left();
-                    return Next::Close;
-                }
-                Err(Unserved::Refused(refused)) => {
-                    desk.entry.asks(tries.served().pool.name());
-                    return self.refuse((refused, Arc::clone(tries.served())), desk, head_length);
-                }
-            },
+            Err(next) => return next,
         };
-        tries.begin(permit.picked_at());
-        sticky::picked(&tries, &permit);
-        let limit = if tries.keeps_bodies(desk.request.method_kind) { tries.served().rules.retry.buffer } else { 0 };
-        desk.replay.begin(desk.request.body, limit);
-        desk.copy = self.copy(&tries, &desk.request);
-        desk.begin_try(&permit);
-        let bytes = &self.input.filled()[..head_length];
-        self.write_head(desk, bytes, &tries, &permit);
-        let tells_server = tries.route().is_some_and(|route| route.request_edits.names_server);
-        let tells_host = tries.service.tells_host(desk.request.host.is_some());
-        if tells_host || tells_server || tries.deadline().is_some() {
-            desk.keep_head(bytes);
-        }
-        self.input.consume(head_length);
+        self.lay_out(desk, head_length, &mut tries, &permit);
         let body = self.rest_of_body(desk.request.body);
         tries.next = Some(permit);
         let mut work = Work { worker: &worker, tries: &mut tries, desk, body };
@@ -138,6 +86,45 @@ impl Busy<'_> {
             }
             self.prepare_again(&mut work);
         }
+    }
+
+    /// The server for the first try; in the error what the request comes to without one.
+    async fn pick(&mut self, tries: &mut Tries, desk: &mut Desk, head_length: usize) -> Result<Permit, Next> {
+        let worker = &self.connection.worker;
+        let refused = match tries.pick(worker, worker.recently()) {
+            Ok(permit) => return Ok(permit),
+            Err(refused) => refused,
+        };
+        // Waiting is rare, so the memory for it is not held by those who need not.
+        Box::pin(self.waiter().wait(refused, tries)).await.map_err(|unserved| {
+            desk.entry.asks(tries.served().pool.name());
+            match unserved {
+                Unserved::ClientLeft => {
+                    desk.entry.left();
+                    Next::Close
+                }
+                Unserved::Refused(refused) => self.refuse((refused, Arc::clone(tries.served())), desk, head_length),
+            }
+        })
+    }
+
+    /// Lays out what the server of `permit`, the first to be tried, gets at once, and keeps what another one would need. The
+    /// head is taken out of what has been read.
+    fn lay_out(&mut self, desk: &mut Desk, head_length: usize, tries: &mut Tries, permit: &Permit) {
+        tries.begin(permit.picked_at());
+        sticky::picked(tries, permit);
+        let limit = if tries.keeps_bodies(desk.request.method_kind) { tries.served().rules.retry.buffer } else { 0 };
+        desk.replay.begin(desk.request.body, limit);
+        desk.copy = self.copy(tries, &desk.request);
+        desk.begin_try(permit);
+        let bytes = &self.input.filled()[..head_length];
+        self.write_head(desk, bytes, tries, permit);
+        let tells_server = tries.route().is_some_and(|route| route.request_edits.names_server);
+        let tells_host = tries.service.tells_host(desk.request.host.is_some());
+        if tells_host || tells_server || tries.deadline().is_some() {
+            desk.keep_head(bytes);
+        }
+        self.input.consume(head_length);
     }
 
     /// What another pool is to get of a request, where its route says so.

@@ -24,6 +24,8 @@ pub(crate) struct Room {
     /// The room that this one is a part of.
     house: Option<Arc<Room>>,
     refused: Refused,
+    /// How many were turned away for their address.
+    denied: AtomicU64,
 }
 
 /// How many who were inside were shown out because of their PROXY header, by reason.
@@ -81,7 +83,7 @@ impl Room {
 
     fn of(limit: usize, house: Option<Arc<Self>>) -> Self {
         let state = State { limit, inside: 0, entered: 0, waiting: VecDeque::new(), next: 0 };
-        Self { state: Mutex::new(state), house, refused: Refused::default() }
+        Self { state: Mutex::new(state), house, refused: Refused::default(), denied: AtomicU64::new(0) }
     }
 
     /// Waits for a place. Whoever stops waiting gives its turn to the next.
@@ -125,6 +127,16 @@ impl Room {
         let Refused { strangers, no_header, unfinished } = &self.refused;
         let read = |count: &AtomicU64| count.load(Relaxed);
         ProxyHeaderStats { strangers: read(strangers), no_header: read(no_header), unfinished: read(unfinished) }
+    }
+
+    /// Counts one who may not come from where it does: a connection, or a request of which no route is known.
+    pub(crate) fn deny(&self) {
+        self.denied.fetch_add(1, Relaxed);
+    }
+
+    /// How many were turned away so.
+    pub(crate) fn denied(&self) -> u64 {
+        self.denied.load(Relaxed)
     }
 
     pub(crate) fn occupancy(&self) -> Occupancy {

@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use plimsoll_config::{Action, Asked, Page, Redirect, Respond, RouteRules, When};
+use plimsoll_config::{Action, Asked, Page, Redirect, Respond, RouteRules, StatusSet, When};
 
 use crate::auth::Auth;
 use crate::catalog::Catalog;
@@ -174,11 +174,11 @@ impl Route {
     pub(crate) fn lets(&self, address: Option<IpAddr>) -> bool {
         self.rules.access.iter().all(|access| access.lets(address))
     }
+}
 
-    /// The page for an answer of ours with this status.
-    pub(crate) fn error_page(&self, status: u16) -> Option<&Page> {
-        self.rules.errors.iter().find(|(statuses, _)| statuses.contains(status)).map(|(_, page)| page)
-    }
+/// The page for an answer of ours with this status.
+pub(crate) fn error_page(pages: &[(StatusSet, Page)], status: u16) -> Option<&Page> {
+    pages.iter().find(|(statuses, _)| statuses.contains(status)).map(|(_, page)| page)
 }
 
 /// One of the pools, drawn by weight with a `random` number.

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use plimsoll_config::{Conditions, HostMode, Hsts, Listener, Pool as PoolRules, ServerName, Target};
+use plimsoll_config::{Conditions, HostMode, Hsts, Listener, Page, Pool as PoolRules, ServerName, StatusSet, Target};
 use plimsoll_core::{OutcomeKind, Pool, Server};
 
 use crate::catalog::Catalog;
 use crate::grpc::{Answered, Status};
+use crate::http1::edits::Edits;
 use crate::limit;
 use crate::log::Observe;
 use crate::room::Room;
@@ -28,6 +29,8 @@ pub(crate) struct Service {
     pub(crate) certificates: bool,
     /// The value of `Strict-Transport-Security`; empty where it is not said.
     pub(crate) hsts: String,
+    /// What becomes of the fields of answers of ours before a route is known.
+    pub(crate) response_edits: Edits,
     /// What its clients are limited by.
     pub(crate) limits: limit::OfListener,
     /// How many requests its routes had.
@@ -36,6 +39,14 @@ pub(crate) struct Service {
     pub(crate) observe: Observe,
     /// Room for client connections, all workers together.
     pub(crate) room: Arc<Room>,
+}
+
+/// How answers of ours look.
+pub(crate) struct Manner<'a> {
+    /// The name of the route; empty where none is known.
+    pub(crate) route: &'a str,
+    pub(crate) edits: &'a Edits,
+    pub(crate) pages: &'a [(StatusSet, Page)],
 }
 
 /// What requests or connections come to.
@@ -100,6 +111,16 @@ impl Service {
     /// A route of its own.
     pub(crate) fn route(&self, id: RouteId) -> Option<&Route> {
         if let Aim::Routes(routes) = &self.aim { Some(routes.get(id)) } else { None }
+    }
+
+    /// How answers of ours look to requests of this route, or to those of which none is known.
+    pub(crate) fn manner(&self, route: Option<RouteId>) -> Manner<'_> {
+        match route.and_then(|id| self.route(id)) {
+            Some(Route { name, response_edits, rules, .. }) => {
+                Manner { route: name, edits: response_edits, pages: &rules.errors }
+            }
+            None => Manner { route: "", edits: &self.response_edits, pages: &self.listener.errors },
+        }
     }
 
     /// The host and port of `server` as configured, where a request needs it for its `Host`.

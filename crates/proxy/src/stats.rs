@@ -100,6 +100,9 @@ pub struct ListenerStats {
     pub limit: usize,
     /// Client connections it ever served. Goes on when the listener is renamed, or comes back while some are open.
     pub accepted: u64,
+    /// Client connections among them that were closed for the address of their client, where connections are balanced; else
+    /// the requests that were refused for it and have no route. Those of a route are counted there.
+    pub denied: u64,
     /// How TLS handshakes with its clients went; `None` is a listener without, or one that is gone.
     pub handshakes: Option<HandshakeStats>,
     /// Client connections among them that were refused because of the PROXY header they should begin with; `None` is a

@@ -34,6 +34,7 @@ pub(crate) async fn serve(mut connection: Connection) {
     if service.listener.access.lets(session.connection.peer.ip()) {
         session.run(&service).await;
     } else {
+        service.room.deny();
         session.entry.answered(FORBIDDEN.reason);
         session.refuse();
     }

@@ -12,7 +12,8 @@ settings! {
     /// Closes long-lived connections, so that they spread over servers that joined or came back: a WebSocket gets a close
     /// frame 1012 (service restart) between two messages, HTTP/2 that came by a listener with `protocol = "tcp"` a GOAWAY,
     /// and all others end while nothing is said. The oldest go first, and no more than is needed; clients are expected to
-    /// connect again.
+    /// connect again, and must then be sent to the least busy server: so the policy is "least-connections" or
+    /// "shortest-expected-delay", and there is no `sticky`.
     struct Rebalance, called Place::nested {
         /// Servers may be so many connections apart, scaled by their weights, before anything is closed.
         spread: Whole<1, MOST_CLIENTS>, default 1;

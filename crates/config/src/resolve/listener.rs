@@ -9,7 +9,7 @@ use crate::quantity::show_bytes;
 use crate::raw;
 use crate::reader::Reader;
 use crate::resolved::{ClientTimeouts, Forward, Listener};
-use crate::route::Access;
+use crate::route::RouteRules;
 use crate::value::Entry;
 use crate::wording::quoted;
 
@@ -40,7 +40,8 @@ pub(super) fn resolve(
         files,
         reader,
     );
-    let target = target(raw, &access, entry.sound, files, reader);
+    let rules = if http { rules::of_listener(raw, &access, files, reader) } else { RouteRules::default() };
+    let target = target(raw, &rules, entry.sound, files, reader);
     Listener {
         name: entry.name.clone(),
         binds: binds::resolve(raw, files.folder(), reader),
@@ -59,13 +60,15 @@ pub(super) fn resolve(
         timeouts: client_timeouts(&raw.timeout.value),
         bare_lf: raw.http1.value.bare_lf.value.0,
         forward: forward(&raw.forward.value),
+        response_headers: rules.response_headers,
+        errors: rules.errors,
         access_log: raw.access_log.value,
         request_id: log::request_id(&raw.request_id.value),
     }
 }
 
 /// What requests or connections come to. Where the file names nothing, which was reported, a pool without a name.
-fn target(raw: &raw::Listener, access: &Access, sound: bool, files: &mut Files<'_>, reader: &mut Reader) -> Target {
+fn target(raw: &raw::Listener, rules: &RouteRules, sound: bool, files: &mut Files<'_>, reader: &mut Reader) -> Target {
     let pool = raw.pool.as_ref().map(|pool| pool.value.0.clone());
     if let Some(sni) = &raw.sni {
         let names = sni.value.0.iter().map(|entry| (entry.name.clone(), entry.pool.value.0.clone()));
@@ -74,7 +77,7 @@ fn target(raw: &raw::Listener, access: &Access, sound: bool, files: &mut Files<'
     if raw.protocol.value.0 == ListenerProtocol::Tcp {
         return Target::Pool(pool.unwrap_or_default());
     }
-    Target::Routes(route::resolve(raw, access, sound, files, reader))
+    Target::Routes(route::resolve(raw, rules, sound, files, reader))
 }
 
 /// A listener has a pool, or names to choose one by, or sends everyone elsewhere.

@@ -7,7 +7,8 @@ use plimsoll_core::{PolicyKind, Rebalance};
 use crate::raw;
 use crate::reader::Reader;
 
-/// The rule, if there is one. It only helps where clients who come back are sent to the server that is least busy.
+/// The rule, if there is one. It only helps where clients who come back are sent to the server that is least busy: whom a key
+/// or a tie brings back to where they were would be closed for nothing.
 pub(super) fn resolve(raw: &raw::Pool, reader: &mut Reader) -> Option<Rebalance> {
     let rule = raw.rebalance.value.0.as_ref()?;
     let policy = raw.policy.value.0;
@@ -18,6 +19,13 @@ pub(super) fn resolve(raw: &raw::Pool, reader: &mut Reader) -> Option<Rebalance>
         );
         let help = "remove `rebalance`, or write `policy = \"least-connections\"`";
         reader.report(raw.rebalance.span.clone(), message, help);
+    }
+    if raw.sticky.value.0.is_some() {
+        let message =
+            "`rebalance` does not help beside `sticky`, which sends clients who come back to the server that they \
+                       were asked to leave"
+                .to_owned();
+        reader.report(raw.rebalance.span.clone(), message, "remove `rebalance` or `sticky`");
     }
     Some(Rebalance {
         spread: NonZeroU32::new(rule.spread.value.0 as u32).unwrap_or(NonZeroU32::MIN),

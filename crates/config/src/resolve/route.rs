@@ -10,7 +10,7 @@ use crate::raw;
 use crate::reader::Reader;
 use crate::resolved::Page;
 use crate::route::written::ValueTest;
-use crate::route::{Access, Action, PathPattern, Respond, Route, Share, ValuePattern, When, is_below};
+use crate::route::{Action, PathPattern, Respond, Route, RouteRules, Share, ValuePattern, When, is_below};
 use crate::setting::Field;
 use crate::value::OneOrMore;
 use crate::wording::quoted;
@@ -18,11 +18,11 @@ use crate::wording::quoted;
 /// The most routes of a listener: to find those that can never match, each is held against all before it.
 const MOST_ROUTES: usize = 10_000;
 
-/// The routes of a listener of HTTP, the last of which stands for its own pool or redirect. `access` is who may come to it.
-/// `sound` is whether all its settings could be read.
+/// The routes of a listener of HTTP, the last of which stands for its own pool or redirect. `rules` are what it says for all
+/// of them. `sound` is whether all its settings could be read.
 pub(super) fn resolve(
     raw: &raw::Listener,
-    access: &Access,
+    rules: &RouteRules,
     sound: bool,
     files: &mut Files<'_>,
     reader: &mut Reader,
@@ -37,7 +37,6 @@ pub(super) fn resolve(
         reader.report(beyond.span.clone(), message, "put hosts or paths that go the same way into one route");
     }
     let reported = reader.reported();
-    let rules = rules::of_listener(raw, access, files, reader);
     let mut routes: Vec<Route> = Vec::with_capacity(given.len() + 1);
     let mut names = Names::default();
     for (index, field) in given.iter().enumerate() {
@@ -53,7 +52,7 @@ pub(super) fn resolve(
             line: reader.line(field.span.start),
             when: when(route, reader),
             action: action(route, files, reader),
-            rules: rules::of_route(route, raw, &rules, files, reader),
+            rules: rules::of_route(route, raw, rules, files, reader),
         });
     }
     let own = raw.pool.as_ref().map(|pool| &pool.span).or(raw.redirect.as_ref().map(|redirect| &redirect.span));
@@ -63,7 +62,7 @@ pub(super) fn resolve(
             (Some(redirect), _) => Action::Redirect(redirect::resolve(&redirect.value.0, reader)),
             (None, pool) => alone(pool.as_ref().map(|pool| pool.value.0.clone()).unwrap_or_default()),
         };
-        routes.push(Route { rules, ..Route::for_all(action) });
+        routes.push(Route { rules: rules.clone(), ..Route::for_all(action) });
     }
     if sound && reader.reported() == reported {
         let spans: Vec<_> = given.iter().map(|field| field.span.clone()).chain(own.cloned()).collect();

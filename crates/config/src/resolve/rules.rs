@@ -16,6 +16,7 @@ use crate::resolved::Page;
 use crate::route::{Access, BasicAuth, Compress, Mirror, RouteRules, RouteTimeouts};
 use crate::secret::FilePath;
 use crate::setting::Field;
+use crate::users::Users;
 use crate::value::{OneOrMore, OrOff};
 use crate::wording::quoted;
 
@@ -173,8 +174,8 @@ pub(super) fn access(
 
 fn basic_auth(raw: &Field<OrOff<raw::BasicAuth>>, files: &mut Files<'_>, reader: &mut Reader) -> Option<BasicAuth> {
     let raw = raw.value.0.as_ref()?;
-    let users = files.users(&raw.users, reader)?;
-    Some(BasicAuth { realm: raw.realm.value.0.clone(), users: users.by_name, exposed: users.exposed })
+    let Users { by_name, file, exposed } = files.users(&raw.users, reader)?;
+    Some(BasicAuth { realm: raw.realm.value.0.clone(), users: by_name, file, exposed })
 }
 
 fn errors(raw: Option<&Field<raw::ErrorPages>>, files: &mut Files<'_>, reader: &mut Reader) -> Vec<(StatusSet, Page)> {

@@ -104,9 +104,9 @@ fn worker_counters(page: &mut Page<'_>, all: &[Worker]) -> fmt::Result {
 
 fn listeners(page: &mut Page<'_>, plane: &PlaneStats) -> fmt::Result {
     // One that is being left and one that came may have the same name; they are one to whoever watches.
-    let mut all: Vec<(&str, [u64; 3])> = Vec::new();
+    let mut all: Vec<(&str, [u64; 4])> = Vec::new();
     for listener in &plane.listeners {
-        let counts = [listener.open, listener.limit, listener.accepted];
+        let counts = [listener.open, listener.limit, listener.accepted, listener.denied];
         match all.iter_mut().find(|(name, _)| *name == listener.name) {
             Some((_, sums)) => sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count),
             None => all.push((&listener.name, counts)),
@@ -117,6 +117,8 @@ fn listeners(page: &mut Page<'_>, plane: &PlaneStats) -> fmt::Result {
     page.gauges(("plimsoll_listener_connections", "Client connections open."), gauge(0))?;
     page.gauges(("plimsoll_listener_connections_limit", "Client connections that may be open."), gauge(1))?;
     page.counters(("plimsoll_listener_connections_accepted", "Client connections accepted."), lines(2))?;
+    let denied = "Client connections closed, or requests without a route refused, for the client's address.";
+    page.counters(("plimsoll_listener_denied", denied), lines(3))?;
     routes(page, plane)?;
     mirrors(page, plane)?;
     handshakes(page, plane)?;

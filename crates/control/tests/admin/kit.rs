@@ -64,6 +64,7 @@ impl DataPlane for Plane {
             open: 3,
             limit: 20_000,
             accepted: 7,
+            denied: 0,
             handshakes: None,
             proxy_headers_refused: Vec::new(),
             routes: vec![RouteStats { name: "default".to_owned(), requests: 5, ..RouteStats::default() }],

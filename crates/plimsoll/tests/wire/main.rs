@@ -39,4 +39,5 @@ mod sticky;
 mod timeouts;
 mod traces;
 mod unavailable;
+mod unrouted;
 mod websocket;

@@ -21,14 +21,18 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// A file with a configuration, removed when dropped.
+/// A file, removed when dropped.
 struct File(String);
 
 impl File {
     fn new(config: &Config) -> Self {
+        Self::with(&config.text())
+    }
+
+    fn with(text: &str) -> Self {
         let name = format!("plimsoll-route-{}-{}.toml", std::process::id(), fastrand::u64(..));
         let path = std::env::temp_dir().join(name);
-        std::fs::write(&path, config.text()).unwrap();
+        std::fs::write(&path, text).unwrap();
         Self(path.display().to_string())
     }
 }
@@ -110,4 +114,78 @@ fn nothing_and_nonsense_have_codes_and_words_of_their_own() {
         assert!(said.contains(part), "{arguments:?}: {said}");
     }
     assert_eq!(config.start().ask(get("/b")).status, 404);
+}
+
+/// What decides beside the routes.
+fn gated(users: &File) -> Config {
+    let rules = format!(
+        "deny = [\"192.0.2.0/24\", \"192.0.2.7\"]\nlimit = [\"each\", \"conns\"]\nmax_body = \"1MiB\"
+         route = [
+           {{ path = \"/staff\", allow = \"10.0.0.0/8\", limit = \"logins\", pool = \"app\",
+              basic_auth = {{ users = \"{}\", realm = \"staff\" }} }},
+           {{ path = \"/open\", respond = {{ status = 204 }}, max_body = \"off\" }},
+         ]",
+        users.0
+    );
+    Config::to(&[([127, 0, 0, 1], 9).into()])
+        .listen(&rules)
+        .only_routes()
+        .limit("each", "requests = 5\nconnections = 9")
+        .limit("logins", "request_rate = \"10/min\"\nstatus = 503")
+        .limit("conns", "connections = 9")
+}
+
+#[test]
+fn it_tells_what_else_decides() {
+    let users = File::with("amy:$2y$05$abcdefghijklmnopqrstuuabcdefghijklmnopqrstuvwxyzABCDE\n");
+    let file = File::new(&gated(&users));
+    let said = |path: &str, client: &str| {
+        let output = route(&file.0, &["GET", path, "--client", client]);
+        let told = text(&output.stdout);
+        let lines = told.lines().skip_while(|line| !line.starts_with('>')).skip(1).map(str::to_owned);
+        (output.status.code(), lines.collect::<Vec<_>>())
+    };
+    let password = format!("needs a password of {} (realm staff)", users.0);
+    let staff = [
+        "counts in limit each: 5 at once for each client; one too many gets 429",
+        "counts in limit logins: 10/min for each client; one too many gets 503",
+        "a body of more than 1MiB gets 413",
+        &password,
+        "servers are asked for /staff/x",
+    ];
+    assert_eq!(said("/staff/x", "10.1.2.3"), (Some(0), staff.map(str::to_owned).to_vec()));
+    let refused = |why: &str| (Some(0), vec![format!("refused with 403: client {why}")]);
+    assert_eq!(said("/staff", "11.1.2.3"), refused("11.1.2.3 is none of those that the route allows"));
+    let denied = "192.0.2.7 is denied by the listener, as is all of 192.0.2.0/24";
+    assert_eq!(said("/staff", "192.0.2.7"), refused(denied));
+    assert_eq!(said("/open", "192.0.2.7"), refused(denied));
+    assert_eq!(said("/open", "::ffff:10.1.2.3"), (Some(0), vec![staff[0].to_owned()]));
+    // What no route is for is judged by the listener.
+    for (client, status, line) in [("10.1.2.3", 404, staff[0]), ("192.0.2.7", 403, denied)] {
+        let output = route(&file.0, &["GET", "/none", "--client", client]);
+        assert_eq!(output.status.code(), Some(1));
+        let (said, wrong) = (text(&output.stdout), text(&output.stderr));
+        assert!(said.contains(line) && wrong.contains(&format!("it gets {status}")), "{said} {wrong}");
+    }
+}
+
+#[test]
+fn programs_are_told_it_too() {
+    let users = File::with("amy:$2y$05$abcdefghijklmnopqrstuuabcdefghijklmnopqrstuvwxyzABCDE\n");
+    let file = File::new(&gated(&users));
+    let gates = |client: &str| {
+        let output = route(&file.0, &["GET", "/staff", "--json", "--client", client]);
+        let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        (told["forbidden"].as_bool().unwrap(), told["gates"].clone())
+    };
+    let (forbidden, told) = gates("10.1.2.3");
+    let limits: Vec<_> = told["limits"].as_array().unwrap().iter().map(|limit| limit["name"].clone()).collect();
+    assert_eq!((forbidden, limits), (false, vec!["each".into(), "logins".into()]));
+    assert_eq!(told["password"], serde_json::json!({ "users": users.0, "realm": "staff" }));
+    assert_eq!((&told["max_body"], &told["denied"]), (&(1 << 20).into(), &serde_json::Value::Null));
+    let (forbidden, told) = gates("11.1.2.3");
+    assert_eq!(
+        (forbidden, told["denied"].as_str()),
+        (true, Some("client 11.1.2.3 is none of those that the route allows"))
+    );
 }

@@ -5,6 +5,7 @@ use std::task::{Context, Poll, ready};
 use plimsoll_core::{OutcomeKind, Time};
 
 use super::{Exchange, Parties, Phase};
+use crate::compress::Recoding;
 use crate::flow::Flow;
 use crate::grpc::Status;
 use crate::http1::framing::BodyLength;
@@ -147,24 +148,60 @@ impl Exchange<'_> {
         Ok(())
     }
 
+    /// Begins the client's answer with the server's, whose head is the first `length` bytes that came.
     fn begin_response(&mut self, length: usize) -> Result<(), Trouble> {
         let now = self.parties.worker.now();
         self.first_byte = Some(self.since_pick(now));
         if self.parties.desk.call.is_none() {
             self.note_answer(now);
         }
-        let request_read = self.sent && self.request_read();
-        // A stream tells itself where its message ends; what its head says of that is for the client.
+        let source = self.source_of_body();
+        let recoding = self.recoding(length);
+        let compressed = recoding.as_ref().is_some_and(|recoding| recoding.coding.is_some());
+        let connection = self.frame_response(compressed);
+        self.write_response((length, now), connection, recoding.as_ref());
+        let Parties { desk, client, .. } = &mut self.parties;
+        let switches = desk.response.status == 101;
+        self.receiving = Flow::new(source, desk.response_framing).to(client, desk.to_client.len());
+        if switches {
+            self.receiving.leave_open();
+        }
+        if connection == "close" {
+            self.receiving.close_after();
+        }
+        self.from_server.consume(length);
+        self.phase = Phase::Body;
+        self.reset_on_close(true);
+        if let Some(recoding) = recoding.filter(|_| compressed && source != BodyLength::None) {
+            return self.begin_press(source, &recoding);
+        }
+        self.receiving.stage(&mut self.from_server).map_err(Trouble::ServerWrong)?;
+        if self.receiving.source_ended() && !switches {
+            self.settle(now);
+        }
+        self.receiving.join_small(&mut self.parties.desk.to_client, &mut self.from_server);
+        Ok(())
+    }
+
+    /// Where the body of the response ends on its way from the server. A stream tells that itself; what its head says of it is
+    /// for the client.
+    fn source_of_body(&mut self) -> BodyLength {
         let stream = self.server.as_mut().and_then(|server| server.wire.as_stream());
         let source = stream.as_ref().map(|_| BodyLength::UntilClose);
         let over = stream.is_some_and(|stream| stream.ended());
-        if over && self.parties.desk.response.body == BodyLength::UntilClose && self.parties.client.is_stream() {
-            self.parties.desk.response.body = BodyLength::None;
+        let body = &mut self.parties.desk.response.body;
+        if over && *body == BodyLength::UntilClose && self.parties.client.is_stream() {
+            *body = BodyLength::None;
         }
-        let recoding = self.recoding(length);
-        let compressed = recoding.as_ref().is_some_and(|recoding| recoding.coding.is_some());
-        let Parties { worker, desk, place, input, tries, client, facts, .. } = &mut self.parties;
-        let Desk { request, response, response_framing, to_client, stick, marks, entry, head: asked, .. } = &mut **desk;
+        if *body == BodyLength::None { BodyLength::None } else { source.unwrap_or(*body) }
+    }
+
+    /// Decides how the client sees where the response ends, and whether its connection is good for another request; tells what
+    /// `Connection` says of that.
+    fn frame_response(&mut self, compressed: bool) -> &'static str {
+        let request_read = self.sent && self.request_read();
+        let Parties { desk, place, input, .. } = &mut self.parties;
+        let Desk { request, response, response_framing, .. } = &mut **desk;
         *response_framing = match response.body {
             BodyLength::Known(_) if compressed => BodyLength::Chunked,
             BodyLength::Chunked | BodyLength::UntilClose if request.minor_version == 0 => BodyLength::UntilClose,
@@ -175,13 +212,18 @@ impl Exchange<'_> {
             && request_read
             && *response_framing != BodyLength::UntilClose
             && (!place.closing() || input.holds_earlier());
-        let connection = match (response.status, self.keep_client, request.minor_version) {
+        match (response.status, self.keep_client, request.minor_version) {
             (101, ..) => "upgrade",
             (_, false, _) => "close",
             (_, true, 0) => "keep-alive",
             (_, true, _) => "",
-        };
-        to_client.clear();
+        }
+    }
+
+    /// Writes the head for the client from the first `length` bytes of the server's.
+    fn write_response(&mut self, (length, now): (usize, Time), connection: &'static str, recoding: Option<&Recoding>) {
+        let Parties { worker, desk, tries, facts, .. } = &mut self.parties;
+        let Desk { request, response, response_framing, to_client, stick, marks, entry, head: asked, .. } = &mut **desk;
         let head = &self.from_server.filled()[..length];
         if let Some(name) = tries.service.observe.id_field() {
             // A server that tells the id itself tells the same one.
@@ -205,30 +247,10 @@ impl Exchange<'_> {
             })
         });
         let (body, hsts, marks) = (*response_framing, &*tries.service.hsts, &*marks.to_client);
-        let rules = ResponseRules { body, connection, hsts, edits, recoding: recoding.as_ref(), stick, marks };
+        let rules = ResponseRules { body, connection, hsts, edits, recoding, stick, marks };
+        to_client.clear();
         write::response(to_client, head, response, rules);
         (entry.facts.status, entry.facts.head_out) = (response.status, to_client.len() as u64);
-        let body = if response.body == BodyLength::None { BodyLength::None } else { source.unwrap_or(response.body) };
-        self.receiving = Flow::new(body, *response_framing).to(client, to_client.len());
-        let pressed = recoding.filter(|_| compressed && body != BodyLength::None);
-        if response.status == 101 {
-            self.receiving.leave_open();
-        }
-        if connection == "close" {
-            self.receiving.close_after();
-        }
-        self.from_server.consume(length);
-        self.phase = Phase::Body;
-        self.reset_on_close(true);
-        if let Some(recoding) = pressed {
-            return self.begin_press(body, &recoding);
-        }
-        self.receiving.stage(&mut self.from_server).map_err(Trouble::ServerWrong)?;
-        if self.receiving.source_ended() && self.parties.desk.response.status != 101 {
-            self.settle(now);
-        }
-        self.receiving.join_small(&mut self.parties.desk.to_client, &mut self.from_server);
-        Ok(())
     }
 
     /// A server on trial has passed it with a good answer, however long the rest takes.

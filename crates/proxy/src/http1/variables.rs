@@ -81,6 +81,10 @@ impl Values<'_> {
     /// Path and query. `OPTIONS *` asks for no path.
     fn target(&self) -> (&[u8], Option<&[u8]>) {
         let (path, query) = split_query(self.request.target.path.slice(self.head));
+        if self.head.is_empty() {
+            // What came was no request, and asked for none.
+            return (b"", None);
+        }
         (if path.is_empty() || path == b"*" { b"/" } else { path }, query)
     }
 }

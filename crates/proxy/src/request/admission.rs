@@ -9,12 +9,14 @@ use tokio::sync::oneshot::Receiver;
 
 use crate::auth::{self, Verdict};
 use crate::compress::Wish;
+use crate::grpc;
 use crate::http1::Reject;
+use crate::http1::forwarding::ClientFacts;
 use crate::http1::framing::BodyLength;
 use crate::http1::variables::{self, Values};
 use crate::route::{Denied, Goal, Route, RouteId, Routes, draw};
 use crate::serve::{Busy, Next};
-use crate::service::Served;
+use crate::service::{Aim, Served, Service};
 use crate::sticky;
 use crate::worker::Desk;
 
@@ -24,7 +26,7 @@ const NO_ROUTE: Reject = Reject { status: 404, reason: "no route is for this req
 pub(crate) const FORBIDDEN: Reject = Reject { status: 403, reason: "forbidden" };
 
 /// What a request has to wait for before a server is picked for it.
-pub(super) enum Hold {
+enum Hold {
     /// Its turn, by a limit for its client.
     Turn(Time),
     /// What is found of its password.
@@ -32,8 +34,39 @@ pub(super) enum Hold {
 }
 
 impl Busy<'_> {
+    /// Takes up the request on the desk: the route that it has and the pool that is to serve it; in the error what it comes to
+    /// without one.
+    pub(super) async fn admit(
+        &mut self,
+        service: &Service,
+        desk: &mut Desk,
+        head_length: usize,
+    ) -> Result<(RouteId, Arc<Served>), Next> {
+        self.begin(desk, head_length)?;
+        // All else is for connections that are balanced as a whole.
+        let Aim::Routes(routes) = &service.aim else { return Err(Next::Close) };
+        let (id, route) = self.find_route(routes, desk, head_length)?;
+        if let Some(hold) = self.hold((routes, id), desk, head_length)? {
+            // Rare, and the memory for it is not held by those who need not wait.
+            Box::pin(self.hold_up(hold, (routes, id), desk, head_length)).await?;
+        }
+        Ok((id, self.follow_route(route, desk, head_length)?))
+    }
+
+    /// Notes what is known of the request and its client.
+    fn begin(&mut self, desk: &mut Desk, head_length: usize) -> Result<(), Next> {
+        let Self { connection, input, service, client } = self;
+        let now = connection.worker.now();
+        let head = &input.filled()[..head_length];
+        desk.request.http2 = connection.wire.is_stream();
+        ClientFacts::turn_to(client, &service.listener, (head, &desk.request));
+        service.observe.begin(desk, head, &connection.worker);
+        desk.begin();
+        grpc::begin(desk, head, now).map_err(|reject| self.unrouted(Some(reject), desk, head_length))
+    }
+
     /// Finds the route of the request on the desk, unless the client may not have it.
-    pub(super) fn find_route<'a>(
+    fn find_route<'a>(
         &mut self,
         routes: &'a Routes,
         desk: &mut Desk,
@@ -43,15 +76,8 @@ impl Busy<'_> {
         let head = &self.input.filled()[..head_length];
         let id = match routes.find((head, &desk.request), client, &mut desk.target) {
             Ok(Some(id)) => id,
-            Ok(None) => {
-                if !self.service.listener.access.lets(client) {
-                    return Err(self.decline(FORBIDDEN, desk, head_length));
-                }
-                let over = self.limit(None, desk, head_length);
-                return Err(over.unwrap_or_else(|| self.decline(NO_ROUTE, desk, head_length)));
-            }
-            // Where it ends is not for us to say.
-            Err(reject) => return Err(Next::Answer { reject, refused: None, unread: true }),
+            Ok(None) => return Err(self.unrouted(None, desk, head_length)),
+            Err(reject) => return Err(self.unrouted(Some(reject), desk, head_length)),
         };
         let route = routes.get(id);
         routes.count(id, worker);
@@ -79,8 +105,25 @@ impl Busy<'_> {
         Ok((id, route))
     }
 
+    /// What a request comes to that no route is for, or for which none is looked because of what is wrong with it.
+    fn unrouted(&mut self, wrong: Option<Reject>, desk: &mut Desk, head_length: usize) -> Next {
+        if self.service.response_edits.names_request {
+            desk.keep_head(&self.input.filled()[..head_length]);
+        }
+        if let Some(reject) = wrong {
+            // Where it ends is not for us to say.
+            return Next::Answer { reject, refused: None, unread: true };
+        }
+        if !self.service.listener.access.lets(self.client_ip()) {
+            self.service.room.deny();
+            return self.decline(FORBIDDEN, desk, head_length);
+        }
+        let over = self.limit(None, desk, head_length);
+        over.unwrap_or_else(|| self.decline(NO_ROUTE, desk, head_length))
+    }
+
     /// What the request has to wait for before it goes on; in the error what it comes to without that.
-    pub(super) fn hold(
+    fn hold(
         &mut self,
         (routes, id): (&Routes, RouteId),
         desk: &mut Desk,
@@ -97,7 +140,7 @@ impl Busy<'_> {
     }
 
     /// Lets the request on once what it waits for has come.
-    pub(super) async fn hold_up(
+    async fn hold_up(
         &mut self,
         hold: Hold,
         found: (&Routes, RouteId),
@@ -138,12 +181,7 @@ impl Busy<'_> {
     }
 
     /// The pool that is to serve the request on the desk, which has this route; or what else it comes to.
-    pub(super) fn follow_route(
-        &mut self,
-        route: &Route,
-        desk: &mut Desk,
-        head_length: usize,
-    ) -> Result<Arc<Served>, Next> {
+    fn follow_route(&mut self, route: &Route, desk: &mut Desk, head_length: usize) -> Result<Arc<Served>, Next> {
         match &route.goal {
             Goal::Pools(pools) => {
                 let worker = &self.connection.worker;

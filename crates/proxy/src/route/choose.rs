@@ -16,8 +16,6 @@ pub struct Choice<'a> {
     pub refusals: Vec<Refusal<'a>>,
     /// Path and query that the servers of that route are asked for.
     pub target: String,
-    /// The client may not ask there, and is answered with 403.
-    pub forbidden: bool,
 }
 
 /// Why a request is refused whatever the routes are.
@@ -55,6 +53,5 @@ fn choose<'a>(routes: &'a [Route], head: &[u8], client: Option<IpAddr>) -> Resul
     }
     let target =
         if target.is_empty() { look.target_as_it_came() } else { String::from_utf8_lossy(&target).into_owned() };
-    let forbidden = own.is_some_and(|route| !route.rules.access.iter().all(|access| access.lets(client)));
-    Ok(Choice { refusals, target, forbidden })
+    Ok(Choice { refusals, target })
 }

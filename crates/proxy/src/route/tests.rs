@@ -203,7 +203,7 @@ fn the_first_page_for_a_status_is_taken() {
     let page = |content: &[u8]| Page { content_type: "text/html", content: content.into() };
     let errors = vec![(statuses("502"), page(b"gateway")), (statuses("'5xx'"), page(b"any"))];
     let all = routes(&[answering(When::default(), RouteRules { errors, ..RouteRules::default() })]);
-    let content = |status| all.get(RouteId(0)).error_page(status).map(|page| page.content.to_vec());
+    let content = |status| error_page(&all.get(RouteId(0)).rules.errors, status).map(|page| page.content.to_vec());
     assert_eq!(content(502), Some(b"gateway".to_vec()));
     assert_eq!((content(503), content(404)), (Some(b"any".to_vec()), None));
 }

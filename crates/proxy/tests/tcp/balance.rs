@@ -1,9 +1,11 @@
 //! Who gets a connection: the server with the fewest open ones, another when that cannot be reached, in turn when all are
-//! full.
+//! full; and who gets none.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
+
+use plimsoll_config::{Access, ListenerProtocol, Target};
 
 use crate::kit::{Lines, Live, Server, echo, hears, is_reset, nobody, passes, reset, tcp, until};
 
@@ -196,5 +198,36 @@ fn no_more_clients_are_taken_in_than_the_listener_may_have() {
     hears(&mut server.accept(), "third");
     drop(third);
     live.settled();
+    live.end();
+}
+
+#[test]
+fn who_is_turned_away_for_its_address_is_counted() {
+    let closed = tcp(&[echo()], &Lines { listen: "deny = '127.0.0.1'", ..Lines::default() });
+    let live = Live::start(&closed);
+    let denied = || live.proxy.stats().listeners[0].denied;
+    for count in 1..=2 {
+        is_reset(&mut live.connect());
+        until("it is counted", || denied() == count);
+    }
+    let mut open = closed.clone();
+    open.listeners[0].access = Access::default();
+    live.follow(&open);
+    let mut client = live.connect();
+    client.write_all(b"hello").unwrap();
+    hears(&mut client, "hello");
+    drop(client);
+    live.settled();
+    assert_eq!(denied(), 2, "whoever is let in is not, and a reload forgets nobody");
+    // Requests that have a route are counted there; these have none.
+    let mut http = closed;
+    http.listeners[0].protocol = ListenerProtocol::Http;
+    http.listeners[0].target = Target::Routes(Vec::new());
+    live.follow(&http);
+    let mut client = live.connect();
+    client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    hears(&mut client, "HTTP/1.1 403 ");
+    assert_eq!(denied(), 3);
+    drop(client);
     live.end();
 }
