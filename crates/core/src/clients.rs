@@ -2,10 +2,11 @@
 //! any window of time.
 //!
 //! A [`ClientTable`] keeps count of the clients that matter now, never of more than its rules allow. Each has an entry
-//! of 144 bytes, found by a hash with a secret seed, so that nobody can choose addresses or values that meet. The table
-//! is cut into shards behind locks of their own, and all that one call does happens under one of them: a limit is never
-//! exceeded, by any number of threads, and what is counted at once equals the [`ClientHold`]s alive. How time is
-//! counted, and by how much that is too strict, is told in `clients/window.rs`.
+//! of 128 bytes, 193 with the room beside it, in a place that a hash with a secret seed names (`clients/store.rs`), so
+//! that nobody can choose addresses or values that meet. The table is cut into shards behind locks of their own, and all
+//! that one call does happens under one of them: a limit is never exceeded, by any number of threads, and what is counted
+//! at once equals the [`ClientHold`]s alive. How time is counted, and by how much that is too strict, is told in
+//! `clients/window.rs`.
 //!
 //! Room is made a few entries at a time (the clock algorithm of paging, Corbató 1968): a hand goes round in each shard,
 //! and takes out who holds nothing and whose windows have run out. When the table is full, a newcomer takes the place
@@ -33,16 +34,16 @@
 
 mod admission;
 mod entry;
-mod idle;
-mod index;
 mod key;
 mod rules;
+mod secret;
 mod shard;
+mod slots;
 mod stats;
+mod store;
 mod window;
 
 use std::fmt;
-use std::hash::{DefaultHasher, Hasher};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -53,12 +54,13 @@ pub use admission::{Admission, ClientHold, ClientLimit, Over};
 pub use key::ClientKey;
 pub use rules::{ClientRules, Rate};
 use rules::{Kind, Limits};
+use secret::Secret;
 use shard::{Answer, Room, Shard, Wish};
 use stats::Busiest;
 pub use stats::{ClientStats, ClientTableStats, LimitCounts};
 
-/// Entries a shard has at least, unless there is only one; so few are uneven enough already.
-const SHARD: usize = 512;
+/// Slots a shard has at least when the table is full, unless there is only one; so few are uneven enough already.
+const LEAST_SLOTS: usize = 512;
 
 /// More locks than any machine has cores.
 const MOST_SHARDS: usize = 256;
@@ -73,8 +75,6 @@ const LOOKED_AT: usize = 256;
 pub struct ClientTable {
     shards: Box<[Mutex<Shard>]>,
     room: Room,
-    /// It has taken in the seed.
-    hasher: DefaultHasher,
     /// Held while the shards follow a change.
     rules: Mutex<ClientRules>,
 }
@@ -88,15 +88,12 @@ impl ClientTable {
     /// change.
     pub fn new(rules: ClientRules, seed: u64) -> Arc<Self> {
         let capacity = rules.capacity();
-        let shards = 1 << (capacity / SHARD).clamp(1, MOST_SHARDS).ilog2();
+        let shards = shards(capacity);
         let limits = Limits::new(&rules);
         let shard = || Mutex::new(Shard::new(capacity.div_ceil(shards), limits));
-        let mut hasher = DefaultHasher::new();
-        hasher.write_u64(seed);
         Arc::new(Self {
             shards: (0..shards).map(|_| shard()).collect(),
-            room: Room::new(capacity),
-            hasher,
+            room: Room::new(capacity, Secret::new(seed)),
             rules: Mutex::new(rules),
         })
     }
@@ -144,11 +141,11 @@ impl ClientTable {
     }
 
     fn admit(self: &Arc<Self>, key: ClientKey, kind: Kind, now: Time, most: Duration) -> Admission {
-        let mut hasher = self.hasher.clone();
-        hasher.write_u128(key.bits());
-        let hash = hasher.finish();
-        let shard = hash as usize & (self.shards.len() - 1);
-        let wish = Wish { key, tag: (hash >> 32) as u32, kind, now, most };
+        let hash = self.room.secret().hash(key);
+        // Its share of all hashes (Lemire, 2019), which takes no division.
+        let shard = ((u64::from(hash as u32) * self.shards.len() as u64) >> u32::BITS) as usize;
+        let tag = secret::tag(hash);
+        let wish = Wish { key, tag, kind, now, most };
         let mut answer = lock(&self.shards[shard]).admit(&wish, &self.room, false);
         if answer == Answer::Full && self.make_way(shard, now) {
             answer = lock(&self.shards[shard]).admit(&wish, &self.room, true);
@@ -156,7 +153,7 @@ impl ClientTable {
         let hold = |seat| ClientHold::new(Arc::clone(self), seat, kind);
         match answer {
             Answer::Counted { slot, wait } => {
-                let hold = hold(Some(Seat { shard: shard as u32, slot }));
+                let hold = hold(Some(Seat { key, tag, shard: shard as u32, slot: slot as u32 }));
                 if wait.is_zero() { Admission::In(hold) } else { Admission::Later { hold, wait } }
             }
             Answer::Full => {
@@ -177,7 +174,7 @@ impl ClientTable {
     /// The end of a hold: the one place where what a client has at once goes down.
     fn release(&self, seat: Seat, kind: Kind) {
         if let Some(shard) = self.shards.get(seat.shard as usize) {
-            lock(shard).release(seat.slot, kind);
+            lock(shard).release(seat.key, seat.tag, seat.slot as usize, kind);
         }
     }
 
@@ -209,8 +206,15 @@ impl ClientTable {
     }
 }
 
+/// So many that the slots of each are about a power of two when the table is full: then no home is shared by more
+/// clients than another, as the store tells.
+fn shards(capacity: usize) -> usize {
+    let slots = store::slots(capacity);
+    (slots / slots.div_ceil(MOST_SHARDS).next_power_of_two().max(LEAST_SLOTS)).max(1)
+}
+
 impl fmt::Debug for ClientTable {
-    /// Without the hasher, which would give the seed away, and without a million entries.
+    /// Without a million entries.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientTable").field("room", &self.room).finish_non_exhaustive()
     }

@@ -15,7 +15,7 @@ use crate::wording::{nearest, quoted};
 
 /// Above it a limit protects nothing, and is a slip of the keyboard.
 const MOST_AT_ONCE: u64 = 10_000_000;
-/// A table of so many clients takes 2.5 GB.
+/// A table of so many clients takes 3.2 GB.
 const MOST_ENTRIES: u64 = 1 << 24;
 /// One who is to wait longer has given up, or will soon.
 const LONGEST_DELAY: u64 = 60_000;

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ClientTable;
 use super::rules::Kind;
+use super::{ClientKey, ClientTable};
 
 /// Whether a client may begin a connection or a request.
 #[must_use = "what was let in counts only while its hold is kept"]
@@ -79,10 +79,13 @@ pub struct ClientHold {
     kind: Kind,
 }
 
-/// Where a client is counted. It stays there while it holds anything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Where a client is counted, which stays known while it holds anything.
+#[derive(Clone, Copy)]
 pub(super) struct Seat {
+    pub(super) key: ClientKey,
+    pub(super) tag: u32,
     pub(super) shard: u32,
+    /// Where it stood when this was made, and most likely still does.
     pub(super) slot: u32,
 }
 
@@ -107,8 +110,11 @@ impl Drop for ClientHold {
 }
 
 impl fmt::Debug for ClientHold {
-    /// Without the table, which may have a million entries.
+    /// Without the table, which may have a million entries, and without what follows from its seed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientHold").field("kind", &self.kind).field("seat", &self.seat).finish_non_exhaustive()
+        f.debug_struct("ClientHold")
+            .field("kind", &self.kind)
+            .field("counted", &self.is_counted())
+            .finish_non_exhaustive()
     }
 }

@@ -38,7 +38,7 @@ pub struct Rate {
 const SHOWN: Duration = Duration::from_secs(10);
 
 impl ClientRules {
-    /// The largest table: 2.5 GB when full.
+    /// The largest table: 3.2 GB when full.
     pub const MOST_ENTRIES: usize = 1 << 24;
 
     /// Rules without a limit: clients are only counted.

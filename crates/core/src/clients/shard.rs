@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::entry::{Entry, Judged};
-use super::idle::Idle;
-use super::index::Index;
 use super::rules::{Kind, Limits};
+use super::secret::Secret;
 use super::stats::{Busiest, ClientTableStats};
+use super::store::Store;
 use super::window::Place;
 use super::{ClientKey, Over};
 use crate::Time;
@@ -23,11 +23,17 @@ const LOOKS: usize = 8;
 pub(super) struct Room {
     taken: AtomicUsize,
     capacity: AtomicUsize,
+    secret: Secret,
 }
 
 impl Room {
-    pub(super) fn new(capacity: usize) -> Self {
-        Self { taken: AtomicUsize::new(0), capacity: AtomicUsize::new(capacity) }
+    pub(super) fn new(capacity: usize, secret: Secret) -> Self {
+        Self { taken: AtomicUsize::new(0), capacity: AtomicUsize::new(capacity), secret }
+    }
+
+    /// What places a client.
+    pub(super) fn secret(&self) -> &Secret {
+        &self.secret
     }
 
     pub(super) fn taken(&self) -> usize {
@@ -75,7 +81,7 @@ pub(super) struct Wish {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     /// One more, in this slot, after a wait.
-    Counted { slot: u32, wait: Duration },
+    Counted { slot: usize, wait: Duration },
     /// No room to count it, and nobody here who could go.
     Full,
     /// Nothing.
@@ -84,12 +90,7 @@ pub(super) enum Answer {
 
 #[derive(Debug)]
 pub(super) struct Shard {
-    index: Index,
-    entries: Vec<Entry>,
-    /// Slots where nobody is.
-    free: Vec<u32>,
-    /// Slots of clients that hold nothing.
-    idle: Idle,
+    store: Store,
     /// Where the search for those who can go is.
     hand: usize,
     calls: u32,
@@ -100,20 +101,15 @@ pub(super) struct Shard {
 impl Shard {
     /// For about so many entries, whose memory becomes real as they come.
     pub(super) fn new(expected: usize, limits: Limits) -> Self {
-        let mut entries = Vec::new();
-        // Without the memory now, each entry asks for its own.
-        let _ = entries.try_reserve_exact(with_slack(expected));
-        let index = Index::new(expected);
-        let (free, idle, hand, calls) = (Vec::new(), Idle::default(), 0, 0);
-        Self { index, entries, free, idle, hand, calls, limits, tally: ClientTableStats::default() }
+        let store = Store::new(with_slack(expected));
+        Self { store, hand: 0, calls: 0, limits, tally: ClientTableStats::default() }
     }
 
     /// Follows a change of the rules.
     pub(super) fn apply(&mut self, expected: usize, limits: Limits) {
-        self.index.grow(expected, |slot| self.entries[slot as usize].tag);
-        let _ = self.entries.try_reserve_exact(with_slack(expected).saturating_sub(self.entries.len()));
+        self.store.expect(with_slack(expected));
         let before = std::mem::replace(&mut self.limits, limits);
-        self.entries.iter_mut().for_each(|entry| entry.follow_change(&before, &limits));
+        self.store.entries_mut().iter_mut().for_each(|entry| entry.follow_change(&before, &limits));
     }
 
     /// Lets a client begin one more, or not. A newcomer may bring along its `claim` of room.
@@ -122,7 +118,7 @@ impl Shard {
         if self.calls.is_multiple_of(CALLS) {
             self.tidy(wish.now, room);
         }
-        let slot = if let Some(slot) = self.find(wish.key, wish.tag) {
+        let slot = if let Some(slot) = self.store.find(wish.key, wish.tag) {
             room.give_back(usize::from(claim));
             slot
         } else if let Some(slot) = self.welcome(wish, room, claim) {
@@ -131,7 +127,7 @@ impl Shard {
             return Answer::Full;
         };
         let (limits, dry_run) = (self.limits.of(wish.kind), self.limits.dry_run);
-        let entry = &mut self.entries[slot as usize];
+        let entry = self.store.at_mut(slot);
         entry.see(wish.now);
         let mut wait = Duration::ZERO;
         match entry.judge(wish.kind, limits, wish.now, wish.most) {
@@ -152,17 +148,21 @@ impl Shard {
             }
         }
         entry.hold(wish.kind);
-        self.idle.clear(slot);
         Answer::Counted { slot, wait }
     }
 
-    /// Takes one off a client that has it.
-    pub(super) fn release(&mut self, slot: u32, kind: Kind) {
-        if let Some(entry) = self.entries.get_mut(slot as usize) {
-            entry.release(kind);
-            if !entry.is_held() {
-                self.idle.set(slot);
-            }
+    /// Takes one off a client that has it, and that stood in `slot` when it got it: others who came and went since may
+    /// have moved it.
+    pub(super) fn release(&mut self, key: ClientKey, tag: u32, slot: usize, kind: Kind) {
+        let there = self.store.is_in(slot, key);
+        let Some(slot) = (if there { Some(slot) } else { self.store.find(key, tag) }) else {
+            debug_assert!(false, "who holds something stays");
+            return;
+        };
+        let entry = self.store.at_mut(slot);
+        entry.release(kind);
+        if !entry.is_listed() && !entry.is_held() {
+            self.store.list(slot);
         }
     }
 
@@ -173,87 +173,61 @@ impl Shard {
 
     /// Makes one client go for a newcomer of another shard, who gets its claim; false when none can.
     pub(super) fn make_way(&mut self, now: Time, room: &Room) -> bool {
-        let gone = self.sweep(now, true);
+        let gone = self.sweep(now, true, room);
         room.give_back(gone.saturating_sub(1));
         gone > 0
     }
 
-    fn find(&self, key: ClientKey, tag: u32) -> Option<u32> {
-        self.index.find(tag, |slot| self.entries[slot as usize].key == Some(key))
-    }
-
     /// A slot for a client that has none; `None` when there is no room and nobody who can go. A `claim` is used up.
-    fn welcome(&mut self, wish: &Wish, room: &Room, claim: bool) -> Option<u32> {
+    /// Apart from the rest, so that a look-up has no registers to save and no memory to set aside for it.
+    #[inline(never)]
+    fn welcome(&mut self, wish: &Wish, room: &Room, claim: bool) -> Option<usize> {
         self.tidy(wish.now, room);
-        if !(self.index.has_room() && (claim || room.claim())) {
+        if !(claim || room.claim()) {
             // The newcomer takes over what one of these had claimed, so that nobody else can take it in between.
-            let claimed = self.sweep(wish.now, true) + usize::from(claim);
-            room.give_back(claimed.saturating_sub(1));
-            if claimed == 0 || !self.index.has_room() {
-                room.give_back(claimed.min(1));
+            let gone = self.sweep(wish.now, true, room);
+            room.give_back(gone.saturating_sub(1));
+            if gone == 0 {
                 return None;
             }
         }
-        let Some(slot) = self.vacancy() else {
-            room.give_back(1);
-            return None;
-        };
-        self.entries[slot as usize] = Entry::new(wish.key, wish.tag);
-        self.index.insert(wish.tag, slot);
-        self.idle.set(slot);
-        Some(slot)
-    }
-
-    /// A slot where nobody is.
-    fn vacancy(&mut self) -> Option<u32> {
-        if let Some(slot) = self.free.pop() {
-            return Some(slot);
-        }
-        let slot = u32::try_from(self.entries.len()).ok()?;
-        if self.entries.len() == self.entries.capacity() {
-            self.entries.try_reserve_exact(LOOKS).ok()?;
-        }
-        self.entries.push(Entry::VACANT);
-        Some(slot)
+        let slot = self.store.add(Entry::new(wish.key, wish.now), |key| room.secret().tag(key));
+        room.give_back(usize::from(slot.is_none()));
+        slot
     }
 
     /// Moves the hand on a little.
+    #[inline(never)]
     fn tidy(&mut self, now: Time, room: &Room) {
-        let gone = self.sweep(now, room.is_overfull());
+        let gone = self.sweep(now, room.is_overfull(), room);
         room.give_back(gone);
     }
 
     /// Moves the hand on over the next [`LOOKS`] who hold nothing: of these goes who is over, and if `one_goes` and
     /// nobody was, the quietest. Gives how many went; their room is still claimed.
-    fn sweep(&mut self, now: Time, one_goes: bool) -> usize {
+    fn sweep(&mut self, now: Time, one_goes: bool, room: &Room) -> usize {
         let mut gone = 0;
-        let mut quietest: Option<(u64, usize)> = None;
+        let mut quietest: Option<(u32, usize)> = None;
         for _ in 0..LOOKS {
-            let Some(slot) = self.idle.next(self.hand) else { break };
+            let Some(slot) = self.store.next_idle(self.hand) else { break };
             self.hand = slot + 1;
-            let entry = &self.entries[slot];
+            let entry = self.store.at(slot);
+            let quiet = entry.quiet(now);
             if entry.is_over(&self.limits, now) {
-                self.forget(slot);
+                self.store.remove(slot, |key| room.secret().tag(key));
                 self.tally.expired += 1;
                 gone += 1;
-            } else if quietest.is_none_or(|(seen, _)| entry.seen() < seen) {
-                quietest = Some((entry.seen(), slot));
+            } else if quietest.is_none_or(|(longest, _)| quiet > longest) {
+                quietest = Some((quiet, slot));
             }
         }
+        // Nobody has moved if nobody has gone.
         if let (Some((_, slot)), true, 0) = (quietest, one_goes, gone) {
-            self.forget(slot);
+            self.store.remove(slot, |key| room.secret().tag(key));
             self.tally.evicted += 1;
             gone = 1;
         }
         gone
-    }
-
-    fn forget(&mut self, slot: usize) {
-        let tag = self.entries[slot].tag;
-        self.index.remove(tag, slot as u32, |other| self.entries[other as usize].tag);
-        self.entries[slot] = Entry::VACANT;
-        self.idle.clear(slot as u32);
-        self.free.push(slot as u32);
     }
 
     /// What it did; the rest of the stats is the table's.
@@ -263,11 +237,12 @@ impl Shard {
 
     /// Shows so many entries from a slot on; false when there are none.
     pub(super) fn show(&self, from: usize, many: usize, now: Time, busiest: &mut Busiest) -> bool {
-        let shown = self.entries.iter().skip(from).take(many);
+        let rest = self.store.from(from);
+        let shown = rest.iter().take(many);
         shown
             .filter_map(|entry| entry.stats(&self.limits, now))
             .for_each(|(recent, stats)| busiest.show(recent, stats));
-        from + many < self.entries.len()
+        many < rest.len()
     }
 }
 

@@ -102,6 +102,9 @@ impl Busiest {
 
     fn narrow(&mut self) {
         let rank = |(recent, stats): &(u64, ClientStats)| (*recent, stats.total_requests, stats.connections, stats.key);
+        // One that moved meanwhile may have been shown twice.
+        self.found.sort_unstable_by_key(|shown| (shown.1.key, std::cmp::Reverse(rank(shown))));
+        self.found.dedup_by_key(|(_, stats)| stats.key);
         self.found.sort_unstable_by_key(|shown| std::cmp::Reverse(rank(shown)));
         self.found.truncate(self.most);
     }

@@ -1,26 +1,25 @@
-//! Which slots have a client that holds nothing: a bit for each, so that one who can go is found at once, also where
-//! few are.
+//! A set of slots: a bit for each, so that the next one is found at once, also where few are in it.
 
 /// Bits of a word.
 const WORD: usize = u64::BITS as usize;
 
 #[derive(Debug, Default)]
-pub(super) struct Idle {
+pub(super) struct Slots {
     words: Vec<u64>,
 }
 
-impl Idle {
-    pub(super) fn set(&mut self, slot: u32) {
-        let (word, bit) = (slot as usize / WORD, slot as usize % WORD);
+impl Slots {
+    pub(super) fn add(&mut self, slot: usize) {
+        let (word, bit) = (slot / WORD, slot % WORD);
         if word >= self.words.len() {
             self.words.resize(word + 1, 0);
         }
         self.words[word] |= 1 << bit;
     }
 
-    pub(super) fn clear(&mut self, slot: u32) {
-        if let Some(word) = self.words.get_mut(slot as usize / WORD) {
-            *word &= !(1 << (slot as usize % WORD));
+    pub(super) fn remove(&mut self, slot: usize) {
+        if let Some(word) = self.words.get_mut(slot / WORD) {
+            *word &= !(1 << (slot % WORD));
         }
     }
 
@@ -43,18 +42,18 @@ mod tests {
 
     #[test]
     fn the_next_one_is_found_also_round_the_end() {
-        let mut idle = Idle::default();
-        assert_eq!(idle.next(0), None);
+        let mut slots = Slots::default();
+        assert_eq!(slots.next(0), None);
         for slot in [3, 63, 64, 500] {
-            idle.set(slot);
+            slots.add(slot);
         }
         let expected = [(0, 3), (3, 3), (4, 63), (64, 64), (65, 500), (500, 500), (501, 3), (10_000, 3)];
-        assert!(expected.iter().all(|(from, slot)| idle.next(*from) == Some(*slot)));
+        assert!(expected.iter().all(|(from, slot)| slots.next(*from) == Some(*slot)));
         for slot in [3, 63, 64, 9999] {
-            idle.clear(slot);
+            slots.remove(slot);
         }
-        assert_eq!(idle.next(501), Some(500));
-        idle.clear(500);
-        assert_eq!(idle.next(0), None);
+        assert_eq!(slots.next(501), Some(500));
+        slots.remove(500);
+        assert_eq!(slots.next(0), None);
     }
 }
