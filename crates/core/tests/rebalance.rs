@@ -68,7 +68,7 @@ impl Scene {
     }
 
     fn connect(&mut self, busy: bool) {
-        let permit = self.pool.pick(&Ask { now: self.now, ..Ask::default() }).expect("a server takes it");
+        let mut permit = self.pool.pick(&Ask { now: self.now, ..Ask::default() }).expect("a server takes it");
         let held = permit.lasts(self.now).expect("the pool has a rule");
         self.open.push(Connection { permit, held, busy });
     }
@@ -242,7 +242,7 @@ fn where_closing_does_not_help_there_is_ever_less_of_it() {
         for _ in 0..gone {
             let name = if scene.held()[0] <= scene.held()[1] { "s0" } else { "s1" };
             let ask = Ask { now: scene.now, stick: Some(name), ..Ask::default() };
-            let permit = scene.pool.pick(&ask).expect("a server takes it");
+            let mut permit = scene.pool.pick(&ask).expect("a server takes it");
             let held = permit.lasts(scene.now).expect("the pool has a rule");
             scene.open.push(Connection { permit, held, busy: false });
         }
@@ -258,7 +258,7 @@ fn without_a_rule_nothing_is_held() {
     let pool = Pool::new("app", PoolSpec::default(), Time::ZERO);
     let servers = vec![ServerSpec::new("s", address(0))];
     pool.apply(PoolSpec { servers, ..PoolSpec::default() }, Time::ZERO);
-    let permit = pool.pick(&Ask::default()).expect("a server takes it");
+    let mut permit = pool.pick(&Ask::default()).expect("a server takes it");
     assert!(permit.lasts(Time::ZERO).is_none());
     assert!(pool.rebalance(Time::ZERO).is_none());
 }

@@ -245,7 +245,7 @@ pub struct Server {
     pub health: Health,
     /// Requests in flight.
     pub in_flight: u32,
-    /// Connections that last among them, counted in a pool with `rebalance`.
+    /// Connections that last among them, upgraded or of TCP.
     #[serde(default)]
     pub long_lived: u64,
     /// The most it may have; null is no limit.

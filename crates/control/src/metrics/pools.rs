@@ -6,7 +6,7 @@ use plimsoll_core::{OutcomeKind, Verdict};
 
 use super::Pools;
 use super::page::{Labels, Page};
-use super::servers::OUTCOMES;
+use super::servers::{OUTCOMES, RESPONSE};
 use crate::samples::{Reading, Totals};
 
 /// Writes what there is to tell.
@@ -96,7 +96,7 @@ fn outcomes(page: &mut Page<'_>, all: &[Reading]) -> fmt::Result {
         all.iter().map(|pool| (label(pool), &pool.totals.first_byte)),
     )?;
     page.histograms(
-        ("plimsoll_pool_response_seconds", "From the pick to the end of the answer, of successes."),
+        ("plimsoll_pool_response_seconds", RESPONSE),
         all.iter().map(|pool| (label(pool), &pool.totals.total)),
     )
 }

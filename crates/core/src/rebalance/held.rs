@@ -43,14 +43,17 @@ impl fmt::Debug for Known {
 }
 
 impl Permit {
-    /// Tells at `now` that what it was given for is a connection that will last. `None` where the pool has no rule for such:
-    /// it costs nothing then.
-    pub fn lasts(&self, now: Time) -> Option<LongLived> {
+    /// Tells at `now` that what it was given for is a connection that will last, such as a `WebSocket`: how long it does is no
+    /// response time, which is what [`spoke`](Permit::spoke) is for. `None` where the pool has no rule for such, which then
+    /// leaves it alone for good, and where it was told before.
+    pub fn lasts(&mut self, now: Time) -> Option<LongLived> {
+        if !self.begins_to_last() {
+            return None;
+        }
         let server = self.server();
         server.home.current.load().rules.rebalance?;
         let known = Arc::new(Known { moved: AtomicU64::new(now.as_nanos()), ..Known::default() });
         let key = lock(&server.home.rebalancer.state).shelves.add(server.id(), self.picked_at(), Arc::clone(&known));
-        server.live.tally.long_lived.fetch_add(1, Ordering::Relaxed);
         Some(LongLived { server: Arc::clone(server), key, known, waker: None })
     }
 }
@@ -107,7 +110,6 @@ impl LongLived {
 
 impl Drop for LongLived {
     fn drop(&mut self) {
-        self.server.live.tally.long_lived.fetch_sub(1, Ordering::Relaxed);
         let asked = &self.known.asked;
         let mut state = lock(&self.server.home.rebalancer.state);
         state.shelves.remove(self.server.id(), self.key, asked.load(Ordering::Acquire));
