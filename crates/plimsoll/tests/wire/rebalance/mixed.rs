@@ -54,6 +54,33 @@ fn servers_that_are_level_with_all_they_carry_are_left_alone() {
 }
 
 #[test]
+fn connections_from_before_the_rule_stay_and_count() {
+    let mut servers: Vec<Server> = (0..3).map(|_| mixed()).collect();
+    let (socket, admin) = admin("before");
+    let config = |servers: &[Server], rule: &str| to(servers, rule).top(&admin);
+    let program = config(&servers, "").start();
+    let older = Clients::start(30, program.address(), listen);
+    assert_eq!(open(&servers), [10, 10, 10]);
+    servers.push(mixed());
+    program.reload(&config(&servers, RULE));
+    let status = told(&socket, &["status", "app"]);
+    let line =
+        "rebalance: 0 long-lived (30 more were open before it was switched on and are left alone), spread 10, 0 closed";
+    assert!(status.contains(line), "{status}");
+    let clients = Clients::start(10, program.address(), listen);
+    assert_eq!(open(&servers), [10, 10, 10, 10]);
+    servers.push(mixed());
+    program.reload(&config(&servers, RULE));
+    program.await_said("rebalance begins: 10 long-lived connections, spread 10, 5 to be closed");
+    program.await_said("rebalance ends: 5 closed, spread 10 -> ");
+    until("servers carry what they can", || open(&servers) == [10, 10, 10, 5, 5]);
+    assert_eq!((older.seen.closed(), clients.seen.closed(), program.said_times("rebalance begins")), (0, 5, 1));
+    older.seen.over.store(true, Ordering::SeqCst);
+    clients.end(program);
+    let _ = std::fs::remove_file(socket);
+}
+
+#[test]
 fn a_server_that_comes_back_gets_its_share() {
     let ends = Arc::new(AtomicUsize::new(0));
     let servers: Vec<Server> = (0..3).map(|_| welcoming(&ends)).collect();
