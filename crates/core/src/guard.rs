@@ -78,6 +78,12 @@ struct Service {
 /// Before anything succeeded: a tenth of a second, about what a web page takes.
 const UNKNOWN_MEDIAN: Duration = Duration::from_millis(100);
 
+/// The longest service time believed. Streams of gRPC and of events are answers, and some of them last for hours; a slot of
+/// such a pool is really busy for so long, but a server that failed once must not be charged until tomorrow, least of all
+/// where short calls go to the same pool. As long as who fails is ejected for the first time: whatever still fails after that
+/// is charged for longer by the doublings.
+const LONGEST_MEDIAN: Duration = Duration::from_secs(10);
+
 /// A median is good for this long.
 const MEASURED_EVERY: Duration = Duration::from_secs(1);
 
@@ -139,7 +145,7 @@ impl Service {
         let newer: Vec<u64> = counts.iter().zip(&*self.counted).map(|(now, then)| now.saturating_sub(*then)).collect();
         let lately = newer.iter().sum::<u64>() >= ENOUGH;
         let median = if lately { histogram::median(&newer) } else { histogram::median(&*counts) };
-        self.median = median.unwrap_or(self.median);
+        self.median = median.unwrap_or(self.median).min(LONGEST_MEDIAN);
         self.counted = counts;
     }
 }

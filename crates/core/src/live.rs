@@ -43,12 +43,16 @@ impl Live {
         }
     }
 
-    /// Adds one outcome to the totals.
+    /// Adds one outcome to the totals. Of what lasts, the answer is whole with its first byte: a `WebSocket` that was open
+    /// for hours is no slow answer, neither to who looks at response times nor to the black-hole guard. A stream, of gRPC or
+    /// of events, is an answer that takes as long as it does.
     #[inline]
-    pub(crate) fn record(&self, outcome: &Outcome) {
-        match self.tally.failures(outcome.kind) {
-            None => self.tally.times.record(outcome.first_byte, outcome.total),
-            Some(counter) => add(counter, 1),
+    pub(crate) fn record(&self, outcome: &Outcome, lasting: bool) {
+        let total = if lasting { outcome.first_byte } else { Some(outcome.total) };
+        match (self.tally.failures(outcome.kind), total) {
+            (None, Some(total)) => self.tally.times.record(outcome.first_byte, total),
+            (None, None) => add(&self.tally.untimed, 1),
+            (Some(counter), _) => add(counter, 1),
         }
         add(&self.tally.sent, outcome.sent);
         add(&self.tally.received, outcome.received);

@@ -1,10 +1,12 @@
 //! The proof of one pick.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::alive::Step;
 use crate::seat::Seat;
+use crate::server::Kind;
 use crate::{Outcome, OutcomeKind, Server, Time};
 
 /// One request in flight on one server: it counts from the pick until it is dropped.
@@ -21,6 +23,8 @@ pub struct Permit {
     /// It was finished, so that its drop has nothing left to do. An outcome kept for the drop would more than double what
     /// every request carries about.
     finished: bool,
+    /// What it was given for lasts, so that its life is no response time.
+    lasting: bool,
 }
 
 /// What a permit that is dropped without a word reports.
@@ -31,7 +35,7 @@ impl Permit {
     #[inline]
     pub(crate) fn new(server: Arc<Server>, picked_at: Time, step: Step<'_>) -> Self {
         step.made();
-        Self { server, picked_at, trial: false, finished: false }
+        Self { server, picked_at, trial: false, finished: false, lasting: false }
     }
 
     /// The same, for a server on trial.
@@ -67,6 +71,22 @@ impl Permit {
         }
     }
 
+    /// The same of what lasts, with the time that the server took to its first byte. It is learnt now and not at the end,
+    /// which may be hours away.
+    pub fn spoke(&mut self, first_byte: Duration, now: Time) {
+        self.server.spoke(first_byte, now);
+        self.answered(now);
+    }
+
+    /// Notes that what it was given for is a connection that will last. False if that is known.
+    pub(crate) fn begins_to_last(&mut self) -> bool {
+        let begins = !std::mem::replace(&mut self.lasting, true);
+        if begins {
+            self.server.live.tally.long_lived.fetch_add(1, Ordering::Relaxed);
+        }
+        begins
+    }
+
     /// Ends the request and tells how it went.
     pub fn finish(mut self, outcome: Outcome) {
         self.end(&outcome);
@@ -82,7 +102,7 @@ impl Permit {
 
     fn settle(&self, outcome: &Outcome) {
         let _ending = self.server.home.alive.ending(Seat::mine());
-        self.server.release(outcome, self.picked_at, self.trial);
+        self.server.release(outcome, self.picked_at, Kind { trial: self.trial, lasting: self.lasting });
     }
 }
 

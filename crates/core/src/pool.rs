@@ -153,6 +153,9 @@ impl Pool {
         // can happen to it any more.
         leaving.retain(|server| server.in_flight() > 0 || server.is_held());
         drop(leaving);
+        if new.rules.rebalance.is_none() {
+            self.home.rebalancer.rest();
+        }
         if self.home.queue.is_waited_in() {
             self.home.serve_queue(now);
         }

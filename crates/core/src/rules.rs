@@ -52,14 +52,14 @@ impl Default for PoolRules {
 /// When long-lived connections are asked to close, so that those who come back spread over servers that joined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rebalance {
-    /// Servers may be so many connections apart, scaled by their weights, before anything is closed.
+    /// Servers may be so far apart by what they have in flight, scaled by their weights, before anything is closed.
     pub spread: NonZeroU32,
     /// The most that are closed within a time. They are closed one by one, evenly over it.
     pub budget: Rate,
     /// A connection is closed only if it has been quiet for so long.
     pub idle: Duration,
-    /// For how long servers must have been apart before anything is closed, and the longest wait for those who were closed
-    /// to come back.
+    /// For how long servers must have been apart before anything is closed, which is then no more than was needed at every
+    /// look of it, and the longest wait for those who were closed to come back.
     pub settle: Duration,
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::health::Health;
 use crate::home::Home;
@@ -84,7 +85,7 @@ impl Server {
             id: self.id.clone(),
             in_flight,
             picks,
-            successes: total.count(),
+            successes: total.count() + read(&tally.untimed),
             rejected: read(&tally.rejected),
             failed: read(&tally.failed),
             connect_failed: read(&tally.connect_failed),
@@ -106,28 +107,49 @@ impl Server {
         Arc::strong_count(self) > 1 || Arc::strong_count(&self.live) > 1
     }
 
+    /// Takes in what is known of its response time before a permit ends.
+    pub(crate) fn spoke(&self, first_byte: Duration, now: Time) {
+        if self.live.tally.measured.load(Ordering::Relaxed) {
+            self.live.latency.learn(first_byte, now);
+            self.home.repair(&self.live, Reach::Needed, now);
+        }
+    }
+
     /// Ends one permit that was picked at `picked_at`: the only place where in flight goes down.
-    pub(crate) fn release(&self, outcome: &Outcome, picked_at: Time, trial: bool) {
+    pub(crate) fn release(&self, outcome: &Outcome, picked_at: Time, kind: Kind) {
         let live = &self.live;
         let now = picked_at + outcome.total;
-        if outcome.kind == OutcomeKind::Success && live.tally.measured.load(Ordering::Relaxed) {
+        let learns = outcome.kind == OutcomeKind::Success && !kind.lasting;
+        if learns && live.tally.measured.load(Ordering::Relaxed) {
             live.latency.learn(outcome.first_byte.unwrap_or(outcome.total), now);
         }
         // Before the slot is free, so that nobody is drawn to a server by the very failure that freed it.
-        if outcome.kind.is_error() || trial || live.tally.troubled.load(Ordering::Relaxed) {
-            self.home.judge(self, outcome, now, trial);
+        if outcome.kind.is_error() || kind.trial || live.tally.troubled.load(Ordering::Relaxed) {
+            self.home.judge(self, outcome, now, kind.trial);
         }
         let released = live.slots.release();
         debug_assert!(released, "{} had nothing in flight to release", self.id);
         if !released {
             live.tally.underflows.fetch_add(1, Ordering::Relaxed);
         }
-        live.record(outcome);
+        if kind.lasting {
+            live.tally.long_lived.fetch_sub(1, Ordering::Relaxed);
+        }
+        live.record(outcome, kind.lasting);
         self.home.repair(live, Reach::Needed, now);
         if self.home.queue.is_waited_in() {
             self.home.serve_queue(now);
         }
     }
+}
+
+/// What kind of permit ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kind {
+    /// Its end decides whether an ejected server comes back.
+    pub(crate) trial: bool,
+    /// It was given for a connection that lasts.
+    pub(crate) lasting: bool,
 }
 
 /// Who a server is: its pool and its name there. Cheap to clone.

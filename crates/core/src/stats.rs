@@ -29,8 +29,8 @@ pub struct ServerStats {
     pub aborted: u64,
     /// From pick to first byte, of the successes that told it.
     pub first_byte: Distribution,
-    /// From pick to end, of the successes. Failures are left out: an instant refusal or a time-out says
-    /// nothing about how fast the server works.
+    /// From pick to end, of the successes; to the first byte, of connections that last and got one, as their life is not up
+    /// to the server. Failures are left out: an instant refusal or a time-out says nothing about how fast the server works.
     pub total: Distribution,
     /// When it was last picked.
     pub last_pick: Option<Time>,
@@ -40,7 +40,7 @@ pub struct ServerStats {
     pub received: u64,
     /// Releases without a claim. Anything but 0 is a bug of this crate.
     pub underflows: u64,
-    /// Connections open that last, of those in flight; always 0 in a pool without a rule for them.
+    /// Connections open that last, of those in flight.
     pub long_lived: u64,
 }
 

@@ -7,8 +7,8 @@ use crate::OutcomeKind;
 use crate::health::Health;
 use crate::histogram::Times;
 
-/// What a server has done, and what is believed of it. Successes have no counter: they are what the distribution of
-/// total times counts.
+/// What a server has done, and what is believed of it. Successes have no counter but for those without a time: the
+/// distribution of total times counts them.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Tally {
@@ -21,6 +21,8 @@ pub(crate) struct Tally {
     pub(crate) sent: AtomicU64,
     pub(crate) received: AtomicU64,
     pub(crate) times: Times,
+    /// Successes of what lasts that no first byte came from.
+    pub(crate) untimed: AtomicU64,
     pub(crate) rejected: AtomicU64,
     pub(crate) failed: AtomicU64,
     pub(crate) connect_failed: AtomicU64,
@@ -30,7 +32,7 @@ pub(crate) struct Tally {
     pub(crate) blamed: AtomicU64,
     /// Releases without a claim.
     pub(crate) underflows: AtomicU64,
-    /// Connections open that last, in a pool with a rule for them.
+    /// Connections open that last.
     pub(crate) long_lived: AtomicU64,
     pub(crate) health: Mutex<Health>,
 }
@@ -44,6 +46,7 @@ impl Tally {
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
             times: Times::new(),
+            untimed: AtomicU64::new(0),
             rejected: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             connect_failed: AtomicU64::new(0),

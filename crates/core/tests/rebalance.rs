@@ -1,5 +1,5 @@
 //! Long-lived connections and how they are spread anew: clients that come back at once, late or never, busy ones, servers
-//! of other weights, and those to which nobody can go.
+//! of other weights, those to which nobody can go, and what else servers carry beside them.
 
 mod common;
 
@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-use common::address;
+use common::{Random, address, histories};
 use plimsoll_core::{
-    AdminState, Ask, LongLived, Outcome, Permit, Phase, Pool, PoolRules, PoolSpec, Rate, Rebalance, ServerSpec, Time,
-    WarmUp,
+    AdminState, Ask, LongLived, Outcome, Permit, Phase, Pool, PoolRules, PoolSpec, Rate, Rebalance, RebalanceStats,
+    ServerSpec, Time, WarmUp,
 };
 
 const TICK: Duration = Duration::from_millis(50);
@@ -40,13 +40,18 @@ struct Scene {
     closed: Vec<Time>,
     /// Those who were closed come back.
     come_back: bool,
+    /// How many of those came back to the server they had.
+    returned: usize,
+    /// Requests, streams, and connections that were open before there was a rule.
+    staying: Vec<Permit>,
 }
 
 impl Scene {
     fn new(weights: &[u16], rule: Rebalance, warm_up: Option<WarmUp>) -> Self {
         let rules = PoolRules { rebalance: Some(rule), warm_up, ..PoolRules::default() };
         let pool = Pool::new("app", PoolSpec::default(), Time::ZERO);
-        let mut scene = Self { pool, rules, now: Time::ZERO, open: Vec::new(), closed: Vec::new(), come_back: true };
+        let (open, closed, staying) = (Vec::new(), Vec::new(), Vec::new());
+        let mut scene = Self { pool, rules, now: Time::ZERO, open, closed, come_back: true, returned: 0, staying };
         scene.servers(weights);
         scene
     }
@@ -67,10 +72,26 @@ impl Scene {
         self.pool.apply(spec, self.now);
     }
 
-    fn connect(&mut self, busy: bool) {
-        let permit = self.pool.pick(&Ask { now: self.now, ..Ask::default() }).expect("a server takes it");
+    fn pick(&self) -> Permit {
+        self.pool.pick(&Ask { now: self.now, ..Ask::default() }).expect("a server takes it")
+    }
+
+    /// Connects and tells the name of the server.
+    fn connect(&mut self, busy: bool) -> String {
+        let mut permit = self.pick();
         let held = permit.lasts(self.now).expect("the pool has a rule");
+        let name = permit.server().id().name().to_owned();
         self.open.push(Connection { permit, held, busy });
+        name
+    }
+
+    fn connect_all(&mut self, count: usize) {
+        (0..count).for_each(|_| _ = self.connect(false));
+    }
+
+    /// Begins so many requests that do not end.
+    fn stay(&mut self, count: usize) {
+        self.staying.extend((0..count).map(|_| self.pool.pick(&Ask::default()).expect("a server takes it")));
     }
 
     /// Lets so much time pass, in which clients do as they are asked.
@@ -81,22 +102,23 @@ impl Scene {
             self.pool.tick(self.now);
             let waker = Waker::from(Arc::new(Deaf));
             let mut context = Context::from_waker(&waker);
-            let mut left = 0;
+            let mut left = Vec::new();
             for mut connection in std::mem::take(&mut self.open) {
                 if connection.busy {
                     connection.held.moved(self.now);
                 }
                 if connection.held.poll_asked(&mut context).is_ready() && connection.held.close(self.now, true) {
+                    left.push(connection.permit.server().id().name().to_owned());
                     drop(connection.held);
                     connection.permit.finish(Outcome::success(Duration::ZERO, Duration::ZERO));
                     self.closed.push(self.now);
-                    left += 1;
                 } else {
                     self.open.push(connection);
                 }
             }
             if self.come_back {
-                (0..left).for_each(|_| self.connect(false));
+                let again = left.iter().filter(|server| self.connect(false) == **server).count();
+                self.returned += again;
             }
         }
     }
@@ -106,8 +128,17 @@ impl Scene {
         self.pool.stats().servers.iter().map(|member| member.server.long_lived).collect()
     }
 
+    /// What each server has in flight.
+    fn carried(&self) -> Vec<u32> {
+        self.pool.servers().iter().map(|server| server.in_flight()).collect()
+    }
+
+    fn stats(&self) -> RebalanceStats {
+        self.pool.rebalance(self.now).expect("the pool has a rule")
+    }
+
     fn phase(&self) -> Phase {
-        self.pool.rebalance(self.now).expect("the pool has a rule").phase
+        self.stats().phase
     }
 }
 
@@ -120,7 +151,7 @@ fn rule(budget: u32, spread: u32) -> Rebalance {
 /// Three servers with a hundred connections each, to which a fourth comes.
 fn fourth_joins(rule: Rebalance) -> Scene {
     let mut scene = Scene::new(&[1, 1, 1], rule, None);
-    (0..300).for_each(|_| scene.connect(false));
+    scene.connect_all(300);
     scene.pass(Duration::from_secs(10));
     assert_eq!((scene.held(), scene.closed.len()), (vec![100, 100, 100], 0));
     scene.servers(&[1, 1, 1, 1]);
@@ -132,7 +163,7 @@ fn a_server_that_joins_gets_its_share_and_no_more_are_closed_than_that() {
     let mut scene = fourth_joins(rule(50, 1));
     scene.pass(Duration::from_secs(60));
     assert_eq!(scene.held(), [75, 75, 75, 75]);
-    let stats = scene.pool.rebalance(scene.now).expect("the pool has a rule");
+    let stats = scene.stats();
     assert_eq!((scene.closed.len(), stats.closed, stats.awaited, stats.phase), (75, 75, 0, Phase::Level));
     let round = stats.round.expect("there was one");
     assert_eq!((round.number, round.planned, round.long_lived, round.spread), (1, 75, 300, 100));
@@ -169,7 +200,7 @@ fn clients_that_do_not_come_back_bring_about_no_further_closing() {
     scene.come_back = false;
     scene.pass(Duration::from_secs(300));
     assert_eq!((scene.held(), scene.closed.len()), (vec![75, 75, 75, 0], 75));
-    (0..75).for_each(|_| scene.connect(false));
+    scene.connect_all(75);
     scene.pass(Duration::from_secs(60));
     assert_eq!((scene.held(), scene.closed.len()), (vec![75, 75, 75, 75], 75));
 }
@@ -177,7 +208,7 @@ fn clients_that_do_not_come_back_bring_about_no_further_closing() {
 #[test]
 fn busy_connections_are_left_alone_and_the_oldest_of_the_others_go_first() {
     let mut scene = Scene::new(&[1, 1], rule(50, 1), None);
-    (0..40).for_each(|number| scene.connect(number < 30));
+    (0..40).for_each(|number| _ = scene.connect(number < 30));
     let before: Vec<Time> = scene.open.iter().map(|connection| connection.permit.picked_at()).collect();
     assert!(before.iter().all(|at| *at == Time::ZERO));
     scene.servers(&[1, 1, 1]);
@@ -191,7 +222,7 @@ fn busy_connections_are_left_alone_and_the_oldest_of_the_others_go_first() {
 #[test]
 fn weights_are_what_shares_go_by_and_the_spread_is_what_is_left_alone() {
     let mut scene = Scene::new(&[1, 1], rule(100, 1), None);
-    (0..80).for_each(|_| scene.connect(false));
+    scene.connect_all(80);
     scene.servers(&[1, 1, 2]);
     scene.pass(Duration::from_secs(60));
     let off: Vec<u64> = scene.held().iter().zip([20, 20, 40_u64]).map(|(held, fair)| held.abs_diff(fair)).collect();
@@ -207,7 +238,7 @@ fn weights_are_what_shares_go_by_and_the_spread_is_what_is_left_alone() {
 fn a_newcomer_that_warms_up_is_waited_for() {
     let warm_up = WarmUp { time: Duration::from_secs(20), ..WarmUp::default() };
     let mut scene = Scene::new(&[1, 1, 1], rule(100, 1), Some(warm_up));
-    (0..300).for_each(|_| scene.connect(false));
+    scene.connect_all(300);
     scene.servers(&[1, 1, 1, 1]);
     scene.pass(Duration::from_secs(19));
     assert_eq!((scene.phase(), scene.closed.len()), (Phase::WarmingUp, 0));
@@ -231,7 +262,7 @@ fn servers_that_drain_are_no_part_of_it() {
 #[test]
 fn where_closing_does_not_help_there_is_ever_less_of_it() {
     let mut scene = Scene::new(&[1, 1], rule(100, 1), None);
-    (0..40).for_each(|_| scene.connect(false));
+    scene.connect_all(40);
     scene.servers(&[1, 1, 1]);
     // Whoever is closed comes back to the server it had.
     for _ in 0..1200 {
@@ -242,7 +273,7 @@ fn where_closing_does_not_help_there_is_ever_less_of_it() {
         for _ in 0..gone {
             let name = if scene.held()[0] <= scene.held()[1] { "s0" } else { "s1" };
             let ask = Ask { now: scene.now, stick: Some(name), ..Ask::default() };
-            let permit = scene.pool.pick(&ask).expect("a server takes it");
+            let mut permit = scene.pool.pick(&ask).expect("a server takes it");
             let held = permit.lasts(scene.now).expect("the pool has a rule");
             scene.open.push(Connection { permit, held, busy: false });
         }
@@ -258,7 +289,107 @@ fn without_a_rule_nothing_is_held() {
     let pool = Pool::new("app", PoolSpec::default(), Time::ZERO);
     let servers = vec![ServerSpec::new("s", address(0))];
     pool.apply(PoolSpec { servers, ..PoolSpec::default() }, Time::ZERO);
-    let permit = pool.pick(&Ask::default()).expect("a server takes it");
+    let mut permit = pool.pick(&Ask::default()).expect("a server takes it");
     assert!(permit.lasts(Time::ZERO).is_none());
     assert!(pool.rebalance(Time::ZERO).is_none());
+}
+
+#[test]
+fn requests_and_streams_are_load_that_stays() {
+    let mut scene = Scene::new(&[1, 1], rule(20, 1), None);
+    scene.stay(20);
+    scene.servers(&[1, 1, 1]);
+    scene.connect_all(10);
+    scene.pass(Duration::from_secs(60));
+    assert_eq!((scene.carried(), scene.held()), (vec![10, 10, 10], vec![0, 0, 10]));
+    assert_eq!((scene.phase(), scene.closed.len()), (Phase::Level, 0), "whoever left would only come back");
+    scene.servers(&[1, 1, 1, 1]);
+    scene.pass(Duration::from_secs(60));
+    assert_eq!((scene.carried(), scene.closed.len(), scene.returned), (vec![10, 10, 5, 5], 5, 0));
+}
+
+#[test]
+fn a_newcomer_lacks_what_it_carries_less_of_anything() {
+    let mut scene = Scene::new(&[1, 1], rule(20, 1), None);
+    scene.stay(20);
+    scene.connect_all(20);
+    scene.servers(&[1, 1, 1]);
+    scene.pass(Duration::from_secs(60));
+    let mut carried = scene.carried();
+    carried.sort_unstable();
+    assert_eq!((carried, scene.closed.len(), scene.returned), (vec![13, 13, 14], 13, 0));
+    assert_eq!(scene.held()[2], 13);
+}
+
+#[test]
+fn connections_from_before_the_rule_are_left_alone_told_of_and_counted() {
+    let mut scene = Scene::new(&[1, 1, 1], rule(20, 1), None);
+    let rule = scene.rules.rebalance.take();
+    scene.servers(&[1, 1, 1]);
+    for _ in 0..30 {
+        let mut permit = scene.pick();
+        assert!(permit.lasts(scene.now).is_none());
+        scene.staying.push(permit);
+    }
+    scene.rules.rebalance = rule;
+    scene.servers(&[1, 1, 1, 1]);
+    scene.pass(Duration::from_secs(60));
+    let stats = scene.stats();
+    assert_eq!((stats.long_lived, stats.older, stats.spread, stats.wanted), (0, 30, 10, 0));
+    scene.connect_all(10);
+    scene.pass(Duration::from_secs(60));
+    assert_eq!((scene.carried(), scene.closed.len()), (vec![10, 10, 10, 10], 0));
+    let stats = scene.stats();
+    assert_eq!((stats.long_lived, stats.older, stats.spread, stats.phase), (10, 30, 0, Phase::Level));
+    scene.staying.clear();
+    scene.pass(Duration::from_secs(60));
+    let stats = scene.stats();
+    assert_eq!((stats.older, stats.closed, scene.returned), (0, 7, 0), "the last ten, of which three may stay");
+}
+
+#[test]
+fn who_is_closed_while_requests_come_and_go_finds_another_server() {
+    histories(20, |seed| {
+        let mut random = Random::new(seed);
+        let mut scene = Scene::new(&[1, 1, 1], rule(50, 1), None);
+        scene.connect_all(60);
+        let mut noise = |scene: &mut Scene, time: u64| {
+            for _ in 0..time * 20 {
+                for _ in 0..random.below(7) {
+                    scene.stay(1);
+                }
+                for _ in 0..random.below(7) {
+                    if !scene.staying.is_empty() {
+                        drop(scene.staying.swap_remove(random.below(scene.staying.len())));
+                    }
+                }
+                scene.pass(TICK);
+            }
+        };
+        noise(&mut scene, 60);
+        assert_eq!(scene.closed.len(), 0, "they were level all the time");
+        scene.servers(&[1, 1, 1, 1]);
+        noise(&mut scene, 60);
+        assert_eq!(scene.returned, 0);
+        scene.staying.clear();
+        scene.pass(Duration::from_secs(60));
+        assert_eq!((scene.held(), scene.returned), (vec![15; 4], 0));
+        // A few more than fifteen where requests that stayed for long moved one before that.
+        assert!((15..=20).contains(&scene.closed.len()), "{}", scene.closed.len());
+    });
+}
+
+#[test]
+fn a_rule_that_comes_back_waits_anew() {
+    let mut scene = fourth_joins(rule(50, 1));
+    scene.pass(Duration::from_secs(4));
+    let rule = scene.rules.rebalance.take();
+    scene.servers(&[1, 1, 1, 1]);
+    scene.pass(Duration::from_secs(60));
+    scene.rules.rebalance = rule;
+    scene.servers(&[1, 1, 1, 1]);
+    scene.pass(Duration::from_secs(4));
+    assert_eq!((scene.phase(), scene.closed.len()), (Phase::Settling, 0));
+    scene.pass(Duration::from_secs(60));
+    assert_eq!((scene.held(), scene.closed.len()), (vec![75; 4], 75));
 }

@@ -64,7 +64,7 @@ pub(crate) struct Parting {
 
 impl Parting {
     /// For the tunnel of `permit`; `None` where its pool has no rule for that.
-    pub(crate) fn new(permit: &Permit, speech: Speech, now: Time) -> Option<Box<Self>> {
+    pub(crate) fn new(permit: &mut Permit, speech: Speech, now: Time) -> Option<Box<Self>> {
         let held = permit.lasts(now)?;
         let frames = || if speech == Speech::WebSocket { Frames::web_socket() } else { Frames::http2() };
         Some(Box::new(Self { held, speech, preface: Preface::default(), to_server: frames(), to_client: frames() }))

@@ -310,8 +310,8 @@ impl Busy<'_> {
         let speech =
             if work.desk.request.upgrade_to == UpgradeTo::WebSocket { Speech::WebSocket } else { Speech::Other };
         let _counted = worker.tunnel();
-        let passed =
-            Tunnel::new(ends, server_ends, speech).run(deadline, worker, (work.tries.served(), &mut permit)).await;
+        let tunnel = Tunnel::new(ends, server_ends, speech).answered_in(first_byte);
+        let passed = tunnel.run(deadline, worker, (work.tries.served(), &mut permit)).await;
         let now = worker.now();
         let total = now.saturating_since(permit.picked_at());
         permit.finish(

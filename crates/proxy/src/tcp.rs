@@ -169,8 +169,7 @@ impl Session<'_> {
         pair.whole = matches!(passed.end, End::ClientClosed | End::ServerClosed | End::Rebalanced);
         drop(pair);
         let now = worker.now();
-        let since_pick = |at: plimsoll_core::Time| at.saturating_since(permit.picked_at());
-        let outcome = outcome(&passed, passed.first_byte.map(since_pick), since_pick(now), tries.served());
+        let outcome = outcome(&passed, now.saturating_since(permit.picked_at()), tries.served());
         permit.finish(outcome);
         self.entry.ended(outcome.kind, outcome.first_byte.map(|first_byte| (first_byte, 0)), now);
         self.entry.facts.body_in = passed.to_server;
@@ -179,7 +178,8 @@ impl Session<'_> {
 }
 
 /// How the permit ends.
-fn outcome(passed: &Passed, first_byte: Option<Duration>, total: Duration, served: &Served) -> Outcome {
+fn outcome(passed: &Passed, total: Duration, served: &Served) -> Outcome {
+    let first_byte = passed.first_byte;
     let spoke = first_byte.is_some();
     let kind = match passed.end {
         End::ClientLost => OutcomeKind::Aborted,

@@ -37,8 +37,9 @@ pub(crate) struct Passed {
     pub(crate) to_server: u64,
     /// Bytes.
     pub(crate) to_client: u64,
-    /// When the first byte of the server came.
-    pub(crate) first_byte: Option<Time>,
+    /// From the pick to the first byte of the server, if one came, without the time that the client let pass before it said
+    /// anything.
+    pub(crate) first_byte: Option<Duration>,
     pub(crate) end: End,
 }
 
@@ -75,7 +76,10 @@ pub(crate) struct Tunnel<'a> {
     to_server: Direction,
     to_client: Direction,
     server_closed_first: bool,
-    first_byte: Option<Time>,
+    began: Time,
+    /// When the client had said something.
+    asked: Option<Time>,
+    first_byte: Option<Duration>,
     speech: Speech,
     /// Where the pool may ask it to close.
     parting: Option<Box<Parting>>,
@@ -118,10 +122,17 @@ impl<'a> Tunnel<'a> {
             to_server,
             to_client,
             server_closed_first: false,
+            began: Time::ZERO,
+            asked: None,
             first_byte: None,
             speech,
             parting: None,
         }
+    }
+
+    /// The same where the tunnel is the server's answer to a request, which took so long.
+    pub(crate) fn answered_in(self, first_byte: Duration) -> Self {
+        Self { first_byte: Some(first_byte), ..self }
     }
 
     /// Runs until both ends have closed, one has failed, nothing has moved for the time the rules allow, or the server of
@@ -135,7 +146,11 @@ impl<'a> Tunnel<'a> {
         worker: &Worker,
         (served, permit): (&Served, &mut Permit),
     ) -> Passed {
-        self.parting = Parting::new(permit, self.speech, worker.recently());
+        self.began = worker.now();
+        self.parting = Parting::new(permit, self.speech, self.began);
+        if let Some(first_byte) = self.first_byte {
+            permit.spoke(first_byte, self.began);
+        }
         let mut watch = Watch::new(served, worker.recently());
         let mut end = self.pass(&mut watch, (deadline, worker), (served, permit)).await;
         if let Passing::Asked(way) = end {
@@ -155,9 +170,8 @@ impl<'a> Tunnel<'a> {
     ) -> Passing {
         poll_fn(|cx| {
             self.poll_both(worker, cx);
-            if self.first_byte.is_none() && self.server_spoke() {
-                self.first_byte = Some(worker.now());
-                permit.answered(worker.recently());
+            if self.first_byte.is_none() {
+                self.note_first_byte(worker, permit);
             }
             if let Some(end) = self.end() {
                 return Poll::Ready(Passing::Ended(end));
@@ -284,8 +298,19 @@ impl<'a> Tunnel<'a> {
         })
     }
 
-    fn server_spoke(&self) -> bool {
-        self.to_client.moved > 0 || !self.server.from.is_empty()
+    /// Notes how long the server took to say something, once it has. A client that connects well before it has anything to
+    /// ask, as pools of connections do, makes no server slow.
+    fn note_first_byte(&mut self, worker: &Worker, permit: &mut Permit) {
+        if self.asked.is_none() && self.to_server.moved > 0 {
+            self.asked = Some(worker.now());
+        }
+        if self.to_client.moved > 0 || !self.server.from.is_empty() {
+            let now = worker.now();
+            let unasked = self.asked.map_or(Duration::ZERO, |asked| asked.saturating_since(self.began));
+            let first_byte = now.saturating_since(permit.picked_at()).saturating_sub(unasked);
+            self.first_byte = Some(first_byte);
+            permit.spoke(first_byte, now);
+        }
     }
 
     /// How it has ended, if it has.

@@ -166,9 +166,13 @@ pub struct Sticky {
 /// How the long-lived connections of a pool are spread, and what is done about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Rebalance {
-    /// Long-lived connections on all servers.
+    /// Long-lived connections on all servers that may be asked to close.
     pub long_lived: u64,
-    /// How many the fullest and the emptiest server that take requests are apart, scaled by their weights.
+    /// Those that were open before there was a rule, and are left alone.
+    #[serde(default)]
+    pub older: u64,
+    /// How far apart the fullest and the emptiest server that take requests are by all they have in flight, scaled by their
+    /// weights.
     pub spread: u64,
     /// How many they may be apart.
     pub allowed: u32,
@@ -245,7 +249,7 @@ pub struct Server {
     pub health: Health,
     /// Requests in flight.
     pub in_flight: u32,
-    /// Connections that last among them, counted in a pool with `rebalance`.
+    /// Connections that last among them, upgraded or of TCP.
     #[serde(default)]
     pub long_lived: u64,
     /// The most it may have; null is no limit.

@@ -6,7 +6,7 @@ use plimsoll_core::{OutcomeKind, Verdict};
 
 use super::Pools;
 use super::page::{Labels, Page};
-use super::servers::OUTCOMES;
+use super::servers::{OUTCOMES, RESPONSE};
 use crate::samples::{Reading, Totals};
 
 /// Writes what there is to tell.
@@ -96,7 +96,7 @@ fn outcomes(page: &mut Page<'_>, all: &[Reading]) -> fmt::Result {
         all.iter().map(|pool| (label(pool), &pool.totals.first_byte)),
     )?;
     page.histograms(
-        ("plimsoll_pool_response_seconds", "From the pick to the end of the answer, of successes."),
+        ("plimsoll_pool_response_seconds", RESPONSE),
         all.iter().map(|pool| (label(pool), &pool.totals.total)),
     )
 }
@@ -131,6 +131,6 @@ fn rebalance(page: &mut Page<'_>, all: &[Reading]) -> fmt::Result {
     page.counters(about, ruled().map(|(label, stats)| (label, stats.closed)))?;
     let about = ("plimsoll_pool_rebalance_wanted", "Long-lived connections that have still to be closed for that.");
     page.gauges(about, ruled().map(|(label, stats)| (label, stats.wanted as f64)))?;
-    let about = ("plimsoll_pool_long_lived_spread", "How many long-lived connections servers are apart, by weight.");
+    let about = ("plimsoll_pool_long_lived_spread", "How far apart servers are by all they have in flight, by weight.");
     page.gauges(about, ruled().map(|(label, stats)| (label, stats.spread as f64)))
 }

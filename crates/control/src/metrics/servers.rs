@@ -7,6 +7,10 @@ use plimsoll_core::{AdminState, Considered, HealthState, MAX_IN_FLIGHT, MemberSt
 use super::Pools;
 use super::page::{Labels, Page};
 
+/// What is told of response times.
+pub(super) const RESPONSE: &str =
+    "From the pick to the end of the answer, of successes; of what lasts, such as WebSockets, to the first byte.";
+
 /// The words for outcomes, in the order of `OutcomeKind::ALL`: those of the API.
 pub(super) const OUTCOMES: [&str; OutcomeKind::ALL.len()] =
     ["success", "rejected", "failed", "connect_failed", "timed_out", "aborted"];
@@ -116,7 +120,7 @@ fn times(page: &mut Page<'_>, servers: &[&MemberStats]) -> fmt::Result {
         servers.iter().map(|member| (labels(member), &member.server.first_byte)),
     )?;
     page.means(
-        ("plimsoll_server_response_seconds", "From the pick to the end of the answer, of successes."),
+        ("plimsoll_server_response_seconds", RESPONSE),
         servers.iter().map(|member| (labels(member), &member.server.total)),
     )
 }

@@ -103,6 +103,7 @@ impl Picture<'_> {
     fn rebalance(&self, stats: &RebalanceStats) -> api::Rebalance {
         api::Rebalance {
             long_lived: stats.long_lived,
+            older: stats.older,
             spread: stats.spread,
             allowed: stats.rule.spread.get(),
             wanted: stats.wanted,

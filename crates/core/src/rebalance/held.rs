@@ -20,6 +20,8 @@ pub struct LongLived {
     server: Arc<Server>,
     key: Key,
     known: Arc<Known>,
+    /// It was asked and closes.
+    closing: bool,
     /// The waker that `known` has.
     waker: Option<Waker>,
 }
@@ -43,15 +45,18 @@ impl fmt::Debug for Known {
 }
 
 impl Permit {
-    /// Tells at `now` that what it was given for is a connection that will last. `None` where the pool has no rule for such:
-    /// it costs nothing then.
-    pub fn lasts(&self, now: Time) -> Option<LongLived> {
+    /// Tells at `now` that what it was given for is a connection that will last, such as a `WebSocket`: how long it does is no
+    /// response time, which is what [`spoke`](Permit::spoke) is for. `None` where the pool has no rule for such, which then
+    /// leaves it alone for good, and where it was told before.
+    pub fn lasts(&mut self, now: Time) -> Option<LongLived> {
+        if !self.begins_to_last() {
+            return None;
+        }
         let server = self.server();
         server.home.current.load().rules.rebalance?;
         let known = Arc::new(Known { moved: AtomicU64::new(now.as_nanos()), ..Known::default() });
         let key = lock(&server.home.rebalancer.state).shelves.add(server.id(), self.picked_at(), Arc::clone(&known));
-        server.live.tally.long_lived.fetch_add(1, Ordering::Relaxed);
-        Some(LongLived { server: Arc::clone(server), key, known, waker: None })
+        Some(LongLived { server: Arc::clone(server), key, known, closing: false, waker: None })
     }
 }
 
@@ -98,6 +103,7 @@ impl LongLived {
         }
         if closes {
             state.shelves.close(self.server.id(), self.key);
+            self.closing = true;
         } else {
             state.shelves.stay(self.server.id());
         }
@@ -107,10 +113,13 @@ impl LongLived {
 
 impl Drop for LongLived {
     fn drop(&mut self) {
-        self.server.live.tally.long_lived.fetch_sub(1, Ordering::Relaxed);
         let asked = &self.known.asked;
         let mut state = lock(&self.server.home.rebalancer.state);
-        state.shelves.remove(self.server.id(), self.key, asked.load(Ordering::Acquire));
+        if self.closing {
+            state.shelves.part(self.server.id());
+        } else {
+            state.shelves.remove(self.server.id(), self.key, asked.load(Ordering::Acquire));
+        }
     }
 }
 
@@ -122,6 +131,8 @@ pub(super) struct Shelves {
     closed: u64,
     /// Closed ones, and those that are asked to, as far as no other connection has come since.
     awaited: u64,
+    /// Those that have come since the round began to a server that had closed some in it.
+    back: u64,
 }
 
 #[derive(Debug, Default)]
@@ -130,6 +141,10 @@ struct Shelf {
     all: BTreeMap<Key, Arc<Known>>,
     /// Those of them that are asked to close.
     asked: u32,
+    /// Those that do so, and are in flight until both sides have heard of it.
+    parting: u32,
+    /// How many it has closed since the round began.
+    given: u32,
     /// Where the search for one that is idle goes on; those before are busy.
     searched: Option<Key>,
 }
@@ -137,10 +152,21 @@ struct Shelf {
 impl Shelves {
     fn add(&mut self, server: &ServerId, since: Time, known: Arc<Known>) -> Key {
         self.added += 1;
-        self.awaited = self.awaited.saturating_sub(1);
         let key = (since, self.added);
-        self.servers.entry(server.clone()).or_default().all.insert(key, known);
+        let shelf = self.servers.entry(server.clone()).or_default();
+        shelf.all.insert(key, known);
+        if self.awaited > 0 {
+            self.awaited -= 1;
+            self.back += u64::from(shelf.given > 0);
+        }
         key
+    }
+
+    /// Begins to count anew how many a round closes and who comes back for nothing.
+    pub(super) fn begin_round(&mut self) {
+        self.back = 0;
+        self.servers.values_mut().for_each(|shelf| shelf.given = 0);
+        self.servers.retain(|_, shelf| !shelf.is_empty());
     }
 
     /// It ends by its own will.
@@ -150,9 +176,7 @@ impl Shelves {
             shelf.asked -= 1;
             self.awaited = self.awaited.saturating_sub(1);
         }
-        if shelf.all.is_empty() {
-            self.servers.remove(server);
-        }
+        self.clear(server);
     }
 
     /// One that was asked closes.
@@ -160,9 +184,23 @@ impl Shelves {
         let Some(shelf) = self.servers.get_mut(server) else { return };
         if shelf.all.remove(&key).is_some() {
             shelf.asked -= 1;
+            shelf.parting += 1;
+            shelf.given += 1;
             self.closed += 1;
         }
-        if shelf.all.is_empty() {
+    }
+
+    /// One that closes has done so.
+    fn part(&mut self, server: &ServerId) {
+        if let Some(shelf) = self.servers.get_mut(server) {
+            shelf.parting -= 1;
+        }
+        self.clear(server);
+    }
+
+    /// Forgets a server without any.
+    fn clear(&mut self, server: &ServerId) {
+        if self.servers.get(server).is_some_and(Shelf::is_empty) {
             self.servers.remove(server);
         }
     }
@@ -207,6 +245,16 @@ impl Shelves {
         self.servers.get(server).map_or(0, |shelf| shelf.all.len() as u32 - shelf.asked)
     }
 
+    /// Those on a server that are in flight and about to end, since they are asked to.
+    pub(super) fn leaving_from(&self, server: &ServerId) -> u32 {
+        self.servers.get(server).map_or(0, |shelf| shelf.asked + shelf.parting)
+    }
+
+    /// All on a server that began under a rule.
+    pub(super) fn known_on(&self, server: &ServerId) -> u64 {
+        self.servers.get(server).map_or(0, |shelf| shelf.all.len() as u64 + u64::from(shelf.parting))
+    }
+
     pub(super) fn all(&self) -> u64 {
         self.servers.values().map(|shelf| shelf.all.len() as u64).sum()
     }
@@ -222,5 +270,16 @@ impl Shelves {
 
     pub(super) fn closed(&self) -> u64 {
         self.closed
+    }
+
+    pub(super) fn back(&self) -> u64 {
+        self.back
+    }
+}
+
+impl Shelf {
+    /// Whether there is nothing to remember of it.
+    fn is_empty(&self) -> bool {
+        self.all.is_empty() && self.parting == 0 && self.given == 0
     }
 }

@@ -143,8 +143,12 @@ fn load(pool: &api::Pool) -> String {
 
 /// How the long-lived connections of a pool are spread, and what is done about it, in a line.
 fn lasting_connections(rebalance: &api::Rebalance) -> String {
-    let api::Rebalance { long_lived, spread, wanted, closed, awaited, budget, phase, round, .. } = rebalance;
-    let mut text = format!("rebalance: {long_lived} long-lived, spread {spread}");
+    let api::Rebalance { long_lived, older, spread, wanted, closed, awaited, budget, phase, round, .. } = rebalance;
+    let mut text = format!("rebalance: {long_lived} long-lived");
+    if *older > 0 {
+        let _ = write!(text, " ({older} more were open before it was switched on and are left alone)");
+    }
+    let _ = write!(text, ", spread {spread}");
     let doing = match phase {
         RebalancePhase::Level => String::new(),
         RebalancePhase::Settling => format!(" -> {wanted} to be closed unless that settles by itself"),

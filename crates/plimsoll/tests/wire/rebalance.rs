@@ -1,15 +1,18 @@
 //! Long-lived connections that are closed so that they spread over a server that joined: `WebSocket`s by a library of other
 //! people, TCP, HTTP/2 passed on as it is. Clients connect again at once.
 
+mod mixed;
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use tungstenite::protocol::frame::coding::CloseCode;
-use tungstenite::{Error, Message};
+use tungstenite::{Error, Message, WebSocket};
 
 use crate::kit::{Config, PATIENCE, Program, Server, Talk, until, web_socket};
 
@@ -101,18 +104,23 @@ fn listen(to: SocketAddr, seen: &Seen) -> Result<(), String> {
 fn welcoming(ends: &Arc<AtomicUsize>) -> Server {
     let ends = Arc::clone(ends);
     Server::start(move |talk: &mut Talk| {
-        let Some(mut socket) = web_socket(talk) else { return };
-        socket.get_mut().write_all(b"\x01\x04welc\x89\x01!\x80\x03ome").unwrap();
-        loop {
-            match socket.read() {
-                Ok(Message::Close(Some(frame))) if frame.code == CloseCode::Restart => {
-                    _ = ends.fetch_add(1, Ordering::SeqCst);
-                }
-                Ok(_) => {}
-                Err(_) => return,
-            }
+        if let Some(socket) = web_socket(talk) {
+            welcome(socket, &ends);
         }
     })
+}
+
+fn welcome(mut socket: WebSocket<TcpStream>, ends: &AtomicUsize) {
+    socket.get_mut().write_all(b"\x01\x04welc\x89\x01!\x80\x03ome").unwrap();
+    loop {
+        match socket.read() {
+            Ok(Message::Close(Some(frame))) if frame.code == CloseCode::Restart => {
+                _ = ends.fetch_add(1, Ordering::SeqCst);
+            }
+            Ok(_) => {}
+            Err(_) => return,
+        }
+    }
 }
 
 fn to(servers: &[Server], rule: &str) -> Config {
@@ -129,8 +137,7 @@ fn three_hundred_web_sockets_spread_over_a_fourth_server_and_no_more_are_closed_
     let rule = "rebalance = { budget = \"50/s\", idle = \"200ms\", settle = \"1s\" }";
     let ends = Arc::new(AtomicUsize::new(0));
     let mut servers: Vec<Server> = (0..3).map(|_| welcoming(&ends)).collect();
-    let socket = std::env::temp_dir().join(format!("plimsoll-rebalance-{}.sock", std::process::id()));
-    let admin = format!("[admin]\nsocket = \"{}\"", socket.display());
+    let (socket, admin) = admin("three-hundred");
     let program = to(&servers, rule).top(&admin).start();
     let clients = Clients::start(300, program.address(), listen);
     assert_eq!(open(&servers), [100, 100, 100], "they weigh like any other");
@@ -150,8 +157,15 @@ fn three_hundred_web_sockets_spread_over_a_fourth_server_and_no_more_are_closed_
     let _ = std::fs::remove_file(socket);
 }
 
+/// A socket for commands of a test, and the setting for it.
+fn admin(name: &str) -> (PathBuf, String) {
+    let socket = std::env::temp_dir().join(format!("plimsoll-rebalance-{name}-{}.sock", std::process::id()));
+    let setting = format!("[admin]\nsocket = \"{}\"", socket.display());
+    (socket, setting)
+}
+
 /// What a command prints.
-fn told(admin: &std::path::Path, arguments: &[&str]) -> String {
+fn told(admin: &Path, arguments: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_plimsoll"));
     let output = command.args(arguments).env("PLIMSOLL_ADMIN", admin).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -4,7 +4,7 @@ use std::net::TcpStream;
 
 use tungstenite::{Message, WebSocket};
 
-use crate::kit::{Config, PATIENCE, Program, Server, echo_messages, field, get, until};
+use crate::kit::{Client, Config, PATIENCE, Program, Server, echo_messages, field, get, until};
 
 type Socket = WebSocket<TcpStream>;
 
@@ -146,4 +146,38 @@ fn a_quiet_tunnel_ends_after_its_time() {
     echo(&mut socket, &Message::text("hello"));
     assert!(socket.read().is_err());
     until("the server's end is closed too", || server.open() == 0);
+}
+
+/// The value of a line of `/metrics`, once it is there.
+fn metric(program: &Program, name: &str) -> Option<f64> {
+    let admin = program.admin();
+    let page = Client::connect(admin).ask(format!("GET /metrics HTTP/1.1\r\nHost: {admin}\r\n\r\n")).text();
+    page.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+}
+
+#[test]
+fn how_long_a_connection_lives_is_no_response_time() {
+    let greeting = Server::start(|talk| {
+        talk.request();
+        talk.send("welcome");
+        talk.await_end();
+    });
+    let servers = [Server::start(echo_messages), greeting];
+    for (server, listener) in servers.iter().zip(["", "protocol = \"tcp\""]) {
+        let config = Config::to(&[server.address()]).listen(listener).pool("timeout = { tunnel = \"1s\" }");
+        let program = config.top("[admin]\nbind = \"127.0.0.1:0\"").start();
+        if listener.is_empty() {
+            let mut socket = connect(&program);
+            echo(&mut socket, &Message::text("hello"));
+            assert!(socket.read().is_err(), "it ends once it was quiet for its time");
+        } else {
+            let mut client = program.client();
+            client.send(get("/"));
+            assert_eq!(client.rest().0, b"welcome");
+        }
+        let ended = r#"plimsoll_pool_outcomes_total{pool="app",outcome="success"}"#;
+        until("its end is counted", || metric(&program, ended) == Some(1.0));
+        let seconds = metric(&program, r#"plimsoll_pool_response_seconds_sum{pool="app"}"#).unwrap();
+        assert!(seconds > 0.0 && seconds < 0.9, "{seconds} {listener}");
+    }
 }

@@ -91,6 +91,7 @@ fn the_process_is_told_with_its_listeners() {
 fn how_long_lived_connections_are_spread_is_told_in_a_line() {
     let rebalance = |phase, wanted, awaited| api::Rebalance {
         long_lived: 300,
+        older: 0,
         spread: 100,
         allowed: 1,
         wanted,
@@ -108,6 +109,12 @@ fn how_long_lived_connections_are_spread_is_told_in_a_line() {
     assert_eq!(
         line(RebalancePhase::Settling, 75, 0),
         "rebalance: 300 long-lived, spread 100 -> 75 to be closed unless that settles by itself, 12 closed since the start"
+    );
+    let older = api::Rebalance { long_lived: 0, older: 30, spread: 10, ..rebalance(RebalancePhase::Level, 0, 0) };
+    assert_eq!(
+        lasting_connections(&older),
+        "rebalance: 0 long-lived (30 more were open before it was switched on and are left alone), spread 10, \
+         12 closed since the start"
     );
     let mut done = rebalance(RebalancePhase::Level, 0, 0);
     done.round = Some(api::RebalanceRound {

@@ -2,7 +2,7 @@
 
 use super::frames::code::PROTOCOL_ERROR;
 use super::frames::{
-    Conn, DATA, ENABLE_CONNECT_PROTOCOL, END_STREAM, Fate, Fields, HEADERS, SETTINGS, data, get, headers, reset,
+    Conn, DATA, ENABLE_CONNECT_PROTOCOL, END_STREAM, Fate, Fields, GOAWAY, HEADERS, SETTINGS, data, get, headers, reset,
 };
 use crate::kit::{Client, Config, Program, Server, echo_messages, field, get as plain_get, until};
 
@@ -179,4 +179,50 @@ fn a_server_of_http2_that_takes_no_websockets_is_not_blamed_for_it() {
     assert_eq!(other.text(), "plain");
     assert_eq!(program.ask(plain_get("/")).text(), "plain");
     assert_eq!(server.connections(), 1);
+}
+
+#[test]
+fn those_of_one_connection_spread_over_a_server_that_joins() {
+    /// Close frames 1012, as the client is told and as it answers.
+    const RESTART: &[u8] = &[0x88, 0x02, 0x03, 0xF4];
+    const RESTART_BACK: &[u8] = &[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xF4];
+    let rule = "rebalance = { budget = \"100/s\", idle = \"200ms\", settle = \"300ms\" }";
+    let mut servers: Vec<Server> = (0..2).map(|_| Server::start(echo_messages)).collect();
+    let config = |servers: &[Server]| {
+        let addresses: Vec<_> = servers.iter().map(Server::address).collect();
+        Config::to(&addresses).pool("warm_up = \"off\"").pool(rule)
+    };
+    let open = |servers: &[Server]| servers.iter().map(Server::open).collect::<Vec<_>>();
+    let program = config(&servers).start();
+    let mut conn = Conn::connect(program.address());
+    let mut streams = (1..).step_by(2);
+    for stream in streams.by_ref().take(30) {
+        conn.send(connect(stream, "websocket", &[]));
+        assert_eq!(conn.fate(stream), Fate::Status(200));
+    }
+    assert_eq!(open(&servers), [15, 15]);
+    servers.push(Server::start(echo_messages));
+    program.reload(&config(&servers));
+    let (mut told, mut ended, mut again) = (0, 0, 0);
+    while (told, ended, again) != (10, 10, 10) {
+        let frame = conn.next().expect("the connection goes on");
+        assert_ne!(frame.kind, GOAWAY, "it is one of many on its connection");
+        match frame.kind {
+            DATA if frame.payload == RESTART => {
+                told += 1;
+                conn.send(data(frame.stream, 0, RESTART_BACK));
+                conn.send(connect(streams.next().unwrap(), "websocket", &[]));
+            }
+            DATA if frame.flags & END_STREAM > 0 => ended += 1,
+            HEADERS => {
+                assert_eq!(frame.status(), Some(200));
+                again += 1;
+            }
+            _ => {}
+        }
+    }
+    program.await_said("rebalance ends: 10 closed, spread 15 -> ");
+    until("servers are level", || open(&servers) == [10, 10, 10]);
+    assert!(conn.is_well());
+    assert_eq!(program.said_times("rebalance begins"), 1);
 }

@@ -19,7 +19,7 @@ pub(crate) use load::{Load, Seen, with_status};
 pub(crate) use program::{Config, Program};
 pub(crate) use server::{Gate, Request, Server, Talk};
 pub(crate) use until::{PATIENCE, until};
-pub(crate) use websocket::{echo_messages, web_socket};
+pub(crate) use websocket::{echo_messages, upgrade, web_socket};
 
 /// A plain GET of `target`.
 pub(crate) fn get(target: &str) -> String {
