@@ -39,6 +39,11 @@ fn plain(fields: &str, body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n{fields}\r\n{body}", body.len())
 }
 
+fn saying(fields: &str, body: &str) -> Server {
+    let answer = plain(fields, body);
+    Server::answering(move |_| answer.clone())
+}
+
 /// A program that compresses, in front of a server that says `answer` to everything.
 fn compressing(answer: impl Into<String>) -> (Server, Program) {
     let answer = answer.into();
@@ -105,6 +110,45 @@ fn a_part_of_a_file_and_what_is_encoded_are_left_as_they_are() {
         let response = program.ask(asking("gzip"));
         assert_eq!((response.text(), response.field("accept-ranges")), (body.clone(), Some("bytes")), "{head}");
     }
+}
+
+#[test]
+fn fields_that_the_listener_sets_are_those_by_which_it_compresses() {
+    let body = lines(100);
+    let server = saying("ETag: \"a\"\r\nVary: Cookie\r\n", &body);
+    let with = |edits: &str| {
+        Config::to(&[server.address()]).listen("compress = true").listen(&format!("response_headers = {edits}")).start()
+    };
+    for (edits, name, value) in [
+        ("{ set = { Cache-Control = \"max-age=1, no-transform\" } }", "cache-control", "max-age=1, no-transform"),
+        ("{ set = { Content-Type = \"image/png\" } }", "content-type", "image/png"),
+    ] {
+        let response = with(edits).ask(asking("gzip"));
+        assert_eq!((response.text(), response.field(name)), (body.clone(), Some(value)), "{edits}");
+        assert_eq!((response.fields("etag"), response.fields("vary")), (vec!["\"a\""], vec!["Cookie"]), "{edits}");
+        assert_eq!(response.field("content-encoding"), None);
+    }
+    let program = with("{ set = { ETag = '\"$path\"', Vary = \"Origin\", Digest = \"x\" } }");
+    let (coded, plainly) = (program.ask(asking("gzip")), program.ask(get("/")));
+    assert_eq!((coded.fields("etag"), plainly.fields("etag")), (vec!["W/\"/\""], vec!["\"/\""]));
+    assert_eq!((coded.fields("digest"), plainly.fields("digest")), (vec![], vec!["x"]));
+    for response in [&coded, &plainly] {
+        assert_eq!(response.fields("vary"), ["Origin, Accept-Encoding"]);
+    }
+    assert_eq!((coded.field("content-encoding"), plainly.text()), (Some("gzip"), body));
+}
+
+#[test]
+fn what_a_route_calls_encoded_is_not_encoded_again_and_pages_of_ours_are_not_called_so() {
+    let server = saying("", &lines(100));
+    let program = Config::to(&[server.address()])
+        .listen("compress = true")
+        .listen("route = [{ path = \"/a\", pool = \"app\", compress = \"off\", response_headers = { set = { Content-Encoding = \"br\" } } },")
+        .listen("  { path = \"/none\", respond = { status = 404 }, compress = \"off\", response_headers = { set = { Content-Encoding = \"br\" } } }]")
+        .start();
+    let response = program.ask(asking("gzip").replace("GET / ", "GET /a "));
+    assert_eq!((response.fields("content-encoding"), response.text()), (vec!["br"], lines(100)));
+    assert_eq!(program.ask(get("/none")).field("content-encoding"), None);
 }
 
 #[test]
