@@ -164,6 +164,62 @@ fn head_gets_the_fields_that_get_gets() {
     assert_eq!(client.ask(asking("zstd")).body, whole.body, "the connection is good for more");
 }
 
+/// A server of one page that answers 304 where the client has it, by its strong tag.
+fn revalidating(body: String) -> Server {
+    Server::answering(move |request| {
+        let known = request.field("if-none-match").is_some_and(|tags| tags.contains("\"a\""));
+        if known {
+            "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\n\r\n".to_owned()
+        } else {
+            plain("ETag: \"a\"\r\n", &body)
+        }
+    })
+}
+
+#[test]
+fn curl_comes_back_with_the_tag_it_got_and_is_told_that_nothing_has_changed() {
+    let body = lines(100);
+    let server = revalidating(body.clone());
+    let program = Config::to(&[server.address()]).listen("compress = true").start();
+    let file = std::env::temp_dir().join(format!("plimsoll-wire-etag-{}", std::process::id()));
+    let file = file.to_str().unwrap();
+    for coding in CODINGS {
+        for version in ["--http1.1", "--http2-prior-knowledge"] {
+            let (head, decoded, whole) = got(&program, coding, &[version, "--etag-save", file]);
+            assert!(whole && decoded == body, "{coding} {version}: {head}");
+            assert_eq!((field(&head, "etag"), field(&head, "vary")), (Some("W/\"a\""), Some("Accept-Encoding")));
+            let (head, decoded, whole) = got(&program, coding, &[version, "--etag-compare", file]);
+            assert!(whole && decoded.is_empty() && head.contains(" 304"), "{coding} {version}: {head}");
+            assert_eq!((field(&head, "etag"), field(&head, "vary")), (Some("W/\"a\""), Some("Accept-Encoding")));
+            assert_eq!(field(&head, "content-encoding"), None);
+        }
+    }
+    std::fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn a_304_varies_as_its_200_does() {
+    let server = revalidating(lines(100));
+    let program = Config::to(&[server.address()])
+        .listen("compress = true")
+        .listen("route = [{ path = \"/off\", compress = \"off\", pool = \"app\" }]")
+        .start();
+    let ask = |path: &str, fields: &str| {
+        let response = program.ask(format!("GET {path} HTTP/1.1\r\nHost: test\r\n{fields}\r\n"));
+        (response.status, response.field("etag").unwrap_or_default().to_owned(), response.fields("vary").join("|"))
+    };
+    let (strong, weak) = ("If-None-Match: \"a\"\r\n", "If-None-Match: W/\"a\"\r\n");
+    let takes = "Accept-Encoding: gzip\r\n";
+    let (plain_tag, weak_tag) = ("\"a\"".to_owned(), "W/\"a\"".to_owned());
+    let varies = || "Accept-Encoding".to_owned();
+    assert_eq!(ask("/", takes), (200, weak_tag.clone(), varies()));
+    assert_eq!(ask("/", &format!("{takes}{weak}")), (304, weak_tag, varies()));
+    assert_eq!(ask("/", &format!("{takes}{strong}")), (304, plain_tag.clone(), varies()));
+    assert_eq!(ask("/", ""), (200, plain_tag.clone(), varies()));
+    assert_eq!(ask("/", strong), (304, plain_tag.clone(), varies()));
+    assert_eq!(ask("/off", &format!("{takes}{strong}")), (304, plain_tag, String::new()));
+}
+
 #[test]
 fn events_arrive_as_they_are_told() {
     for coding in CODINGS {

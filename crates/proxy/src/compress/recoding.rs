@@ -63,22 +63,13 @@ impl Recoding {
             let name = field.name.slice(head);
             told.hear((field.kind, name), field.value.slice(head), || edits.remove(field.kind, name))?;
         }
-        match response.status {
-            // What it confirms to the client may be what we have compressed.
-            304 if wish.by_weak_tag && wish.coding.is_some() => {
-                if edits.tells_of_body {
-                    say(&mut said);
-                }
-                let seen = Seen { head, response, edits, said: &said };
-                let mut this = Self { coding: None, length: None, gone: &OF_THE_BODY[..VALIDATORS], lines: Vec::new() };
-                this.write_tag(&seen);
-                this.write_vary(&seen);
-                return Some(this);
-            }
-            200..=203 | 207..=299 if bodiless || response.body != BodyLength::None => {}
+        let whole = match response.status {
+            304 => false,
+            200..=203 | 207..=299 if bodiless || response.body != BodyLength::None => true,
             _ => return None,
-        }
-        let large = told.length.is_none_or(|length| length > 0 && length >= rule.min_size);
+        };
+        // Not all servers mean the length of the 200 by that of a 304.
+        let large = !whole || told.length.is_none_or(|length| length > 0 && length >= rule.min_size);
         if !large || told.is_fixed || told.media.is_some_and(|media| !names(&rule.types, media)) {
             return None;
         }
@@ -89,11 +80,26 @@ impl Recoding {
                 told.hear((Kind::Other, name), value, || false)?;
             }
         }
-        if told.is_fixed || !told.media.is_some_and(|media| names(&rule.types, media)) {
+        // A 304 seldom says of what type its 200 would be.
+        let listed = told.media.map_or(!whole, |media| names(&rule.types, media));
+        if told.is_fixed || !listed {
             return None;
         }
         let seen = Seen { head, response, edits, said: &said };
-        Some(Self::made(&seen, wish, told.length))
+        Some(if whole { Self::made(&seen, wish, told.length) } else { Self::confirmed(&seen, wish) })
+    }
+
+    /// Of a 304, which varies as its 200 would (RFC 9110, section 15.4.5).
+    fn confirmed(seen: &Seen<'_>, wish: Wish) -> Self {
+        // What it confirms to the client may be what we have compressed.
+        let coded = wish.by_weak_tag && wish.coding.is_some();
+        let gone = &OF_THE_BODY[usize::from(!coded)..VALIDATORS];
+        let mut this = Self { coding: None, length: None, gone, lines: Vec::new() };
+        if coded {
+            this.write_tag(seen);
+        }
+        this.write_vary(seen);
+        this
     }
 
     /// Of an answer that is compressed, or would be if the client took that.
