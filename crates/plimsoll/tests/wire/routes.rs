@@ -192,7 +192,9 @@ fn redirects_are_made_of_the_request_and_lead_nowhere_else() {
     assert_eq!(sent_to("//evil.example/x"), (307, "/safe//evil.example/x".into()));
     assert_eq!(sent_to("/tls?x"), (308, "https://test/tls?x".into()));
     client.send("HEAD /here HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert_eq!(client.response_to_head().status, 302);
+    let response = client.response_to_head();
+    assert_eq!((response.status, response.field("cache-control")), (302, None));
+    assert_eq!(client.ask(get("/old")).field("cache-control"), None, "browsers remember a 301");
     let response = client.ask("GET /tls HTTP/1.0\r\n\r\n");
     assert_eq!((response.status, response.field("location")), (400, None), "{}", response.text());
     assert_eq!(two.app.count() + two.other.count(), 0);
@@ -213,11 +215,13 @@ fn answers_without_a_server_keep_the_connection_and_the_rules_of_their_status() 
     let mut client = program.client();
     let response = client.ask(get("/health"));
     assert_eq!((response.status, response.text().as_str()), (200, "ok\n"));
+    assert_eq!(response.field("cache-control"), None);
     assert_eq!(response.field("content-type"), Some("text/plain; charset=utf-8"));
     let response = client.ask(get("/none"));
     assert_eq!((response.status, response.field("content-length")), (204, None));
     let response = client.ask(get("/gone"));
     assert_eq!((response.status, response.text().contains("410 Gone")), (410, true));
+    assert_eq!(response.field("cache-control"), Some("no-store"));
     let response = client.ask(get("/quiet"));
     assert_eq!((response.field("content-length"), response.field("content-type")), (Some("0"), None));
     client.send("HEAD /health HTTP/1.1\r\nHost: a\r\n\r\n");
