@@ -1,7 +1,7 @@
 //! The routes of a listener: which is a request's own, and what it comes to.
 //!
 //! `look` brings what they compare into one form, `index` finds the few routes that a request may have by its host and path
-//! and by the `values` of its fields and parameters, `path` is what their servers are asked for, and `choose` tells of all
+//! and by which other `needs` of theirs it meets, `path` is what their servers are asked for, and `choose` tells of all
 //! that without a request.
 
 use std::net::IpAddr;
@@ -19,15 +19,15 @@ use crate::service::Served;
 use counts::Counted;
 use index::Index;
 use look::Look;
+use needs::NeedId;
 use path::Rewrite;
-use values::ValueId;
 
 mod choose;
 mod counts;
 mod index;
 mod look;
+mod needs;
 mod path;
-mod values;
 
 pub use choose::{Choice, Unroutable, choose_route};
 pub(crate) use counts::{Denied, RouteCounts};
@@ -84,13 +84,13 @@ pub(crate) enum Goal {
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     query: DecodedQuery,
-    values: Vec<ValueId>,
+    needs: Vec<NeedId>,
 }
 
 impl Scratch {
     /// Bytes that it holds.
     pub(crate) fn capacity(&self) -> usize {
-        self.query.capacity() + self.values.capacity() * size_of::<ValueId>()
+        self.query.capacity() + self.needs.capacity() * size_of::<NeedId>()
     }
 }
 
@@ -141,10 +141,8 @@ impl Routes {
             return Ok(Some(RouteId(0)));
         }
         let look = Look::new((head, request), client, self.reads_paths)?.in_memory(std::mem::take(&mut scratch.query));
-        let found = match self.reads_paths {
-            true => look.find(|asked| self.first(asked, &mut scratch.values)),
-            false => Ok(self.first(&look.asked(), &mut scratch.values)),
-        };
+        let mut first = |asked: &Asked<'_>| self.first(asked, &mut scratch.needs);
+        let found = if self.reads_paths { look.find(first) } else { Ok(first(&look.asked())) };
         if let Ok(Some(found)) = found
             && self.reads_paths
         {
@@ -155,9 +153,9 @@ impl Routes {
     }
 
     /// The first route that a request matches.
-    fn first(&self, asked: &Asked<'_>, values: &mut Vec<ValueId>) -> Option<RouteId> {
+    fn first(&self, asked: &Asked<'_>, needs: &mut Vec<NeedId>) -> Option<RouteId> {
         let fits = |number: usize| self.when[number].refusal(asked).is_none();
-        self.index.first(asked, values, fits).map(RouteId)
+        self.index.first(asked, needs, fits).map(RouteId)
     }
 }
 

@@ -1,9 +1,9 @@
-//! The routes that a request may have, by its host and path and the values it has, without a look at each of them: what a
-//! request costs does not grow with the routes that are for other hosts, paths and values.
+//! The routes that a request may have, by its host and path and what else they need of it, without a look at each of them:
+//! what a request costs does not grow with the routes that are for other ones.
 //!
 //! Each host that routes name has a table of the paths they are for there, and so have all hosts together. A request is
 //! looked for under its host, under the hosts above it and among those for any host; there under its path and the paths
-//! above it; and there under the values of its fields and parameters. What is found are short lists in the order of the
+//! above it; and there under each of the `needs` of routes that it meets. What is found are short lists in the order of the
 //! routes, of which the first that fits is taken.
 
 use std::borrow::Cow;
@@ -12,16 +12,16 @@ use std::collections::{BTreeSet, HashMap};
 use plimsoll_config::{Asked, HostPattern, PathPattern, Pattern, When};
 use regex::bytes::{RegexSet, RegexSetBuilder};
 
-use super::values::{ValueId, Values};
+use super::needs::{NeedId, Needs};
 
-/// Routes, by the hosts, paths and values that they are for.
+/// Routes, by the hosts and paths that they are for and what else they need.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     exact: HashMap<String, Paths>,
     /// The hosts below these.
     below: HashMap<String, Paths>,
     any: Paths,
-    values: Values,
+    needs: Needs,
     /// Those for which hosts and paths are not all there is to look at, by number.
     has_more: Vec<bool>,
 }
@@ -41,17 +41,17 @@ struct Paths {
 /// Routes of one host and path.
 #[derive(Debug, Default)]
 struct Candidates {
-    /// Those that ask for no value, in their order.
+    /// Those without needs, in their order.
     always: Vec<u32>,
-    /// The others, by one of the values that each asks for, then in their order.
-    by_value: Vec<(ValueId, u32)>,
+    /// The others, by what each needs, then in their order.
+    by_need: Vec<(NeedId, u32)>,
 }
 
-/// Where a route is to be put.
+/// A route, and what it is to be looked for by beside host and path.
 #[derive(Clone, Copy)]
-struct Entry {
+struct Entry<'a> {
     number: u32,
-    value: Option<ValueId>,
+    needs: &'a [NeedId],
 }
 
 /// Paths above others.
@@ -92,17 +92,17 @@ const LARGEST_SET: usize = 64 << 20;
 
 impl Index {
     pub(super) fn new(routes: &[When]) -> Self {
-        let (values, of_routes) = Values::new(routes);
-        let mut index = Self { values, ..Self::default() };
-        for ((number, when), value) in (0..).zip(routes).zip(of_routes) {
-            index.add(Entry { number, value }, when);
+        let (needs, of_routes) = Needs::new(routes);
+        let mut index = Self { needs, ..Self::default() };
+        for ((number, when), needs) in (0..).zip(routes).zip(&of_routes) {
+            index.add(Entry { number, needs }, when);
         }
         let named = index.exact.values_mut().chain(index.below.values_mut());
         named.chain([&mut index.any]).for_each(Paths::seal);
         index
     }
 
-    fn add(&mut self, entry: Entry, when: &When) {
+    fn add(&mut self, entry: Entry<'_>, when: &When) {
         let When { hosts, paths, methods, headers, query, clients } = when;
         let too_many = hosts.len().max(1).saturating_mul(paths.len()) > MOST_PAIRS;
         let more = !(methods.is_empty() && headers.is_empty() && query.is_empty() && clients.is_empty());
@@ -121,17 +121,17 @@ impl Index {
     }
 
     /// The first route for the request that `asked` tells of, for which `fits` holds if there is more to look at than host
-    /// and path. Which values it has is written to `found`, where that is asked for.
+    /// and path. Which needs it meets is written to `found`, once that is asked.
     pub(super) fn first(
         &self,
         asked: &Asked<'_>,
-        found: &mut Vec<ValueId>,
+        found: &mut Vec<NeedId>,
         fits: impl Fn(usize) -> bool,
     ) -> Option<u32> {
         let has_more = &self.has_more;
         let fits = |number: u32| !has_more[number as usize] || fits(number as usize);
-        let had = Had { values: &self.values, asked, found, looked: false };
-        let mut search = Search { path: asked.path, small: None, best: u32::MAX, had, fits };
+        let met = Met { needs: &self.needs, asked, found, looked: false };
+        let mut search = Search { path: asked.path, small: None, best: u32::MAX, met, fits };
         if let Some(host) = asked.host {
             if let Some(paths) = self.exact.get(host) {
                 search.visit(paths);
@@ -150,7 +150,7 @@ impl Index {
 }
 
 impl Paths {
-    fn add(&mut self, entry: Entry, paths: &[PathPattern]) {
+    fn add(&mut self, entry: Entry<'_>, paths: &[PathPattern]) {
         if paths.is_empty() {
             self.any.push(entry);
         }
@@ -214,37 +214,37 @@ impl Regexes {
 
 impl Candidates {
     /// A route that names a path twice is there once.
-    fn push(&mut self, Entry { number, value }: Entry) {
-        match value {
-            None if self.always.last() != Some(&number) => self.always.push(number),
-            Some(value) if self.by_value.last() != Some(&(value, number)) => self.by_value.push((value, number)),
-            _ => {}
+    fn push(&mut self, Entry { number, needs }: Entry<'_>) {
+        if needs.is_empty() && self.always.last() != Some(&number) {
+            self.always.push(number);
         }
+        self.by_need.extend(needs.iter().map(|need| (*need, number)));
     }
 
     fn seal(&mut self) {
-        self.by_value.sort_unstable();
+        self.by_need.sort_unstable();
+        self.by_need.dedup();
     }
 
-    /// Those that are looked for under this value.
-    fn of(&self, value: ValueId) -> impl Iterator<Item = u32> {
-        let start = self.by_value.partition_point(|(other, _)| *other < value);
-        self.by_value[start..].iter().take_while(move |(other, _)| *other == value).map(|(_, number)| *number)
+    /// Those that need this.
+    fn of(&self, need: NeedId) -> impl Iterator<Item = u32> {
+        let start = self.by_need.partition_point(|(other, _)| *other < need);
+        self.by_need[start..].iter().take_while(move |(other, _)| *other == need).map(|(_, number)| *number)
     }
 }
 
-/// The values that a request has, which are found when a route that it may have asks for one.
-struct Had<'a> {
-    values: &'a Values,
+/// The needs that a request meets, which are found when a route that it may have has one.
+struct Met<'a> {
+    needs: &'a Needs,
     asked: &'a Asked<'a>,
-    found: &'a mut Vec<ValueId>,
+    found: &'a mut Vec<NeedId>,
     looked: bool,
 }
 
-impl Had<'_> {
-    fn all(&mut self) -> &[ValueId] {
+impl Met<'_> {
+    fn all(&mut self) -> &[NeedId] {
         if !self.looked {
-            self.values.find(self.asked, self.found);
+            self.needs.find(self.asked, self.found);
             self.looked = true;
         }
         self.found
@@ -258,7 +258,7 @@ struct Search<'a, F> {
     small: Option<Cow<'a, str>>,
     /// The first that was found so far.
     best: u32,
-    had: Had<'a>,
+    met: Met<'a>,
     fits: F,
 }
 
@@ -279,11 +279,11 @@ impl<F: Fn(u32) -> bool> Search<'_, F> {
 
     /// The first of the candidates that comes before the best and fits is the best.
     fn take(&mut self, candidates: &Candidates) {
-        let Self { best, had, fits, .. } = self;
+        let Self { best, met, fits, .. } = self;
         take_first(candidates.always.iter().copied(), best, fits);
-        if !candidates.by_value.is_empty() {
-            for value in had.all() {
-                take_first(candidates.of(*value), best, fits);
+        if !candidates.by_need.is_empty() {
+            for need in met.all() {
+                take_first(candidates.of(*need), best, fits);
             }
         }
     }

@@ -261,10 +261,22 @@ fn any_when(regexes: Vec<Pattern>) -> impl Strategy<Value = When> {
     let hosts = prop::collection::vec(prop::sample::select(&HOSTS[..]).prop_map(host), 0..3);
     let paths = prop::collection::vec(any_pattern(regexes.clone()), 0..3);
     let methods = prop_oneof![3 => Just(vec![]), 1 => Just(vec!["GET".to_owned()])];
-    (hosts, paths, methods, any_values(regexes.clone()), any_values(regexes)).prop_map(
-        |(hosts, paths, methods, headers, query)| When { hosts, paths, methods, headers, query, ..When::default() },
+    let network = |network: &&str| network.parse_network();
+    let networks: Vec<_> = NETWORKS.iter().map(network).chain([Network::Unix]).collect();
+    let clients = prop_oneof![
+        3 => Just(vec![]),
+        1 => prop::collection::vec(prop::sample::select(networks.clone()), 1..4),
+        1 => Just(networks.repeat(3)),
+    ];
+    (hosts, paths, methods, any_values(regexes.clone()), any_values(regexes), clients).prop_map(
+        |(hosts, paths, methods, headers, query, clients)| When { hosts, paths, methods, headers, query, clients },
     )
 }
+
+const NETWORKS: [&str; 6] =
+    ["10.0.0.0/8", "10.1.0.0/16", "10.1.1.1/32", "0.0.0.0/0", "2001:db8::/32", "::ffff:10.0.0.0/104"];
+const CLIENTS: [Option<&str>; 6] =
+    [None, Some("10.1.1.1"), Some("10.2.1.1"), Some("192.0.2.1"), Some("2001:db8::1"), Some("::ffff:10.1.1.1")];
 
 const NAMES: [&str; 4] = ["k", "x-t", "v", "kk"];
 const VALUES: [&str; 5] = ["1", "2", "a", "/a", ""];
@@ -287,7 +299,7 @@ proptest! {
         mut all in prop::collection::vec(any_when(["1$", "^/a", "/b/"].map(pattern).to_vec()), 1..40),
         many in any::<bool>(),
         asked in prop::collection::vec(
-            (prop::sample::select(&HOSTS[..]), any_path(), any::<bool>(), any_said()),
+            (prop::sample::select(&HOSTS[..]), any_path(), any::<bool>(), any_said(), prop::sample::select(&CLIENTS[..])),
             1..40,
         ),
     ) {
@@ -298,8 +310,8 @@ proptest! {
             when.paths = (0..20).map(|number| exact(&format!("/p{number}"))).chain([prefix("/a")]).collect();
         }
         let index = Index::new(&all);
-        let mut values = Vec::new();
-        for (host, path, is_get, (fields, query)) in asked {
+        let mut needs = Vec::new();
+        for (host, path, is_get, (fields, query), client) in asked {
             let path = if path.is_empty() { "/" } else { &path };
             let host = host.strip_prefix("*.").unwrap_or(host);
             let asked = Asked {
@@ -308,26 +320,44 @@ proptest! {
                 path,
                 query: &Parameters::of(&query),
                 fields: &fields,
-                client: None,
+                client: client.map(|client| client.parse().unwrap()),
             };
             let plain = all.iter().position(|when| when.refusal(&asked).is_none());
-            let found = index.first(&asked, &mut values, |number| all[number].refusal(&asked).is_none());
+            let found = index.first(&asked, &mut needs, |number| all[number].refusal(&asked).is_none());
             prop_assert_eq!(found.map(|number| number as usize), plain, "{:?} {} {:?} {}", host, path, fields, query);
         }
     }
 }
 
-/// How many of these routes are looked at for a request with a field, a parameter and a path, and which is its own.
+/// How many of these routes are looked at for a request with these fields and parameters, and which is its own.
 fn looked_at(all: &[When], fields: &[(&str, &str)], query: &str) -> (usize, Option<u32>) {
     let fields: Vec<_> = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let query = &Parameters::of(query);
-    let asked = Asked { method: "GET", host: None, path: "/x", query, fields: &fields, client: None };
+    let asked = Asked { method: "GET", host: None, path: "/x", query, fields: &fields, client: Some(CLIENT.into()) };
     let looks = std::cell::Cell::new(0);
     let found = Index::new(all).first(&asked, &mut Vec::new(), |number| {
         looks.set(looks.get() + 1);
         all[number].refusal(&asked).is_none()
     });
     (looks.get(), found)
+}
+
+const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 1, 2, 3);
+
+#[test]
+fn routes_for_other_clients_and_for_what_is_not_there_are_not_looked_at() {
+    let network = |number: usize| format!("10.1.{}.0/24", number % 256).parse_network();
+    let kind = |number: usize| match number % 3 {
+        0 => When { clients: vec![network(number), "192.0.2.0/24".parse_network()], ..When::default() },
+        1 => When { query: vec![("k".to_owned(), ValuePattern::Regex(pattern("^v")))], ..When::default() },
+        _ => When { headers: vec![(format!("x-{number}"), ValuePattern::Present)], ..When::default() },
+    };
+    let all: Vec<_> = (3..250).map(kind).collect();
+    assert_eq!(looked_at(&all, &[("Host", "a")], "z=1"), (0, None));
+    assert_eq!(looked_at(&all, &[("X-200", "a")], ""), (1, Some(197)));
+    assert_eq!(looked_at(&all, &[("X-200", "a")], "k=v"), (1, Some(1)));
+    let own = When { clients: vec![network(2)], ..When::default() };
+    assert_eq!(looked_at(&[all, vec![own]].concat(), &[], ""), (1, Some(247)));
 }
 
 #[test]
