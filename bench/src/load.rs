@@ -8,6 +8,7 @@ mod response;
 mod single;
 mod wire;
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ pub(crate) struct Workload {
     pub(crate) connections: usize,
     /// Bytes of body asked for, and expected.
     pub(crate) body: u64,
+    /// What stands behind the path, with its question mark. It is asked for with HTTP/1.1 alone.
+    pub(crate) query: &'static str,
     /// Whether a connection carries one request after the other, or only one. With HTTP/2 it always carries many.
     pub(crate) keep_alive: bool,
 }
@@ -139,11 +142,11 @@ const FIELDS: [(&str, &str); 3] = [
     ("Accept-Language", "en-GB,en;q=0.7"),
 ];
 
-/// A request head of the size a plain client's has.
-pub(crate) fn request(target: &SocketAddr, body: u64, keep_alive: bool) -> Vec<u8> {
+/// A request head of the size a plain client's has. `asked` is the number of bytes asked for, and a query behind it.
+pub(crate) fn request(target: &SocketAddr, asked: impl Display, keep_alive: bool) -> Vec<u8> {
     let connection = if keep_alive { "" } else { "Connection: close\r\n" };
     let fields = FIELDS.map(|(name, value)| format!("{name}: {value}\r\n")).concat();
-    format!("GET /{body} HTTP/1.1\r\nHost: {target}\r\n{fields}{connection}\r\n").into_bytes()
+    format!("GET /{asked} HTTP/1.1\r\nHost: {target}\r\n{fields}{connection}\r\n").into_bytes()
 }
 
 #[cfg(test)]

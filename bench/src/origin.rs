@@ -275,7 +275,7 @@ fn answer_to(head: &[u8], counts: &Counts<'_>) -> Option<Reply> {
     if websocket::is_asked_for(head) {
         return Some(Reply::Switch);
     }
-    let size = target.parse().ok().filter(|&size| size <= response::MAX_BODY)?;
+    let size = target.split('?').next()?.parse().ok().filter(|&size| size <= response::MAX_BODY)?;
     let close = memchr::memmem::find(head, b"\r\nConnection: close\r\n").is_some();
     Some(Reply::Answer(Answer::Sized { size, close }))
 }

@@ -43,7 +43,7 @@ impl Clients {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             target: target.clone(),
             workload,
-            request: request(&target.address, workload.body, workload.keep_alive),
+            request: request(&target.address, format!("{}{}", workload.body, workload.query), workload.keep_alive),
             all: Vec::with_capacity(workload.connections),
             // Large enough that a response of a megabyte is a few reads.
             buffer: vec![0; 256 * 1024],

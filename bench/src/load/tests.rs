@@ -37,7 +37,7 @@ const WINDOW: Duration = Duration::from_millis(200);
 #[test]
 fn keep_alive_requests_are_all_answered_on_the_same_connections() {
     for body in [0, 128, 1024 * 1024] {
-        let workload = Workload { protocol: Protocol::Http, connections: 4, body, keep_alive: true };
+        let workload = Workload { protocol: Protocol::Http, connections: 4, body, query: "", keep_alive: true };
         let (tally, rest, accepted) = against_the_origin(workload, WINDOW);
         assert_eq!((tally.errors, rest.errors), (0, 0), "{:?}", tally.first_error);
         assert!(tally.ok > 0);
@@ -51,7 +51,8 @@ fn keep_alive_requests_are_all_answered_on_the_same_connections() {
 
 #[test]
 fn every_request_has_its_connection_when_none_is_kept() {
-    let workload = Workload { protocol: Protocol::Http, connections: 4, body: 128, keep_alive: false };
+    let workload =
+        Workload { protocol: Protocol::Http, connections: 4, body: 128, query: "?page=0", keep_alive: false };
     let (tally, rest, accepted) = against_the_origin(workload, WINDOW);
     assert_eq!((tally.errors, rest.errors), (0, 0), "{:?}", tally.first_error);
     assert_eq!(accepted, tally.ok + rest.ok + 1);
@@ -74,7 +75,7 @@ fn against_bytes(answer: &'static [u8], keep_alive: bool) -> Tally {
                 stream.write_all(answer).ok();
             }
         });
-        let workload = Workload { protocol: Protocol::Http, connections: 1, body: 5, keep_alive };
+        let workload = Workload { protocol: Protocol::Http, connections: 1, body: 5, query: "", keep_alive };
         let mut load = Load::start(&target.into(), workload).expect("a connection");
         let tally = load.drive(WINDOW).expect("a window");
         stop.store(true, Ordering::Relaxed);

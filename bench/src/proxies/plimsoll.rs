@@ -135,11 +135,14 @@ tls_options = {{ session_tickets = false, min_version = \"1.3\" }}
     }
 }
 
-/// So many routes, for other hosts and paths in turn, and behind them the one that all requests have.
+/// So many routes, for other hosts, paths and values in turn, and behind them the one that all requests have. The fields and
+/// parameters that they look at are ones that requests have.
 fn routes_of(count: usize) -> String {
-    let other = |number: usize| match number % 3 {
+    let other = |number: usize| match number % 5 {
         0 => format!("  {{ host = \"h{number}.example.com\", pool = \"app\" }},\n"),
         1 => format!("  {{ path = \"/p{number}/part\", pool = \"app\" }},\n"),
+        2 => format!("  {{ header = {{ accept-language = \"x-{number}\" }}, pool = \"app\" }},\n"),
+        3 => format!("  {{ path = \"/\", query = {{ page = \"{number}\" }}, pool = \"app\" }},\n"),
         _ => format!("  {{ host = \"*.h{number}.example.com\", path = \"/p\", method = \"POST\", pool = \"app\" }},\n"),
     };
     let others: String = (1..count).map(other).collect();

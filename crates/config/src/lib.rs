@@ -63,9 +63,9 @@ pub use resolved::{
     Listener, OnDown, Page, Pool, RequestId, Retry, Server, ServerTimeouts, Tls, Trace, Unavailable,
 };
 pub use route::{
-    Access, Action, Algorithm, Asked, BasicAuth, Compress, Denial, Fields, HeaderEdit, HostPattern, Mirror, PathFault,
-    PathPattern, Redirect, Refusal, Respond, Route, RouteRules, RouteTimeouts, Share, ValuePattern, When,
-    normalise_path, with_slashes_decoded,
+    Access, Action, Algorithm, Asked, BasicAuth, Compress, DecodedQuery, Denial, Fields, HeaderEdit, HostPattern,
+    Mirror, Parameters, PathFault, PathPattern, Redirect, Refusal, Respond, Route, RouteRules, RouteTimeouts, Share,
+    ValuePattern, When, normalise_path, with_slashes_decoded,
 };
 pub use secret::Secret;
 pub use source::{load, load_judged, parse};

@@ -12,11 +12,13 @@ use crate::protocol::Network;
 use crate::resolved::{Page, Retry, ServerTimeouts};
 use crate::template::Template;
 
+mod parameters;
 mod path;
 mod told;
 mod when;
 pub(crate) mod written;
 
+pub use parameters::{DecodedQuery, Parameters};
 pub use path::{PathFault, normalise_path, with_slashes_decoded};
 pub(crate) use when::is_below;
 pub use when::{Asked, Fields, Refusal};

@@ -4,9 +4,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use plimsoll_config::{
-    Access, Action, Algorithm, Asked, Conditions, Config, HeaderEdit, HostPattern, Mirror, Network, PathPattern, Piece,
-    Redirect, Respond, Retry, Route, RouteRules, RouteTimeouts, Share, StatusSet, Template, ValuePattern, Variable,
-    load, parse,
+    Access, Action, Algorithm, Asked, Conditions, Config, HeaderEdit, HostPattern, Mirror, Network, Parameters,
+    PathPattern, Piece, Redirect, Respond, Retry, Route, RouteRules, RouteTimeouts, Share, StatusSet, Template,
+    ValuePattern, Variable, load, parse,
 };
 use plimsoll_core::Percent;
 
@@ -269,7 +269,8 @@ fn the_path_of_the_root_is_every_path() {
     let routes = routes("route = [{ path = \"/\", split = { app = 1, other = 1 } }]");
     let fields: Vec<(String, String)> = Vec::new();
     for path in ["/", "/a", "*"] {
-        let asked = Asked { method: "OPTIONS", host: None, path, query: "", fields: &fields, client: None };
+        let query = &Parameters::of("");
+        let asked = Asked { method: "OPTIONS", host: None, path, query, fields: &fields, client: None };
         assert_eq!(routes[0].when.refusal(&asked), None, "{path}");
     }
 }

@@ -9,7 +9,7 @@ mod recoding;
 mod wish;
 
 pub(crate) use press::{Press, Step};
-pub(crate) use recoding::Recoding;
+pub(crate) use recoding::{Recoding, tells_of_body};
 pub(crate) use wish::Wish;
 
 #[cfg(test)]

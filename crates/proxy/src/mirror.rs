@@ -3,7 +3,7 @@
 //! A copy never delays the request that it is of: it is kept while that passes, and goes off in a task of its own once all
 //! of the request has been read. Where one cannot be made at once none is, and that is counted.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
 use std::rc::Rc;
@@ -126,6 +126,7 @@ impl Copied {
             mirroring: Arc::clone(&self.mirroring),
             message,
             head: head.len(),
+            sent: Cell::new(0),
             bodiless: self.bodiless,
             greeting: self.greeting.take(),
         };

@@ -1,12 +1,13 @@
 //! The routes of a listener: which is a request's own, and what it comes to.
 //!
-//! `look` brings what they compare into one form, `index` finds the few routes that a request may have by its host and path,
-//! `path` is what their servers are asked for, and `choose` tells of all that without a request.
+//! `look` brings what they compare into one form, `index` finds the few routes that a request may have by its host and path
+//! and by which other `needs` of theirs it meets, `path` is what their servers are asked for, and `choose` tells of all
+//! that without a request.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use plimsoll_config::{Action, Asked, Page, Redirect, Respond, RouteRules, StatusSet, When};
+use plimsoll_config::{Action, Asked, DecodedQuery, Page, Redirect, Respond, RouteRules, StatusSet, When};
 
 use crate::auth::Auth;
 use crate::catalog::Catalog;
@@ -18,12 +19,14 @@ use crate::service::Served;
 use counts::Counted;
 use index::Index;
 use look::Look;
+use needs::NeedId;
 use path::Rewrite;
 
 mod choose;
 mod counts;
 mod index;
 mod look;
+mod needs;
 mod path;
 
 pub use choose::{Choice, Unroutable, choose_route};
@@ -77,6 +80,20 @@ pub(crate) enum Goal {
     Respond(Respond),
 }
 
+/// Memory for a look for a route, used for one request after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    query: DecodedQuery,
+    needs: Vec<NeedId>,
+}
+
+impl Scratch {
+    /// Bytes that it holds.
+    pub(crate) fn capacity(&self) -> usize {
+        self.query.capacity() + self.needs.capacity() * size_of::<NeedId>()
+    }
+}
+
 impl Routes {
     /// These routes, whose requests are counted in `counts`; in the error the name of a pool that is not in `catalog`.
     pub(crate) fn new(
@@ -118,25 +135,27 @@ impl Routes {
         (head, request): (&[u8], &RequestHead),
         client: Option<IpAddr>,
         target: &mut Vec<u8>,
+        scratch: &mut Scratch,
     ) -> Result<Option<RouteId>, Reject> {
         if self.plain {
             return Ok(Some(RouteId(0)));
         }
-        let look = Look::new((head, request), client, self.reads_paths)?;
-        if !self.reads_paths {
-            return Ok(self.first(&look.asked()));
-        }
-        let found = look.find(|asked| self.first(asked))?;
-        if let Some(found) = found {
+        let look = Look::new((head, request), client, self.reads_paths)?.in_memory(std::mem::take(&mut scratch.query));
+        let mut first = |asked: &Asked<'_>| self.first(asked, &mut scratch.needs);
+        let found = if self.reads_paths { look.find(first) } else { Ok(first(&look.asked())) };
+        if let Ok(Some(found)) = found
+            && self.reads_paths
+        {
             look.target(&self.get(found).rewrite, target);
         }
-        Ok(found)
+        scratch.query = look.into_memory();
+        found
     }
 
     /// The first route that a request matches.
-    fn first(&self, asked: &Asked<'_>) -> Option<RouteId> {
-        let found = self.index.first(asked.host, asked.path, |number| self.when[number].refusal(asked).is_none());
-        found.map(RouteId)
+    fn first(&self, asked: &Asked<'_>, needs: &mut Vec<NeedId>) -> Option<RouteId> {
+        let fits = |number: usize| self.when[number].refusal(asked).is_none();
+        self.index.first(asked, needs, fits).map(RouteId)
     }
 }
 

@@ -22,7 +22,7 @@ use crate::log::entry::Entry;
 use crate::log::{Lines, Marks};
 use crate::mirror::{Copied, UnderWay};
 use crate::replay::Replay;
-use crate::route::RouteId;
+use crate::route::{RouteId, Scratch};
 use crate::server_conn::IdleConns;
 use crate::shortage::Shortage;
 use crate::timers::Timers;
@@ -74,6 +74,7 @@ pub(crate) struct Desk {
     pub(crate) call: Option<Call>,
     /// Which route of its listener it has, once that is known.
     pub(crate) route: Option<RouteId>,
+    pub(crate) scratch: Scratch,
     /// What it holds of the limits of its client.
     pub(crate) limited: Limited,
     /// What is wanted of the answer, where that route compresses.
@@ -202,7 +203,8 @@ impl Worker {
             .capacity()
             .max(desk.to_client.capacity())
             .max(desk.head.capacity())
-            .max(desk.target.capacity());
+            .max(desk.target.capacity())
+            .max(desk.scratch.capacity());
         let small = heads.max(desk.replay.capacity()) <= DESK_KEPT_BYTES;
         let mut desks = self.desks.borrow_mut();
         if small && desks.len() < DESKS_KEPT {

@@ -172,11 +172,16 @@ fn a_warm_small_request_allocates_nothing() {
     };
     check(&told, 4);
     // The last of a thousand routes of all kinds, with fields to edit, is no more than the only one.
-    let route = |number: usize| match number % 4 {
+    let route = |number: usize| match number % 8 {
         0 => format!("{{ host = \"h{number}.example.com\", pool = \"app\" }},\n"),
         1 => format!("{{ host = \"*.h{number}.example.com\", path = \"/p/{number}\", pool = \"app\" }},\n"),
         2 => format!("{{ path = {{ exact = \"/Articles/{number}\", ignore_case = true }}, pool = \"app\" }},\n"),
-        _ => format!("{{ path = {{ regex = '^/u{number}/[a-z]+$' }}, pool = \"app\" }},\n"),
+        3 => format!("{{ path = {{ regex = '^/u{number}/[a-z]+$' }}, pool = \"app\" }},\n"),
+        // The request has these too, with other values.
+        4 => format!("{{ header = {{ accept-language = \"x{number}\" }}, pool = \"app\" }},\n"),
+        5 => format!("{{ path = \"/articles\", query = {{ page = \"p {number}\" }}, pool = \"app\" }},\n"),
+        6 => format!("{{ query = {{ page = {{ regex = '^p{number}$' }} }}, pool = \"app\" }},\n"),
+        _ => format!("{{ header = {{ accept = {{ regex = '^x{number}$' }} }}, pool = \"app\" }},\n"),
     };
     let many: String = (0..1000).map(route).collect();
     let edits = "request_headers = { set = { X-Env = \"$path\" }, remove = \"Cookie\" }\n\

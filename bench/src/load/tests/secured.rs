@@ -33,7 +33,7 @@ fn over_tls(workload: Workload) -> (Tally, Tally, u64, Vec<Option<HandshakeKind>
 #[test]
 fn keep_alive_requests_over_tls_are_all_answered_on_the_same_connections() {
     for body in [0, 128, 1024 * 1024] {
-        let workload = Workload { protocol: Protocol::Https, connections: 4, body, keep_alive: true };
+        let workload = Workload { protocol: Protocol::Https, connections: 4, body, query: "", keep_alive: true };
         let (tally, rest, accepted, handshakes) = over_tls(workload);
         assert_eq!((tally.errors, rest.errors), (0, 0), "{:?}", tally.first_error.or(rest.first_error));
         assert!(tally.ok > 0);
@@ -46,7 +46,7 @@ fn keep_alive_requests_over_tls_are_all_answered_on_the_same_connections() {
 
 #[test]
 fn every_request_over_tls_has_its_connection_and_its_whole_handshake_when_none_is_kept() {
-    let workload = Workload { protocol: Protocol::Https, connections: 4, body: 128, keep_alive: false };
+    let workload = Workload { protocol: Protocol::Https, connections: 4, body: 128, query: "", keep_alive: false };
     let (tally, rest, accepted, handshakes) = over_tls(workload);
     assert_eq!((tally.errors, rest.errors), (0, 0), "{:?}", tally.first_error.or(rest.first_error));
     let answered = tally.ok + rest.ok;
@@ -60,7 +60,7 @@ fn a_certificate_that_is_not_the_one_expected_is_an_error() {
     let answer = Answer::Asked { together: 1 };
     let (server, other) = (Server::answering(answer), Server::answering(answer));
     let target = Target { trust: other.target.trust.clone(), ..server.target.clone() };
-    let workload = Workload { protocol: Protocol::Https, connections: 1, body: 5, keep_alive: true };
+    let workload = Workload { protocol: Protocol::Https, connections: 1, body: 5, query: "", keep_alive: true };
     let tally = Load::start(&target, workload).and_then(|mut load| load.drive(WINDOW)).expect("a window");
     assert_eq!(tally.ok, 0);
     let reason = tally.first_error.expect("a reason");
@@ -68,7 +68,7 @@ fn a_certificate_that_is_not_the_one_expected_is_an_error() {
 }
 
 const MULTIPLEXED: Workload =
-    Workload { protocol: Protocol::Http2 { streams: 8 }, connections: 2, body: 128, keep_alive: true };
+    Workload { protocol: Protocol::Http2 { streams: 8 }, connections: 2, body: 128, query: "", keep_alive: true };
 
 #[test]
 fn requests_of_http2_share_their_connections() {

@@ -13,7 +13,7 @@ use crate::protocol::Network;
 use crate::raw;
 use crate::reader::Reader;
 use crate::resolved::Page;
-use crate::route::{Access, BasicAuth, Compress, Mirror, RouteRules, RouteTimeouts};
+use crate::route::{Access, BasicAuth, Compress, HeaderEdit, Mirror, RouteRules, RouteTimeouts};
 use crate::secret::FilePath;
 use crate::setting::Field;
 use crate::users::Users;
@@ -27,15 +27,20 @@ pub(super) fn of_listener(
     files: &mut Files<'_>,
     reader: &mut Reader,
 ) -> RouteRules {
+    let response_headers = head::edits(raw.response_headers.as_ref(), Side::Response, raw, reader);
+    let compress = compress(&raw.compress, reader);
+    if compress.is_some() {
+        check_encoding(raw.response_headers.as_ref(), reader);
+    }
     RouteRules {
         request_headers: head::edits(raw.request_headers.as_ref(), Side::Request, raw, reader),
-        response_headers: head::edits(raw.response_headers.as_ref(), Side::Response, raw, reader),
+        response_headers,
         max_body: raw.max_body.as_ref().map(|max| max.value.0),
         access: Some(access).filter(|access| **access != Access::default()).cloned().into_iter().collect(),
         limits: limit::names(raw.limit.as_ref()),
         basic_auth: basic_auth(&raw.basic_auth, files, reader),
         errors: errors(raw.errors.as_ref(), files, reader),
-        compress: compress(&raw.compress, reader),
+        compress,
         ..RouteRules::default()
     }
 }
@@ -59,11 +64,25 @@ pub(super) fn of_route(
         field.map(|field| field.value.0.clone()).unwrap_or_default()
     };
     let (request, response) = (raw.request_headers.as_ref(), raw.response_headers.as_ref());
+    let response_headers = after(&rules.response_headers, head::edits(response, Side::Response, listener, reader));
+    let compress = match &raw.compress {
+        Some(own) => compress(own, reader),
+        None => rules.compress.clone(),
+    };
+    if compress.is_some() {
+        check_encoding(response, reader);
+    }
+    if let Some(own) = raw.compress.as_ref().filter(|_| compress.is_some() && rules.compress.is_none())
+        && says_encoding(&rules.response_headers)
+        && says_encoding(&response_headers)
+    {
+        report_encoding_of_listener(own.span.clone(), reader);
+    }
     RouteRules {
         strip_prefix: segments(raw.strip_prefix.as_ref()),
         add_prefix: segments(raw.add_prefix.as_ref()),
         request_headers: after(&rules.request_headers, head::edits(request, Side::Request, listener, reader)),
-        response_headers: after(&rules.response_headers, head::edits(response, Side::Response, listener, reader)),
+        response_headers,
         timeouts: raw.timeout.as_ref().map(|field| timeouts(&field.value)).unwrap_or_default(),
         retry: raw.retry.as_ref().map(|field| retry(field, reader).0),
         max_body: raw.max_body.as_ref().map_or(rules.max_body, |max| max.value.0),
@@ -75,10 +94,7 @@ pub(super) fn of_route(
         },
         errors: after(&errors(raw.errors.as_ref(), files, reader), rules.errors.clone()),
         mirror: raw.mirror.as_ref().map(|mirror| self::mirror(&mirror.value)),
-        compress: match &raw.compress {
-            Some(own) => compress(own, reader),
-            None => rules.compress.clone(),
-        },
+        compress,
     }
 }
 
@@ -186,6 +202,35 @@ fn errors(raw: Option<&Field<raw::ErrorPages>>, files: &mut Files<'_>, reader: &
             Some((statuses, files.page(&one.key, &one.page, reader)?))
         })
         .collect()
+}
+
+/// The field that `compress` writes, and by which it knows what is encoded already.
+const ENCODING: &str = "Content-Encoding";
+
+/// Reports that a value is given to the field that `compress` writes, which is on.
+fn check_encoding(field: Option<&Field<raw::HeaderEdits>>, reader: &mut Reader) {
+    let given = field.into_iter().flat_map(|field| [&field.value.set, &field.value.add]).flatten();
+    for named in given.flat_map(|values| &values.value.0).filter(|named| named.name.eq_ignore_ascii_case(ENCODING)) {
+        let message = "the field `Content-Encoding` is said by `compress`, which is on here".to_owned();
+        reader.report(named.span.clone(), message, "remove it, or write `compress = \"off\"`");
+    }
+}
+
+/// Reports that a route compresses what its listener gives that field.
+fn report_encoding_of_listener(span: Range<usize>, reader: &mut Reader) {
+    let message = "answers are compressed here, and the listener says `Content-Encoding` of them itself".to_owned();
+    let help = "remove that field from `response_headers` of the listener, or name it in `remove` of this route";
+    reader.report(span, message, help);
+}
+
+/// Whether answers have that field after these edits, whatever their server says.
+fn says_encoding(edits: &[HeaderEdit]) -> bool {
+    let mut said = edits.iter().filter_map(|edit| match edit {
+        HeaderEdit::Set(name, _) | HeaderEdit::Add(name, _) if name.eq_ignore_ascii_case(ENCODING) => Some(true),
+        HeaderEdit::Remove(name) if name.eq_ignore_ascii_case(ENCODING) => Some(false),
+        _ => None,
+    });
+    said.next_back().unwrap_or(false)
 }
 
 fn compress(raw: &Field<raw::Compress>, reader: &mut Reader) -> Option<Compress> {

@@ -1,12 +1,9 @@
 //! Whether a request is one that a route is for.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
-use percent_encoding::percent_decode;
-
-use super::{HostPattern, PathPattern, ValuePattern, When};
+use super::{HostPattern, Parameters, PathPattern, ValuePattern, When};
 use crate::protocol::Network;
 use crate::wording::quoted;
 
@@ -19,8 +16,8 @@ pub struct Asked<'a> {
     pub host: Option<&'a str>,
     /// The path, normalised by [`normalise_path`](super::path::normalise_path).
     pub path: &'a str,
-    /// The query without its question mark, as it came.
-    pub query: &'a str,
+    /// The parameters of its query.
+    pub query: &'a Parameters<'a>,
     /// The fields of the head.
     pub fields: &'a dyn Fields,
     /// The client's address; `None` on a Unix socket.
@@ -32,11 +29,20 @@ pub trait Fields {
     /// Whether one of the values of the field called `name`, in lower case, passes `test`. No further value is looked at
     /// then.
     fn any(&self, name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool;
+
+    /// Shows each field to `look`, by its name as it came and its value.
+    fn each(&self, look: &mut dyn FnMut(&[u8], &[u8]));
 }
 
 impl Fields for Vec<(String, String)> {
     fn any(&self, name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool {
         self.iter().any(|(known, value)| known.eq_ignore_ascii_case(name) && test(value.as_bytes()))
+    }
+
+    fn each(&self, look: &mut dyn FnMut(&[u8], &[u8])) {
+        for (name, value) in self {
+            look(name.as_bytes(), value.as_bytes());
+        }
     }
 }
 
@@ -77,8 +83,7 @@ impl When {
         if let Some((name, value)) = self.headers.iter().find(wrong) {
             return Some(Refusal::Header(name, value));
         }
-        let wrong =
-            |(name, value): &&(String, ValuePattern)| !value.holds(|test| any_parameter(asked.query, name, test));
+        let wrong = |(name, value): &&(String, ValuePattern)| !value.holds(|test| asked.query.any(name, test));
         if let Some((name, value)) = self.query.iter().find(wrong) {
             return Some(Refusal::Query(name, value));
         }
@@ -128,22 +133,6 @@ impl ValuePattern {
             Self::Regex(pattern) => any(&mut |value| pattern.is_match(value)),
         }
     }
-}
-
-/// Whether one of the values of the parameter called `name` passes `test`.
-fn any_parameter(query: &str, name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool {
-    query.split('&').filter(|pair| !pair.is_empty()).any(|pair| {
-        let (known, value) = pair.split_once('=').unwrap_or((pair, ""));
-        *plain(known) == *name.as_bytes() && test(&plain(value))
-    })
-}
-
-/// A name or a value as forms write them, decoded: a space is a plus sign.
-fn plain(text: &str) -> Cow<'_, [u8]> {
-    if !text.contains('+') {
-        return percent_decode(text.as_bytes()).into();
-    }
-    Cow::Owned(percent_decode(text.replace('+', " ").as_bytes()).collect())
 }
 
 impl fmt::Display for Refusal<'_> {

@@ -39,6 +39,11 @@ fn plain(fields: &str, body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n{fields}\r\n{body}", body.len())
 }
 
+fn saying(fields: &str, body: &str) -> Server {
+    let answer = plain(fields, body);
+    Server::answering(move |_| answer.clone())
+}
+
 /// A program that compresses, in front of a server that says `answer` to everything.
 fn compressing(answer: impl Into<String>) -> (Server, Program) {
     let answer = answer.into();
@@ -108,6 +113,45 @@ fn a_part_of_a_file_and_what_is_encoded_are_left_as_they_are() {
 }
 
 #[test]
+fn fields_that_the_listener_sets_are_those_by_which_it_compresses() {
+    let body = lines(100);
+    let server = saying("ETag: \"a\"\r\nVary: Cookie\r\n", &body);
+    let with = |edits: &str| {
+        Config::to(&[server.address()]).listen("compress = true").listen(&format!("response_headers = {edits}")).start()
+    };
+    for (edits, name, value) in [
+        ("{ set = { Cache-Control = \"max-age=1, no-transform\" } }", "cache-control", "max-age=1, no-transform"),
+        ("{ set = { Content-Type = \"image/png\" } }", "content-type", "image/png"),
+    ] {
+        let response = with(edits).ask(asking("gzip"));
+        assert_eq!((response.text(), response.field(name)), (body.clone(), Some(value)), "{edits}");
+        assert_eq!((response.fields("etag"), response.fields("vary")), (vec!["\"a\""], vec!["Cookie"]), "{edits}");
+        assert_eq!(response.field("content-encoding"), None);
+    }
+    let program = with("{ set = { ETag = '\"$path\"', Vary = \"Origin\", Digest = \"x\" } }");
+    let (coded, plainly) = (program.ask(asking("gzip")), program.ask(get("/")));
+    assert_eq!((coded.fields("etag"), plainly.fields("etag")), (vec!["W/\"/\""], vec!["\"/\""]));
+    assert_eq!((coded.fields("digest"), plainly.fields("digest")), (vec![], vec!["x"]));
+    for response in [&coded, &plainly] {
+        assert_eq!(response.fields("vary"), ["Origin, Accept-Encoding"]);
+    }
+    assert_eq!((coded.field("content-encoding"), plainly.text()), (Some("gzip"), body));
+}
+
+#[test]
+fn what_a_route_calls_encoded_is_not_encoded_again_and_pages_of_ours_are_not_called_so() {
+    let server = saying("", &lines(100));
+    let program = Config::to(&[server.address()])
+        .listen("compress = true")
+        .listen("route = [{ path = \"/a\", pool = \"app\", compress = \"off\", response_headers = { set = { Content-Encoding = \"br\" } } },")
+        .listen("  { path = \"/none\", respond = { status = 404 }, compress = \"off\", response_headers = { set = { Content-Encoding = \"br\" } } }]")
+        .start();
+    let response = program.ask(asking("gzip").replace("GET / ", "GET /a "));
+    assert_eq!((response.fields("content-encoding"), response.text()), (vec!["br"], lines(100)));
+    assert_eq!(program.ask(get("/none")).field("content-encoding"), None);
+}
+
+#[test]
 fn head_gets_the_fields_that_get_gets() {
     let (_server, program) = compressing(plain("ETag: \"a\"\r\nAccept-Ranges: bytes\r\n", &lines(100)));
     let mut client = program.client();
@@ -118,6 +162,62 @@ fn head_gets_the_fields_that_get_gets() {
         assert_eq!(head.field(name), whole.field(name), "{name}");
     }
     assert_eq!(client.ask(asking("zstd")).body, whole.body, "the connection is good for more");
+}
+
+/// A server of one page that answers 304 where the client has it, by its strong tag.
+fn revalidating(body: String) -> Server {
+    Server::answering(move |request| {
+        let known = request.field("if-none-match").is_some_and(|tags| tags.contains("\"a\""));
+        if known {
+            "HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\n\r\n".to_owned()
+        } else {
+            plain("ETag: \"a\"\r\n", &body)
+        }
+    })
+}
+
+#[test]
+fn curl_comes_back_with_the_tag_it_got_and_is_told_that_nothing_has_changed() {
+    let body = lines(100);
+    let server = revalidating(body.clone());
+    let program = Config::to(&[server.address()]).listen("compress = true").start();
+    let file = std::env::temp_dir().join(format!("plimsoll-wire-etag-{}", std::process::id()));
+    let file = file.to_str().unwrap();
+    for coding in CODINGS {
+        for version in ["--http1.1", "--http2-prior-knowledge"] {
+            let (head, decoded, whole) = got(&program, coding, &[version, "--etag-save", file]);
+            assert!(whole && decoded == body, "{coding} {version}: {head}");
+            assert_eq!((field(&head, "etag"), field(&head, "vary")), (Some("W/\"a\""), Some("Accept-Encoding")));
+            let (head, decoded, whole) = got(&program, coding, &[version, "--etag-compare", file]);
+            assert!(whole && decoded.is_empty() && head.contains(" 304"), "{coding} {version}: {head}");
+            assert_eq!((field(&head, "etag"), field(&head, "vary")), (Some("W/\"a\""), Some("Accept-Encoding")));
+            assert_eq!(field(&head, "content-encoding"), None);
+        }
+    }
+    std::fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn a_304_varies_as_its_200_does() {
+    let server = revalidating(lines(100));
+    let program = Config::to(&[server.address()])
+        .listen("compress = true")
+        .listen("route = [{ path = \"/off\", compress = \"off\", pool = \"app\" }]")
+        .start();
+    let ask = |path: &str, fields: &str| {
+        let response = program.ask(format!("GET {path} HTTP/1.1\r\nHost: test\r\n{fields}\r\n"));
+        (response.status, response.field("etag").unwrap_or_default().to_owned(), response.fields("vary").join("|"))
+    };
+    let (strong, weak) = ("If-None-Match: \"a\"\r\n", "If-None-Match: W/\"a\"\r\n");
+    let takes = "Accept-Encoding: gzip\r\n";
+    let (plain_tag, weak_tag) = ("\"a\"".to_owned(), "W/\"a\"".to_owned());
+    let varies = || "Accept-Encoding".to_owned();
+    assert_eq!(ask("/", takes), (200, weak_tag.clone(), varies()));
+    assert_eq!(ask("/", &format!("{takes}{weak}")), (304, weak_tag, varies()));
+    assert_eq!(ask("/", &format!("{takes}{strong}")), (304, plain_tag.clone(), varies()));
+    assert_eq!(ask("/", ""), (200, plain_tag.clone(), varies()));
+    assert_eq!(ask("/", strong), (304, plain_tag.clone(), varies()));
+    assert_eq!(ask("/off", &format!("{takes}{strong}")), (304, plain_tag, String::new()));
 }
 
 #[test]

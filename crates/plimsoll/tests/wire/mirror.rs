@@ -91,6 +91,8 @@ fn a_copy_is_what_the_server_got_and_its_answer_goes_nowhere() {
     assert_eq!(heads(&app), heads(&shadow));
     assert!(heads(&shadow)[0].starts_with("GET /v1/a?b=c HTTP/1.1\r\n") && heads(&shadow)[0].contains("X-Route: r"));
     assert_eq!(bodies(&shadow), ["", "a body", "abcde"]);
+    let taken = mirrored.metric("plimsoll_pool_sent_bytes_total{pool=\"shadow\"}");
+    assert_eq!(taken, mirrored.metric("plimsoll_pool_sent_bytes_total{pool=\"app\"}"));
 }
 
 /// A server that answers nothing before the gate opens.
@@ -132,6 +134,7 @@ fn a_mirror_that_is_dead_or_late_is_counted_and_not_felt() {
         let read = |result| mirrored.metric(&format!("plimsoll_mirror_total{{pool=\"shadow\",result=\"{result}\"}}"));
         read("sent") == 0 && read("failed") > 0 && read("failed") + read("skipped") == 5
     });
+    assert_eq!(mirrored.metric("plimsoll_pool_sent_bytes_total{pool=\"shadow\"}"), 0, "nobody took a byte");
     let silent = Server::start(Talk::await_end);
     let late = format!("servers = [\"{}\"]\ntimeout = {{ first_byte = \"50ms\" }}", silent.address());
     let mirrored = Mirrored::with(&app, &late, "limit = 3", "");

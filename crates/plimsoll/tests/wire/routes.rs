@@ -60,6 +60,43 @@ fn a_request_comes_to_the_pool_of_the_first_route_that_it_meets() {
 }
 
 #[test]
+fn a_thousand_routes_for_other_values_are_told_apart_in_the_order_of_the_file() {
+    let two = Two::new();
+    let route = |number: usize| match number % 3 {
+        0 => format!("{{ header = {{ x-t = \"t{number}\" }}, respond = {{ body = \"{number}\" }} }},\n"),
+        1 => format!("{{ query = {{ \"a b\" = \"q {number}\" }}, respond = {{ body = \"{number}\" }} }},\n"),
+        _ => format!(
+            "{{ path = \"/p\", header = {{ x-t = \"t0\", x-u = \"u{number}\" }}, query = {{ k = \"+\" }}, respond = {{ body = \"{number}\" }} }},\n"
+        ),
+    };
+    let routes: String = (1..=1000).map(route).collect();
+    let last = "{ query = { k = { regex = \"^last$\" } }, respond = { body = \"regex\" } },\n\
+                { query = { k = false }, pool = \"other\" },\n";
+    let program = two.config(&format!("{routes}{last}")).start();
+    let mut client = program.client();
+    let mut said = |target: &str, fields: &str| {
+        let response = client.ask(format!("GET {target} HTTP/1.1\r\nHost: test\r\n{fields}\r\n"));
+        assert_eq!(response.status, 200, "{target}: {}", response.text());
+        response.text().split(' ').next().unwrap_or_default().to_owned()
+    };
+    assert_eq!(said("/", "X-T: t999\r\n"), "999");
+    assert_eq!(said("/", "x-T: none\r\nX-t: t999\r\nX-T: t30\r\n"), "30");
+    assert_eq!(said("/?x=1&a+b=q%201000", ""), "1000");
+    assert_eq!(said("/?a%20b=q+400&a+b=q+7", "X-T: t300\r\n"), "7", "the first in the file, not in the request");
+    assert_eq!(said("/p?k=%2B", "X-T: t0\r\nX-U: u500\r\n"), "500");
+    assert_eq!(said("/p?k=+", "X-T: t0\r\nX-U: u500\r\n"), "app", "a space is no plus sign");
+    assert_eq!(said("/x?k=%2B", "X-T: t0\r\nX-U: u500\r\n"), "app");
+    assert_eq!(said("/?a%20b=q400", "X-T: t 300\r\n"), "other");
+    // As many parameters as a request may have, all of the name that routes ask for.
+    let other: Vec<_> = (0..900).map(|number| format!("k=v{number}&")).collect();
+    for many in ["k=+&".repeat(1900), other.concat()] {
+        assert_eq!(said(&format!("/?{many}"), ""), "app");
+        assert_eq!(said(&format!("/?{many}k=last"), ""), "regex");
+        assert_eq!(said(&format!("/p?{many}k=%2b"), "X-T: t0\r\nX-U: u500\r\n"), "500");
+    }
+}
+
+#[test]
 fn no_way_of_writing_a_path_dodges_a_route_and_its_server_gets_the_one_that_was_matched() {
     let two = Two::new();
     let program = two.config("{ path = \"/admin\", pool = \"other\" },").start();
@@ -155,7 +192,9 @@ fn redirects_are_made_of_the_request_and_lead_nowhere_else() {
     assert_eq!(sent_to("//evil.example/x"), (307, "/safe//evil.example/x".into()));
     assert_eq!(sent_to("/tls?x"), (308, "https://test/tls?x".into()));
     client.send("HEAD /here HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert_eq!(client.response_to_head().status, 302);
+    let response = client.response_to_head();
+    assert_eq!((response.status, response.field("cache-control")), (302, None));
+    assert_eq!(client.ask(get("/old")).field("cache-control"), None, "browsers remember a 301");
     let response = client.ask("GET /tls HTTP/1.0\r\n\r\n");
     assert_eq!((response.status, response.field("location")), (400, None), "{}", response.text());
     assert_eq!(two.app.count() + two.other.count(), 0);
@@ -176,11 +215,13 @@ fn answers_without_a_server_keep_the_connection_and_the_rules_of_their_status() 
     let mut client = program.client();
     let response = client.ask(get("/health"));
     assert_eq!((response.status, response.text().as_str()), (200, "ok\n"));
+    assert_eq!(response.field("cache-control"), None);
     assert_eq!(response.field("content-type"), Some("text/plain; charset=utf-8"));
     let response = client.ask(get("/none"));
     assert_eq!((response.status, response.field("content-length")), (204, None));
     let response = client.ask(get("/gone"));
     assert_eq!((response.status, response.text().contains("410 Gone")), (410, true));
+    assert_eq!(response.field("cache-control"), Some("no-store"));
     let response = client.ask(get("/quiet"));
     assert_eq!((response.field("content-length"), response.field("content-type")), (Some("0"), None));
     client.send("HEAD /health HTTP/1.1\r\nHost: a\r\n\r\n");

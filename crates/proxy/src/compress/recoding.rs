@@ -5,7 +5,8 @@ use std::io::Write as _;
 use plimsoll_config::{Algorithm, Compress};
 
 use super::wish::{Wish, is_weak, says_no_transform};
-use crate::http1::fields::{Field, Kind, list};
+use crate::http1::edits::Edits;
+use crate::http1::fields::{Kind, list};
 use crate::http1::framing::BodyLength;
 use crate::http1::response::ResponseHead;
 
@@ -37,43 +38,81 @@ const OF_THE_BODY: [&[u8]; 8] = [
 /// The first two of them: what also an answer without a body says of the one with.
 const VALIDATORS: usize = 2;
 
+/// What decides whether a body is compressed.
+const DECISIVE: [&[u8]; 4] = [b"content-type", b"cache-control", b"content-encoding", b"content-range"];
+
+/// Whether a field decides if a body is compressed, or is not true of it then.
+pub(crate) fn tells_of_body(name: &[u8]) -> bool {
+    DECISIVE.iter().chain(&OF_THE_BODY).any(|one| one.eq_ignore_ascii_case(name))
+}
+
 impl Recoding {
     /// What becomes of the answer with this `head`, where `rule` holds and the client wants `wish`; `None` where it is none
-    /// that is compressed. `kept` says which of its fields the client gets at all.
+    /// that is compressed. The client gets the head edited: `say` writes the lines that are new.
     ///
     /// `bodiless` says that the request was HEAD: the head is the one that GET would get (RFC 9110, section 9.3.2).
     pub(crate) fn of(
         (head, response): (&[u8], &ResponseHead),
         (rule, wish): (&Compress, Wish),
         bodiless: bool,
-        kept: impl Fn(&Field) -> bool,
+        (edits, say): (&Edits, impl FnOnce(&mut Vec<u8>)),
     ) -> Option<Self> {
-        let told = Told::read(head, response)?;
-        let length = match response.status {
-            // What it confirms to the client may be what we have compressed.
-            304 if wish.by_weak_tag && wish.coding.is_some() => {
-                let mut this = Self { coding: None, length: None, gone: &OF_THE_BODY[..VALIDATORS], lines: Vec::new() };
-                this.write_tag(head, response, &kept);
-                this.write_vary(head, response, &kept);
-                return Some(this);
-            }
-            200..=203 | 207..=299 => told.length,
+        let mut said = Vec::new();
+        let mut told = Told::default();
+        for field in &response.fields {
+            let name = field.name.slice(head);
+            told.hear((field.kind, name), field.value.slice(head), || edits.remove(field.kind, name))?;
+        }
+        let whole = match response.status {
+            304 => false,
+            200..=203 | 207..=299 if bodiless || response.body != BodyLength::None => true,
             _ => return None,
         };
-        let has_body = bodiless || response.body != BodyLength::None;
-        let large = length.is_none_or(|length| length > 0 && length >= rule.min_size);
-        if !has_body || !large || told.is_fixed || !told.media.is_some_and(|media| names(&rule.types, media)) {
+        // Not all servers mean the length of the 200 by that of a 304.
+        let large = !whole || told.length.is_none_or(|length| length > 0 && length >= rule.min_size);
+        if !large || told.is_fixed || told.media.is_some_and(|media| !names(&rule.types, media)) {
             return None;
         }
+        // Only now, as few answers come so far and this takes memory.
+        if edits.tells_of_body {
+            say(&mut said);
+            for (name, value) in lines(&said) {
+                told.hear((Kind::Other, name), value, || false)?;
+            }
+        }
+        // A 304 seldom says of what type its 200 would be.
+        let listed = told.media.map_or(!whole, |media| names(&rule.types, media));
+        if told.is_fixed || !listed {
+            return None;
+        }
+        let seen = Seen { head, response, edits, said: &said };
+        Some(if whole { Self::made(&seen, wish, told.length) } else { Self::confirmed(&seen, wish) })
+    }
+
+    /// Of a 304, which varies as its 200 would (RFC 9110, section 15.4.5).
+    fn confirmed(seen: &Seen<'_>, wish: Wish) -> Self {
+        // What it confirms to the client may be what we have compressed.
+        let coded = wish.by_weak_tag && wish.coding.is_some();
+        let gone = &OF_THE_BODY[usize::from(!coded)..VALIDATORS];
+        let mut this = Self { coding: None, length: None, gone, lines: Vec::new() };
+        if coded {
+            this.write_tag(seen);
+        }
+        this.write_vary(seen);
+        this
+    }
+
+    /// Of an answer that is compressed, or would be if the client took that.
+    fn made(seen: &Seen<'_>, wish: Wish, length: Option<u64>) -> Self {
         let gone: &[&[u8]] = if wish.coding.is_some() { &OF_THE_BODY } else { &OF_THE_BODY[1..VALIDATORS] };
         let mut this = Self { coding: wish.coding, length, gone, lines: Vec::new() };
         if let Some(coding) = wish.coding {
             // Writing to a Vec cannot fail.
             let _ = write!(this.lines, "Content-Encoding: {}\r\n", name(coding));
-            this.write_tag(head, response, &kept);
+            this.write_tag(seen);
         }
-        this.write_vary(head, response, &kept);
-        Some(this)
+        this.write_vary(seen);
+        this
     }
 
     /// Whether a field that came goes.
@@ -84,8 +123,8 @@ impl Recoding {
     }
 
     /// Two bodies under one tag are the same in every byte, unless the tag is weak.
-    fn write_tag(&mut self, head: &[u8], response: &ResponseHead, kept: impl Fn(&Field) -> bool) {
-        let Some(tag) = values(head, response, b"ETag", kept).next() else { return };
+    fn write_tag(&mut self, seen: &Seen<'_>) {
+        let Some(tag) = seen.values(b"ETag").next() else { return };
         let prefix: &[u8] = match tag {
             _ if is_weak(tag) => b"",
             [b'"', ..] => b"W/",
@@ -98,11 +137,11 @@ impl Recoding {
     }
 
     /// A cache must not give to one client what was made for another.
-    fn write_vary(&mut self, head: &[u8], response: &ResponseHead, kept: impl Fn(&Field) -> bool) {
+    fn write_vary(&mut self, seen: &Seen<'_>) {
         const DEPENDS: &[u8] = b"Accept-Encoding";
         let mut named = false;
         self.lines.extend_from_slice(b"Vary: ");
-        for name in values(head, response, b"Vary", kept).flat_map(list) {
+        for name in seen.values(b"Vary").flat_map(list) {
             named |= name == b"*" || name.eq_ignore_ascii_case(DEPENDS);
             self.lines.extend_from_slice(name);
             self.lines.extend_from_slice(b", ");
@@ -126,38 +165,55 @@ struct Told<'a> {
 }
 
 impl<'a> Told<'a> {
-    /// `None` where it is said in two ways what it is.
-    fn read(head: &'a [u8], response: &ResponseHead) -> Option<Self> {
-        let mut told = Self::default();
-        for field in &response.fields {
-            let (name, value) = (field.name.slice(head), field.value.slice(head));
-            match (name.len(), field.kind) {
-                (_, Kind::ContentLength) => told.length = std::str::from_utf8(value).ok()?.parse().ok(),
-                (12, _) if name.eq_ignore_ascii_case(b"Content-Type") => {
-                    let media = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-                    if told.media.replace(media).is_some() {
-                        return None;
-                    }
+    /// Takes in a field, by its kind and name. `gone` says whether the client does not get it. `None` where it is said in two
+    /// ways what the answer is.
+    fn hear(&mut self, (kind, name): (Kind, &[u8]), value: &'a [u8], gone: impl FnOnce() -> bool) -> Option<()> {
+        match (name.len(), kind) {
+            (_, Kind::ContentLength) => self.length = std::str::from_utf8(value).ok()?.parse().ok(),
+            (12, _) if name.eq_ignore_ascii_case(b"Content-Type") && !gone() => {
+                let media = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+                if self.media.replace(media).is_some() {
+                    return None;
                 }
-                (13, _) if name.eq_ignore_ascii_case(b"Cache-Control") => told.is_fixed |= says_no_transform(value),
-                (13, _) if name.eq_ignore_ascii_case(b"Content-Range") => told.is_fixed = true,
-                (16, _) if name.eq_ignore_ascii_case(b"Content-Encoding") => told.is_fixed = true,
-                _ => {}
             }
+            // What the body of a server is, and what that asks of those on the way, is so whatever the client is told.
+            (13, _) if name.eq_ignore_ascii_case(b"Cache-Control") => self.is_fixed |= says_no_transform(value),
+            (13, _) if name.eq_ignore_ascii_case(b"Content-Range") => self.is_fixed = true,
+            (16, _) if name.eq_ignore_ascii_case(b"Content-Encoding") => self.is_fixed = true,
+            _ => {}
         }
-        Some(told)
+        Some(())
     }
 }
 
-/// The values of the fields of this name that the client gets.
-fn values<'a>(
+/// A head as the client is to get it, but for what becomes of it here.
+struct Seen<'a> {
     head: &'a [u8],
     response: &'a ResponseHead,
-    name: &'a [u8],
-    kept: impl Fn(&Field) -> bool + 'a,
-) -> impl Iterator<Item = &'a [u8]> {
-    let wanted = move |field: &&Field| field.name.slice(head).eq_ignore_ascii_case(name) && kept(field);
-    response.fields.iter().filter(wanted).map(|field| field.value.slice(head))
+    edits: &'a Edits,
+    /// Lines that are new.
+    said: &'a [u8],
+}
+
+impl<'a> Seen<'a> {
+    /// The values of the fields of this name.
+    fn values(&self, name: &'static [u8]) -> impl Iterator<Item = &'a [u8]> {
+        let Self { head, response, edits, said } = *self;
+        let came = response.fields.iter().filter(move |field| {
+            let own = field.name.slice(head);
+            own.eq_ignore_ascii_case(name) && !edits.remove(field.kind, own)
+        });
+        let new = lines(said).filter(move |(own, _)| own.eq_ignore_ascii_case(name));
+        came.map(move |field| field.value.slice(head)).chain(new.map(|(_, value)| value))
+    }
+}
+
+/// Names and values of field lines that we wrote.
+fn lines(written: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    written.split(|byte| *byte == b'\n').filter_map(|line| {
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        Some((&line[..colon], line[colon + 1..].trim_ascii()))
+    })
 }
 
 /// Whether `media` is among `types`.

@@ -4,13 +4,13 @@ use std::io::Read;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use plimsoll_config::{Algorithm, Compress};
+use plimsoll_config::{Algorithm, Compress, HeaderEdit, Piece, Template};
 use proptest::prelude::*;
 
 use super::*;
 use crate::buffer::{Buffer, Buffers, Size};
 use crate::flow::Flow;
-use crate::http1::fields::Field;
+use crate::http1::edits::Edits;
 use crate::http1::framing::BodyLength;
 use crate::http1::request::{HeadRules, RequestHead};
 use crate::http1::response::ResponseHead;
@@ -171,6 +171,11 @@ fn rule() -> Compress {
 
 /// What becomes of an answer to `method` with this status and these fields, for a client that says so.
 fn recoded(method: &str, asked: &str, status: u16, fields: &str) -> Option<Recoding> {
+    edited(&[], (method, asked), status, fields)
+}
+
+/// The same on a route that edits it.
+fn edited(edits: &[HeaderEdit], (method, asked): (&str, &str), status: u16, fields: &str) -> Option<Recoding> {
     let request = format!("{method} / HTTP/1.1\r\nHost: a\r\n{asked}\r\n");
     let mut parsed = RequestHead::default();
     parsed.parse(request.as_bytes(), HeadRules { max_target: 100, bare_lf: false }).unwrap();
@@ -178,7 +183,19 @@ fn recoded(method: &str, asked: &str, status: u16, fields: &str) -> Option<Recod
     let head = format!("HTTP/1.1 {status} So\r\n{fields}\r\n");
     let mut response = ResponseHead::default();
     response.parse(head.as_bytes(), method == "HEAD").unwrap();
-    Recoding::of((head.as_bytes(), &response), (&rule(), wish), method == "HEAD", |_| true)
+    let new = |out: &mut Vec<u8>| {
+        for edit in edits {
+            if let HeaderEdit::Set(name, value) | HeaderEdit::Add(name, value) = edit {
+                out.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+            }
+        }
+    };
+    let edits = &Edits::new(edits);
+    Recoding::of((head.as_bytes(), &response), (&rule(), wish), method == "HEAD", (edits, new))
+}
+
+fn set(name: &str, value: &str) -> HeaderEdit {
+    HeaderEdit::Set(name.to_owned(), Template(vec![Piece::Literal(value.to_owned())]))
 }
 
 /// How an answer with these fields is compressed for a client that takes gzip.
@@ -217,7 +234,7 @@ fn only_what_is_worth_it_and_may_be_changed_is_compressed() {
         assert!(recoding.is_none(), "{fields}: {recoding:?}");
     }
     let html = "Content-Type: text/html\r\n";
-    for status in [204, 205, 206, 301, 304, 404, 500] {
+    for status in [204, 205, 206, 301, 404, 500] {
         assert!(recoded("GET", "Accept-Encoding: gzip\r\n", status, html).is_none(), "{status}");
     }
     assert!(recoded("POST", "Accept-Encoding: gzip\r\n", 201, html).unwrap().coding.is_some());
@@ -277,20 +294,50 @@ fn a_304_names_the_tag_that_the_client_knows() {
     let weakly = "Accept-Encoding: gzip\r\nIf-None-Match: W/\"a\"\r\n";
     let recoding = recoded("GET", weakly, 304, fields).unwrap();
     assert_eq!((recoding.coding, lines(&recoding)), (None, "ETag: W/\"a\"\r\nVary: Origin, Accept-Encoding\r\n"));
-    assert!(recoded("GET", "Accept-Encoding: gzip\r\nIf-None-Match: \"a\"\r\n", 304, fields).is_none());
-    assert!(recoded("GET", "If-None-Match: W/\"a\"\r\n", 304, fields).is_none());
+    for asked in ["Accept-Encoding: gzip\r\nIf-None-Match: \"a\"\r\n", "If-None-Match: W/\"a\"\r\n"] {
+        let recoding = recoded("GET", asked, 304, fields).unwrap();
+        assert_eq!((recoding.coding, lines(&recoding)), (None, "Vary: Origin, Accept-Encoding\r\n"), "{asked}");
+        assert!(!recoding.removes(crate::http1::fields::Kind::Other, b"ETag"));
+    }
+    // What it says of its 200 may tell that this does not vary.
+    for says in ["Content-Type: image/png", "Cache-Control: no-transform"] {
+        assert!(recoded("GET", weakly, 304, &format!("{fields}{says}\r\n")).is_none(), "{says}");
+    }
+    for says in ["Content-Type: text/css", "Content-Length: 0"] {
+        assert!(recoded("GET", weakly, 304, &format!("{fields}{says}\r\n")).is_some(), "{says}");
+    }
 }
+
+const GZIP: (&str, &str) = ("GET", "Accept-Encoding: gzip\r\n");
 
 #[test]
 fn what_a_route_takes_away_does_not_come_back() {
     let fields = "Content-Type: text/html\r\nETag: \"a\"\r\nVary: Cookie\r\n";
-    let head = format!("HTTP/1.1 200 So\r\n{fields}\r\n");
-    let mut response = ResponseHead::default();
-    response.parse(head.as_bytes(), false).unwrap();
-    let wish = Wish { coding: Some(Algorithm::Gzip), by_weak_tag: false };
-    let kept = |field: &Field| field.name.slice(head.as_bytes()) == b"Content-Type";
-    let recoding = Recoding::of((head.as_bytes(), &response), (&rule(), wish), false, kept).unwrap();
+    let removed = ["etag", "Vary"].map(|name| HeaderEdit::Remove(name.to_owned()));
+    let recoding = edited(&removed, GZIP, 200, fields).unwrap();
     assert_eq!(lines(&recoding), "Content-Encoding: gzip\r\nVary: Accept-Encoding\r\n");
+}
+
+#[test]
+fn what_a_route_says_is_what_counts() {
+    let fields = "Content-Type: text/html\r\nETag: \"a\"\r\nVary: Cookie\r\n";
+    for fixed in [set("Cache-Control", "no-transform"), set("Content-Type", "image/png"), set("Content-Encoding", "x")]
+    {
+        assert!(edited(std::slice::from_ref(&fixed), GZIP, 200, fields).is_none(), "{fixed:?}");
+    }
+    let another = HeaderEdit::Add("Content-Type".to_owned(), Template(vec![Piece::Literal("text/css".to_owned())]));
+    assert!(edited(&[another], GZIP, 200, fields).is_none(), "two types are none");
+    let said = [set("etag", "\"b\""), set("Vary", "Origin"), set("Digest", "x"), set("X-A", "b")];
+    let recoding = edited(&said, GZIP, 200, fields).unwrap();
+    assert_eq!(lines(&recoding), "Content-Encoding: gzip\r\nETag: W/\"b\"\r\nVary: Origin, Accept-Encoding\r\n");
+    let text = "Content-Type: image/png\r\n";
+    assert!(edited(&[set("Content-Type", "text/css")], GZIP, 200, text).is_some());
+    // What the server asks, and what its body is, is not undone by what the client is told of it.
+    for fixed in ["Cache-Control: no-transform", "Content-Encoding: br", "Content-Range: bytes 0-1/2"] {
+        let name = fixed.split(':').next().unwrap_or_default();
+        let removed = HeaderEdit::Remove(name.to_owned());
+        assert!(edited(&[removed], GZIP, 200, &format!("{fields}{fixed}\r\n")).is_none(), "{fixed}");
+    }
 }
 
 #[test]

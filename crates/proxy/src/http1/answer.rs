@@ -161,7 +161,11 @@ impl<'a> Answer<'a> {
         if !content_type.is_empty() {
             let _ = write!(out, "Content-Type: {content_type}\r\n");
         }
-        out.extend_from_slice(b"Cache-Control: no-store\r\n");
+        // What is wrong now may be right in a moment. What a route answers holds until the file changes, and a redirect says by
+        // its status how long.
+        if *status >= 400 {
+            out.extend_from_slice(b"Cache-Control: no-store\r\n");
+        }
         if let Some(body) = body {
             let _ = write!(out, "Content-Length: {}\r\n", body.len());
         }

@@ -5,6 +5,7 @@ use plimsoll_config::{HeaderEdit, Template};
 use super::fields::Kind;
 use super::put;
 use super::variables::{Values, names_request, names_server};
+use crate::compress;
 
 /// What becomes of the fields of a head, each name once. A head without edits costs a look whether there are any.
 #[derive(Debug, Default)]
@@ -14,6 +15,8 @@ pub(crate) struct Edits {
     pub(crate) names_request: bool,
     /// It depends on the server.
     pub(crate) names_server: bool,
+    /// It decides whether a body is compressed, or would not be true of it then.
+    pub(crate) tells_of_body: bool,
 }
 
 /// What becomes of all fields of one name.
@@ -52,7 +55,9 @@ impl Edits {
         }
         let any = |holds: fn(&Template) -> bool| fields.iter().flat_map(|field| &field.values).any(holds);
         let (names_request, names_server) = (any(names_request), any(names_server));
-        Self { fields, names_request, names_server }
+        let tells = |field: &FieldEdit| !field.values.is_empty() && compress::tells_of_body(field.name.as_bytes());
+        let tells_of_body = fields.iter().any(tells);
+        Self { fields, names_request, names_server, tells_of_body }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -69,9 +74,13 @@ impl Edits {
         kind.is_editable() && self.fields.iter().any(|field| field.replaces && same_name(field.name.as_bytes(), name))
     }
 
-    /// Writes the lines that are new. A field whose value comes out empty is left out.
-    pub(crate) fn write(&self, out: &mut Vec<u8>, values: &Values<'_>) {
+    /// Writes the lines that are new, but for those of fields that are to stay `unsaid`. A field whose value comes out empty
+    /// is left out.
+    pub(crate) fn write(&self, out: &mut Vec<u8>, values: &Values<'_>, unsaid: impl Fn(&[u8]) -> bool) {
         for FieldEdit { name, values: templates, .. } in &self.fields {
+            if unsaid(name.as_bytes()) {
+                continue;
+            }
             for template in templates {
                 let before = out.len();
                 put(out, &[name.as_bytes(), b": "]);
@@ -86,7 +95,8 @@ impl Edits {
         }
     }
 
-    /// Edits the head in `out`, of our own making, that has no empty line yet.
+    /// Edits the head in `out`, of our own making, that has no empty line yet. What we say ourselves is never encoded, so a
+    /// coding that is meant for the bodies of servers is not told of it.
     pub(crate) fn apply(&self, out: &mut Vec<u8>, values: &Values<'_>) {
         let head = std::mem::take(out);
         for (number, line) in head.split_inclusive(|byte| *byte == b'\n').enumerate() {
@@ -95,7 +105,7 @@ impl Edits {
                 put(out, &[line]);
             }
         }
-        self.write(out, values);
+        self.write(out, values, |name| name.eq_ignore_ascii_case(b"Content-Encoding"));
     }
 }
 

@@ -88,7 +88,7 @@ pub(crate) fn request(out: &mut Vec<u8>, head: &[u8], request: &RequestHead, rul
     }
     rules.client.write(out, head, request, rules.forward);
     if let Some((edits, values)) = &rules.edits {
-        edits.write(out, values);
+        edits.write(out, values, |_| false);
     }
     put(out, &[rules.marks, b"\r\n"]);
 }
@@ -127,7 +127,7 @@ pub(crate) fn response(out: &mut Vec<u8>, head: &[u8], response: &ResponseHead, 
         put(out, &[HSTS.as_bytes(), b": ", hsts.as_bytes(), b"\r\n"]);
     }
     if let Some((edits, values)) = &edits {
-        edits.write(out, values);
+        edits.write(out, values, |name| recoding.is_some_and(|recoding| recoding.removes(Kind::of(name), name)));
     }
     if let Some(recoding) = recoding {
         put(out, &[&recoding.lines]);

@@ -1,5 +1,6 @@
 //! A copy on its way: sent to a server, whose answer is read to its end and thrown away.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
@@ -32,6 +33,8 @@ pub(super) struct Errand {
     pub(super) message: Vec<u8>,
     /// How much of the message is the head.
     pub(super) head: usize,
+    /// How much of it was written.
+    pub(super) sent: Cell<usize>,
     /// The answer has no body, whatever its head says.
     pub(super) bodiless: bool,
     pub(super) greeting: Option<Vec<u8>>,
@@ -58,7 +61,7 @@ impl Errand {
             kind,
             first_byte: answer.as_ref().map(|answer| answer.first_byte),
             total: self.entered.worker.now().saturating_since(permit.picked_at()),
-            sent: self.message.len() as u64,
+            sent: self.sent.get() as u64,
             received: answer.as_ref().map_or(0, |answer| answer.received as u64),
             excused: kind.is_error() && served.excuses(kind, answered),
         };
@@ -123,9 +126,16 @@ impl Errand {
 
     async fn send(&self, wire: &mut Wire) -> io::Result<()> {
         if let Some(stream) = wire.as_stream() {
-            return stream.send_whole(&self.message, self.head).await;
+            stream.send_whole(&self.message, self.head).await?;
+            self.sent.set(self.message.len());
+            return Ok(());
         }
-        wire.write_all(&self.message).await?;
+        while let rest @ [_, ..] = &self.message[self.sent.get()..] {
+            match wire.write(rest).await? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                count => self.sent.set(self.sent.get() + count),
+            }
+        }
         wire.flush().await
     }
 

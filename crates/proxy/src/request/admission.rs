@@ -74,7 +74,7 @@ impl Busy<'_> {
     ) -> Result<(RouteId, &'a Route), Next> {
         let (worker, client) = (self.connection.worker.counts.number, self.client_ip());
         let head = &self.input.filled()[..head_length];
-        let id = match routes.find((head, &desk.request), client, &mut desk.target) {
+        let id = match routes.find((head, &desk.request), client, &mut desk.target, &mut desk.scratch) {
             Ok(Some(id)) => id,
             Ok(None) => return Err(self.unrouted(None, desk, head_length)),
             Err(reject) => return Err(self.unrouted(Some(reject), desk, head_length)),

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 
-use plimsoll_config::{Asked, Fields, Route, normalise_path, with_slashes_decoded};
+use plimsoll_config::{Asked, DecodedQuery, Fields, Parameters, Route, normalise_path, with_slashes_decoded};
 
 use super::path::{self, Rewrite};
 use crate::http1::Reject;
@@ -21,6 +21,7 @@ pub(super) struct Look<'a> {
     /// In the form in which it is compared.
     normal: Cow<'a, str>,
     query: Option<&'a str>,
+    parameters: Parameters<'a>,
     fields: HeadFields<'a>,
     client: Option<IpAddr>,
 }
@@ -48,9 +49,19 @@ impl<'a> Look<'a> {
             path,
             normal: if reads_paths { normal(path)? } else { Cow::Borrowed(path) },
             query,
+            parameters: Parameters::of(query.unwrap_or_default()),
             fields: HeadFields { head, fields: &request.fields },
             client,
         })
+    }
+
+    /// The same with the parameters of the query decoded into `memory`, once they are; [`Look::into_memory`] gives it back.
+    pub(super) fn in_memory(self, memory: DecodedQuery) -> Self {
+        Self { parameters: Parameters::in_memory(self.query.unwrap_or_default(), memory), ..self }
+    }
+
+    pub(super) fn into_memory(self) -> DecodedQuery {
+        self.parameters.into_memory()
     }
 
     /// The request, to be compared.
@@ -59,7 +70,7 @@ impl<'a> Look<'a> {
             method: self.method,
             host: self.host.as_deref(),
             path: &self.normal,
-            query: self.query.unwrap_or_default(),
+            query: &self.parameters,
             fields: &self.fields,
             client: self.client,
         }
@@ -67,7 +78,10 @@ impl<'a> Look<'a> {
 
     /// What `first` finds, unless it finds something else for the path as some servers read it: they take encoded slashes,
     /// and backslashes, for slashes. Such a request is an attempt to have the route of another path.
-    pub(super) fn find<T: PartialEq>(&self, first: impl Fn(&Asked<'_>) -> Option<T>) -> Result<Option<T>, Reject> {
+    pub(super) fn find<T: PartialEq>(
+        &self,
+        mut first: impl FnMut(&Asked<'_>) -> Option<T>,
+    ) -> Result<Option<T>, Reject> {
         let asked = self.asked();
         let found = first(&asked);
         if path::has_hidden_slash(&self.normal) {
@@ -123,5 +137,11 @@ impl Fields for HeadFields<'_> {
     fn any(&self, name: &str, test: &mut dyn FnMut(&[u8]) -> bool) -> bool {
         let named = |field: &&Field| field.name.slice(self.head).eq_ignore_ascii_case(name.as_bytes());
         self.fields.iter().filter(named).any(|field| test(field.value.slice(self.head)))
+    }
+
+    fn each(&self, look: &mut dyn FnMut(&[u8], &[u8])) {
+        for field in self.fields {
+            look(field.name.slice(self.head), field.value.slice(self.head));
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use plimsoll_config::{
-    Access, HostPattern, Network, NetworkSet, PathPattern, Pattern, Route as Rule, StatusSet, ValuePattern,
+    Access, HostPattern, Network, NetworkSet, Parameters, PathPattern, Pattern, Route as Rule, StatusSet, ValuePattern,
 };
 use proptest::prelude::*;
 
@@ -65,7 +65,7 @@ fn found(routes: &Routes, head: &str) -> Result<(Option<u32>, String), u16> {
     let mut request = RequestHead::default();
     request.parse(head.as_bytes(), HeadRules { max_target: 8000, bare_lf: false }).unwrap();
     let (mut target, client) = (Vec::new(), Some(Ipv4Addr::new(10, 0, 0, 7).into()));
-    let found = routes.find((head.as_bytes(), &request), client, &mut target);
+    let found = routes.find((head.as_bytes(), &request), client, &mut target, &mut Scratch::default());
     let id = found.map_err(|reject| reject.status)?;
     Ok((id.map(|id| id.0), String::from_utf8(target).unwrap()))
 }
@@ -245,11 +245,52 @@ fn any_pattern(regexes: Vec<Pattern>) -> impl Strategy<Value = PathPattern> {
     prop_oneof![6 => plain, 1 => prop::sample::select(regexes).prop_map(PathPattern::Regex)]
 }
 
+/// Conditions for fields, or for parameters.
+fn any_values(regexes: Vec<Pattern>) -> impl Strategy<Value = Vec<(String, ValuePattern)>> {
+    let value = prop_oneof![
+        8 => prop::sample::select(&VALUES[..]).prop_map(|value| ValuePattern::Exact(value.to_owned())),
+        1 => Just(ValuePattern::Present),
+        1 => Just(ValuePattern::Absent),
+        1 => prop::sample::select(regexes).prop_map(ValuePattern::Regex),
+    ];
+    let name = prop::sample::select(&NAMES[..]).prop_map(str::to_owned);
+    prop_oneof![2 => Just(vec![]), 1 => prop::collection::vec((name, value), 1..3)]
+}
+
 fn any_when(regexes: Vec<Pattern>) -> impl Strategy<Value = When> {
     let hosts = prop::collection::vec(prop::sample::select(&HOSTS[..]).prop_map(host), 0..3);
-    let paths = prop::collection::vec(any_pattern(regexes), 0..3);
+    let paths = prop::collection::vec(any_pattern(regexes.clone()), 0..3);
     let methods = prop_oneof![3 => Just(vec![]), 1 => Just(vec!["GET".to_owned()])];
-    (hosts, paths, methods).prop_map(|(hosts, paths, methods)| When { hosts, paths, methods, ..When::default() })
+    let network = |network: &&str| network.parse_network();
+    let networks: Vec<_> = NETWORKS.iter().map(network).chain([Network::Unix]).collect();
+    let clients = prop_oneof![
+        3 => Just(vec![]),
+        1 => prop::collection::vec(prop::sample::select(networks.clone()), 1..4),
+        1 => Just(networks.repeat(3)),
+    ];
+    (hosts, paths, methods, any_values(regexes.clone()), any_values(regexes), clients).prop_map(
+        |(hosts, paths, methods, headers, query, clients)| When { hosts, paths, methods, headers, query, clients },
+    )
+}
+
+const NETWORKS: [&str; 6] =
+    ["10.0.0.0/8", "10.1.0.0/16", "10.1.1.1/32", "0.0.0.0/0", "2001:db8::/32", "::ffff:10.0.0.0/104"];
+const CLIENTS: [Option<&str>; 6] =
+    [None, Some("10.1.1.1"), Some("10.2.1.1"), Some("192.0.2.1"), Some("2001:db8::1"), Some("::ffff:10.1.1.1")];
+
+const NAMES: [&str; 4] = ["k", "x-t", "v", "kk"];
+const VALUES: [&str; 5] = ["1", "2", "a", "/a", ""];
+
+/// Fields of a head and a query, with names in any case of which only the fields' are the same.
+fn any_said() -> impl Strategy<Value = (Vec<(String, String)>, String)> {
+    let name = || prop::sample::select(&["k", "K", "x-t", "X-T", "v", "kk"][..]);
+    let pairs = || prop::collection::vec((name(), prop::sample::select(&VALUES[..])), 0..6);
+    (pairs(), pairs()).prop_map(|(fields, parameters)| {
+        let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let parameters: Vec<_> =
+            parameters.into_iter().map(|(name, value)| format!("{name}={}", value.replace('/', "%2f"))).collect();
+        (fields, parameters.join("&"))
+    })
 }
 
 proptest! {
@@ -257,7 +298,10 @@ proptest! {
     fn the_index_finds_what_a_look_at_each_route_finds(
         mut all in prop::collection::vec(any_when(["1$", "^/a", "/b/"].map(pattern).to_vec()), 1..40),
         many in any::<bool>(),
-        asked in prop::collection::vec((prop::sample::select(&HOSTS[..]), any_path(), any::<bool>()), 1..40),
+        asked in prop::collection::vec(
+            (prop::sample::select(&HOSTS[..]), any_path(), any::<bool>(), any_said(), prop::sample::select(&CLIENTS[..])),
+            1..40,
+        ),
     ) {
         if many {
             // More pairs of hosts and paths than an index holds of one route.
@@ -266,22 +310,75 @@ proptest! {
             when.paths = (0..20).map(|number| exact(&format!("/p{number}"))).chain([prefix("/a")]).collect();
         }
         let index = Index::new(&all);
-        for (host, path, is_get) in asked {
+        let mut needs = Vec::new();
+        for (host, path, is_get, (fields, query), client) in asked {
             let path = if path.is_empty() { "/" } else { &path };
             let host = host.strip_prefix("*.").unwrap_or(host);
-            let fields: Vec<(String, String)> = Vec::new();
             let asked = Asked {
                 method: if is_get { "GET" } else { "PUT" },
                 host: (host != "c").then_some(host),
                 path,
-                query: "",
+                query: &Parameters::of(&query),
                 fields: &fields,
-                client: None,
+                client: client.map(|client| client.parse().unwrap()),
             };
             let plain = all.iter().position(|when| when.refusal(&asked).is_none());
-            let found = index.first(asked.host, path, |number| all[number].refusal(&asked).is_none());
-            prop_assert_eq!(found.map(|number| number as usize), plain, "{:?} {}", host, path);
+            let found = index.first(&asked, &mut needs, |number| all[number].refusal(&asked).is_none());
+            prop_assert_eq!(found.map(|number| number as usize), plain, "{:?} {} {:?} {}", host, path, fields, query);
         }
+    }
+}
+
+/// How many of these routes are looked at for a request with these fields and parameters, and which is its own.
+fn looked_at(all: &[When], fields: &[(&str, &str)], query: &str) -> (usize, Option<u32>) {
+    let fields: Vec<_> = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let query = &Parameters::of(query);
+    let asked = Asked { method: "GET", host: None, path: "/x", query, fields: &fields, client: Some(CLIENT.into()) };
+    let looks = std::cell::Cell::new(0);
+    let found = Index::new(all).first(&asked, &mut Vec::new(), |number| {
+        looks.set(looks.get() + 1);
+        all[number].refusal(&asked).is_none()
+    });
+    (looks.get(), found)
+}
+
+const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 1, 2, 3);
+
+#[test]
+fn routes_for_other_clients_and_for_what_is_not_there_are_not_looked_at() {
+    let network = |number: usize| format!("10.1.{}.0/24", number % 256).parse_network();
+    let kind = |number: usize| match number % 3 {
+        0 => When { clients: vec![network(number), "192.0.2.0/24".parse_network()], ..When::default() },
+        1 => When { query: vec![("k".to_owned(), ValuePattern::Regex(pattern("^v")))], ..When::default() },
+        _ => When { headers: vec![(format!("x-{number}"), ValuePattern::Present)], ..When::default() },
+    };
+    let all: Vec<_> = (3..250).map(kind).collect();
+    assert_eq!(looked_at(&all, &[("Host", "a")], "z=1"), (0, None));
+    assert_eq!(looked_at(&all, &[("X-200", "a")], ""), (1, Some(197)));
+    assert_eq!(looked_at(&all, &[("X-200", "a")], "k=v"), (1, Some(1)));
+    let own = When { clients: vec![network(2)], ..When::default() };
+    assert_eq!(looked_at(&[all, vec![own]].concat(), &[], ""), (1, Some(247)));
+}
+
+#[test]
+fn routes_for_other_values_are_not_looked_at() {
+    let value = |number: u32| ValuePattern::Exact(format!("v{number}"));
+    let of = |name: &str, number: u32| vec![(name.to_owned(), value(number))];
+    let paths = [vec![], vec![exact("/x")], vec![prefix("/")], vec![PathPattern::Regex(pattern("^/x"))]];
+    for paths in paths {
+        let kind = |number: u32| match number % 3 {
+            // What all others ask for too is not what a route is looked for by.
+            0 => When { headers: [of("x-a", 0), of("x-t", number)].concat(), ..When::default() },
+            1 => When { query: of("k", number), ..When::default() },
+            _ => When { query: of(&format!("k{number}"), 1), headers: of("x-a", 0), ..When::default() },
+        };
+        let all: Vec<_> = (0..1000).map(|number| When { paths: paths.clone(), ..kind(number) }).collect();
+        let said = [("X-A", "v0"), ("X-T", "v1000"), ("Host", "a")];
+        assert_eq!(looked_at(&all, &said, "k=v1000&k=x&z=1"), (0, None));
+        assert_eq!(looked_at(&all, &[("X-A", "v0"), ("X-T", "v999")], ""), (1, Some(999)));
+        assert_eq!(looked_at(&all, &[("X-A", "v1"), ("X-T", "v999")], ""), (1, None));
+        assert_eq!(looked_at(&all, &said, "k=v7&k=v7&k=v4&k998=v1").1, Some(4));
+        assert_eq!(looked_at(&all, &said, "k998=v1"), (1, Some(998)));
     }
 }
 

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::probe::Pattern;
-use crate::route::Asked;
+use crate::route::{Asked, Parameters};
 
 fn when(text: &str) -> When {
     routes(&[text]).remove(0).when
@@ -157,6 +157,7 @@ proptest! {
                 fields.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
             let path = format!("{path}{end}");
             let path = if path.is_empty() { "/" } else { &*path };
+            let query = &Parameters::of(query);
             let asked = Asked { method, host, path, query, fields: &fields, client: client.map(Into::into) };
             if covered && later.refusal(&asked).is_none() {
                 prop_assert_eq!(earlier.refusal(&asked), None);

@@ -40,9 +40,13 @@ struct File(PathBuf);
 
 impl File {
     fn of(bytes: &[u8]) -> Self {
+        Self::ending("bin", bytes)
+    }
+
+    fn ending(end: &str, bytes: &[u8]) -> Self {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("plimsoll-wire-{}-{number}.bin", std::process::id()));
+        let path = std::env::temp_dir().join(format!("plimsoll-wire-{}-{number}.{end}", std::process::id()));
         fs::write(&path, bytes).unwrap();
         Self(path)
     }
@@ -233,4 +237,60 @@ fn copies_go_to_servers_of_http2_too() {
         until("the copies have come", || copies.load(Ordering::SeqCst) == 2 * (number + 1));
     }
     assert_eq!(shadow.connections(), 1);
+}
+
+#[test]
+fn copies_of_requests_in_http2_are_what_the_server_got() {
+    let (app, shadow) = (echo(), echo());
+    let program = Config::to(&[app.address()])
+        .another_pool("shadow", &format!("servers = [\"{}\"]", shadow.address()))
+        .listen(
+            "route = [{ pool = \"app\", mirror = { pool = \"shadow\", max_body = \"10B\" }, add_prefix = \"/v1\" }]",
+        )
+        .only_routes()
+        .start();
+    for arguments in [&["--data-binary", "a body"][..], &["--upload-file", "-"], &["--get"], &["--head"]] {
+        curl(&program, arguments, b"a body");
+    }
+    assert_eq!(curl(&program, &["--data-binary", "a larger body"], b"").printed, b"a larger body", "it is not copied");
+    until("the copies have come", || shadow.count() >= 4);
+    let told = |server: &Server| {
+        let all = server.requests().into_iter().filter(|request| request.body.len() <= 10);
+        let mut all: Vec<_> = all.map(|request| (request.head, request.body)).collect();
+        all.sort();
+        all
+    };
+    assert_eq!(told(&app), told(&shadow));
+    assert!(told(&shadow)[0].0.starts_with("GET /v1/curl HTTP/1.1\r\n"), "{:?}", told(&shadow)[0]);
+    assert_eq!((app.count(), shadow.count()), (5, 4));
+}
+
+#[test]
+fn pages_of_a_route_come_in_http2_and_calls_of_grpc_get_their_status() {
+    let page = File::ending("html", b"<p>out of order");
+    let app = Server::saying("app");
+    let program = Config::to(&[])
+        .server(app.address(), "state = \"down\"")
+        .listen(&format!(
+            "route = [{{ pool = \"app\", errors = {{ 5xx = \"{}\" }}, response_headers = {{ set = {{ X-A = \"$route\" }} }} }}]",
+            page.0.display()
+        ))
+        .only_routes()
+        .start();
+    let got = curl(&program, &[], b"");
+    assert_eq!(String::from_utf8_lossy(&got.printed), "<p>out of order");
+    for line in ["< HTTP/2 503", "< content-length: 15", "< x-a: route 1", "< cache-control: no-store"] {
+        assert!(got.said.contains(line), "{line}: {}", got.said);
+    }
+    let got = curl(&program, &["--head"], b"");
+    assert!(got.said.contains("< HTTP/2 503") && got.said.contains("< content-length: 15"), "{}", got.said);
+    // Without a message: curl 7.88 now and then waits for more where it is answered while it sends.
+    let call = ["--header", "content-type: application/grpc", "--header", "te: trailers", "--request", "POST"];
+    let got = curl(&program, &call, b"");
+    // A client of gRPC reads no pages: what it is told stands in the head, which is all there is.
+    assert!(got.printed.is_empty(), "{:?}", got.printed);
+    for line in ["< HTTP/2 200", "< content-type: application/grpc", "< grpc-status: 14", "< x-a: route 1"] {
+        assert!(got.said.contains(line), "{line}: {}", got.said);
+    }
+    assert_eq!(app.count(), 0);
 }
