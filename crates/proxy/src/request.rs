@@ -173,7 +173,7 @@ impl Busy<'_> {
                     server: permit.server().id().name(),
                 })
             }),
-            cookies: tries.cookies(),
+            cookies: &tries.service.cookies,
             marks: &marks.to_server,
         };
         to_server.clear();

@@ -1,5 +1,6 @@
 //! Clients that come back to the server that they had.
 
+mod between;
 mod hash;
 mod learnt;
 

@@ -1,0 +1,52 @@
+//! Cookies between Plimsoll and the clients of a listener: which of them servers see, and which of several counts.
+
+use super::{STICKY, named, set_by};
+use crate::kit::{Config, Server, get};
+
+/// A request for `path` with these cookies.
+fn asked(path: &str, cookies: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: test\r\nCookie: {cookies}\r\n\r\n")
+}
+
+fn pool(server: &Server, lines: &str) -> String {
+    format!("servers = [\"{}\"]\n{lines}", server.address())
+}
+
+#[test]
+fn no_server_of_a_listener_sees_a_cookie_that_any_of_its_pools_has_set() {
+    let [app, shop, spare, shadow] = ["app", "shop", "spare", "shadow"].map(named);
+    let (nobody, address) = crate::kit::nobody();
+    let routes = "route = [
+        { path = \"/shop\", pool = \"shop\" },
+        { path = \"/copied\", pool = \"app\", mirror = { pool = \"shadow\" } },
+        { path = \"/down\", pool = \"down\" },
+    ]";
+    let down = format!(
+        "servers = [{{ address = \"{address}\", state = \"down\" }}]\nunavailable = {{ fallback = \"spare\" }}"
+    );
+    let program = Config::to(&[app.address()])
+        .listen(routes)
+        .another_pool("shop", &pool(&shop, STICKY))
+        .another_pool("down", &down)
+        .another_pool("spare", &pool(&spare, "sticky = { cookie = \"spare\" }"))
+        .another_pool("shadow", &pool(&shadow, ""))
+        .start();
+    let of_shop = set_by(&program.ask(get("/shop")));
+    let of_spare = set_by(&program.ask(get("/down")));
+    let cookies = format!("a=b; {of_shop}; {of_spare}; c=d");
+    for path in ["/", "/shop", "/down", "/copied"] {
+        assert_eq!(program.ask(asked(path, &cookies)).status, 200, "{path}");
+    }
+    assert_eq!(program.ask(asked("/", &of_shop)).status, 200);
+    shadow.await_requests(1);
+    let seen = |server: &Server| -> Vec<_> {
+        let requests = server.requests().into_iter();
+        requests.map(|one| one.field("cookie").map(str::to_owned)).collect()
+    };
+    let rest = Some("a=b; c=d".to_owned());
+    assert_eq!(seen(&app), [rest.clone(), rest.clone(), None]);
+    assert_eq!(seen(&shop), [None, rest.clone()]);
+    assert_eq!(seen(&spare), [None, rest.clone()]);
+    assert_eq!(seen(&shadow), [rest]);
+    drop(nobody);
+}
