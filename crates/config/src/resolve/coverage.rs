@@ -37,7 +37,7 @@ fn called(name: &str) -> String {
 
 /// Whether every request that meets `later` meets `earlier` too. Where that is hard to tell, as for two expressions, it says
 /// no.
-fn covers(earlier: &When, later: &When) -> bool {
+pub(super) fn covers(earlier: &When, later: &When) -> bool {
     all_in(&earlier.hosts, &later.hosts, host_covers)
         && (earlier.paths.iter().any(is_root) || all_in(&earlier.paths, &later.paths, path_covers))
         && all_in(&earlier.methods, &later.methods, |one, other| one == other)
@@ -56,7 +56,7 @@ fn all_asked(earlier: &[(String, ValuePattern)], later: &[(String, ValuePattern)
     earlier.iter().all(|(name, one)| later.iter().any(|(own, other)| own == name && value_covers(one, other)))
 }
 
-fn host_covers(one: &HostPattern, other: &HostPattern) -> bool {
+pub(super) fn host_covers(one: &HostPattern, other: &HostPattern) -> bool {
     match (one, other) {
         (one, HostPattern::Exact(host)) => one.matches(host),
         (HostPattern::Below(_), HostPattern::Below(parent)) => one == other || one.matches(parent),
@@ -88,7 +88,7 @@ fn path_covers(one: &PathPattern, other: &PathPattern) -> bool {
     }
 }
 
-fn network_covers(one: &Network, other: &Network) -> bool {
+pub(super) fn network_covers(one: &Network, other: &Network) -> bool {
     match (one, other) {
         (Network::Ip { bits: wide, .. }, Network::Ip { address, bits }) => wide <= bits && one.contains(Some(*address)),
         _ => one == other,
