@@ -180,9 +180,7 @@ impl Stickiness {
             Sticky::Cookie(cookie) => Way::Cookie(Box::new(Signer::new(cookie, rules, &origin.secret))),
             Sticky::Learnt(rule) => {
                 let kept = before.and_then(|before| match &before.way {
-                    Way::Learnt { rule: had, table } if had.from == rule.from && table.fits(rule.entries) => {
-                        Some(table)
-                    }
+                    Way::Learnt { rule: had, table } if had.from == rule.from => Some(table),
                     _ => None,
                 });
                 let table = kept.map_or_else(|| Arc::new(Table::new(rule.entries)), Arc::clone);
