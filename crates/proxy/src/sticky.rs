@@ -206,15 +206,11 @@ impl Stickiness {
     fn read(&self, (head, request): (&[u8], &RequestHead), now: Time) -> Tie {
         match &self.way {
             Way::Cookie(signer) => {
-                let mut values = cookies::named(head, &request.fields, signer.name());
-                let (server, shown) = match (values.next(), values.next()) {
-                    (None, _) => (None, Shown::Nothing),
-                    // Which of several is meant nobody can tell.
-                    (Some(_), Some(_)) => (None, Shown::Refused),
-                    (Some(value), None) => match signer.read(value, Minutes::of(SystemTime::now())) {
-                        Read::Server { name, old } => (Some(name), Shown::Known { old }),
-                        Read::Nothing => (None, Shown::Refused),
-                    },
+                let values = cookies::named(head, &request.fields, signer.name());
+                let (server, shown) = match signer.read(values, || Minutes::of(SystemTime::now())) {
+                    Read::Server { name, old } => (Some(name), Shown::Known { old }),
+                    Read::Foreign => (None, Shown::Refused),
+                    Read::Nothing => (None, Shown::Nothing),
                 };
                 Tie { server, shown, ..Tie::default() }
             }

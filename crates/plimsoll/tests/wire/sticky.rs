@@ -112,7 +112,7 @@ fn what_is_no_cookie_of_ours_is_ignored_and_set_anew() {
     let last = tampered.len() - 10;
     tampered[last] = if tampered[last] == b'A' { b'B' } else { b'A' };
     let tampered = String::from_utf8(tampered).unwrap();
-    let (huge, doubled) = (format!("srv={}", "A".repeat(7000)), format!("{cookie}; a=b; {cookie}"));
+    let (huge, doubled) = (format!("srv={}", "A".repeat(7000)), format!("{foreign}; a=b; {tampered}"));
     for wrong in [&*tampered, &foreign, &huge, &doubled, "srv=", "srv=%00%ff", "srv=192.168.1.1:80"] {
         let answers: Vec<Response> = (0..3).map(|_| program.ask(with(wrong))).collect();
         assert!(answers.iter().all(|answer| answer.status == 200 && set_by(answer).len() == cookie.len()), "{wrong}");

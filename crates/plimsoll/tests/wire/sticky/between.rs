@@ -1,6 +1,8 @@
 //! Cookies between Plimsoll and the clients of a listener: which of them servers see, and which of several counts.
 
-use super::{STICKY, named, set_by};
+use std::collections::BTreeSet;
+
+use super::{STICKY, Three, first, named, set_by, with};
 use crate::kit::{Config, Server, get};
 
 /// A request for `path` with these cookies.
@@ -49,4 +51,21 @@ fn no_server_of_a_listener_sees_a_cookie_that_any_of_its_pools_has_set() {
     assert_eq!(seen(&spare), [None, rest.clone()]);
     assert_eq!(seen(&shadow), [rest]);
     drop(nobody);
+}
+
+#[test]
+fn a_browser_that_has_two_cookies_of_the_name_sticks_by_the_one_that_is_ours() {
+    let three = Three::new();
+    let program = three.config(STICKY).start();
+    let (name, cookie) = first(&program);
+    // As after a change of `path`, of the key, or where another site of the domain has set one.
+    for cookies in [format!("{cookie}; {cookie}"), format!("srv=foreign; {cookie}"), format!("{cookie}; a=b; srv=x")] {
+        for _ in 0..3 {
+            let response = program.ask(with(&cookies));
+            assert_eq!((response.text(), response.field("set-cookie")), (name.clone(), None), "{cookies}");
+        }
+    }
+    let seen = three.of(&name).requests();
+    let shown: BTreeSet<_> = seen.iter().map(|request| request.field("cookie").map(str::to_owned)).collect();
+    assert_eq!(shown, BTreeSet::from([None, Some("a=b".to_owned())]));
 }
