@@ -97,7 +97,7 @@ impl Busy<'_> {
         };
         let now = worker.recently();
         let head = Some((&self.input.filled()[..head_length], &desk.request));
-        let ties = Ties::new(&first, &Asked { head, client: self.client_ip() }, now);
+        let ties = Ties::new(&first, &Asked { head, target: &desk.target, client: self.client_ip() }, now);
         let mut tries = Tries::new(Arc::clone(&service), first).on_route(id).of_call(desk.call.as_ref()).tied(ties);
         let permit = match tries.pick(&worker, now) {
             Ok(permit) => permit,

@@ -69,6 +69,8 @@ impl Default for Origin {
 pub(crate) struct Asked<'a> {
     /// The head as it was read, and what it says; of a connection that is balanced as a whole there is none.
     pub(crate) head: Option<(&'a [u8], &'a RequestHead)>,
+    /// Path and query that servers are asked for, where those are not the ones that came; else empty.
+    pub(crate) target: &'a [u8],
     /// Who the client is; `None` is one on a Unix socket.
     pub(crate) client: Option<IpAddr>,
 }

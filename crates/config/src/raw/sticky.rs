@@ -68,8 +68,9 @@ settings! {
 
     /// What the policy "hash" goes by.
     struct Hash, called Place::nested {
-        /// "client" is its address, "path" the path without the query; `{ header = "X-Key" }` is a field, and
-        /// `{ cookie = "sid" }` a cookie. Requests that have none go to the least busy server.
+        /// "client" is its address, "path" the path that servers are asked for, without the query;
+        /// `{ header = "X-Key" }` is a field, and `{ cookie = "sid" }` a cookie. Requests that have none go to the least busy
+        /// server.
         on: HashBy, default "client";
         /// The most that a server may have in flight for its weight, of the average. Above it keys go on to the next.
         bound: Bound, default "125%";
