@@ -130,7 +130,7 @@ pub enum ValuePattern {
 /// What the requests of a route come to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// One of these pools serves them, drawn by weight. Never empty, no pool twice, no weight 0.
+    /// One of these pools serves them, drawn by weight. Never empty, no pool twice, not all of weight 0.
     Pools(Vec<Share>),
     /// They are sent elsewhere.
     Redirect(Redirect),
@@ -143,7 +143,7 @@ pub enum Action {
 pub struct Share {
     /// The pool's name, which is among [`Config::pools`](crate::Config::pools).
     pub pool: String,
-    /// Relative to the other shares.
+    /// Relative to the other shares; 0 is for nobody new.
     pub weight: u32,
 }
 

@@ -3,6 +3,7 @@
 mod between;
 mod hash;
 mod learnt;
+mod split;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -285,20 +286,6 @@ fn an_upgrade_sets_the_cookie_and_a_websocket_goes_to_its_server() {
     let counts = servers.each_ref().map(Server::count);
     assert!(counts == [5, 0] || counts == [0, 5], "{counts:?}");
     drop((one, more));
-}
-
-#[test]
-fn a_client_stays_with_the_pool_that_a_split_drew_for_it() {
-    let (app, canary) = (named("app"), named("canary"));
-    let route = "route = [{ path = \"/\", split = { app = 50, canary = 50 } }]";
-    let config = Config::to(&[app.address()]).only_routes().listen(route).pool(STICKY);
-    let program = config.another_pool("canary", &format!("servers = [\"{}\"]\n{STICKY}", canary.address())).start();
-    for _ in 0..6 {
-        let (name, cookie) = first(&program);
-        for _ in 0..10 {
-            assert_eq!(program.ask(with(&cookie)).text(), name);
-        }
-    }
 }
 
 #[test]
