@@ -50,7 +50,8 @@ settings! {
         /// The pool that serves the requests.
         pool: Name, optional "none";
         /// Several pools in place of one, each with its weight: `{ app = 95, canary = 5 }`. Weight 0 is for nobody new, while
-        /// clients that have the cookie of that pool stay with it.
+        /// clients that have the cookie of that pool stay with it. A pool none of whose servers takes requests gives way to
+        /// the others, unless it has an `unavailable = { fallback = … }`, which comes before them.
         split: Split, optional "none";
         /// Sends the requests elsewhere, in place of a pool.
         redirect: Redirect, optional "none";
