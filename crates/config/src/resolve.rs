@@ -15,6 +15,7 @@ mod admin;
 mod binds;
 mod cookies;
 mod coverage;
+mod denied;
 mod failure;
 mod head;
 mod limit;

@@ -12,14 +12,15 @@ use crate::protocol::Network;
 use crate::resolved::{Page, Retry, ServerTimeouts};
 use crate::template::Template;
 
+mod expression;
 mod path;
 mod told;
 mod when;
 pub(crate) mod written;
 
 pub use path::{PathFault, normalise_path, with_slashes_decoded};
-pub(crate) use when::is_below;
 pub use when::{Asked, Fields, Refusal};
+pub(crate) use when::is_below;
 
 /// One way through a listener: the requests it is for, what they come to, and its rules. Of the routes of a listener the
 /// first that a request matches is its own.

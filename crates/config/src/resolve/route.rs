@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::{coverage, redirect, rules};
+use super::{coverage, denied, redirect, rules};
 use crate::files::Files;
 use crate::http::Named;
 use crate::raw;
@@ -47,6 +47,7 @@ pub(super) fn resolve(
             check_strip(route, reader);
             redirect::check(route.redirect.as_ref(), raw.tls.is_some(), reader);
             rules::check(route, reader);
+            denied::check(route, raw, reader);
         }
         routes.push(Route {
             name: names.take(route, index + 1, reader),
