@@ -20,7 +20,7 @@ pub(crate) mod written;
 
 pub use path::{PathFault, normalise_path, with_slashes_decoded};
 pub use when::{Asked, Fields, Refusal};
-pub(crate) use when::is_below;
+pub(crate) use when::{is_below, takes_method};
 
 /// One way through a listener: the requests it is for, what they come to, and its rules. Of the routes of a listener the
 /// first that a request matches is its own.

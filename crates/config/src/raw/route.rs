@@ -38,7 +38,7 @@ settings! {
         /// `{ exact = "/login" }`, `{ prefix = "/v1", ignore_case = true }` or `{ regex = '^/u/\d+$' }`. Requests are
         /// compared by their path without dot segments, double slashes and needless per cent signs.
         path: OneOrMore<PathTest>, optional "any";
-        /// The method.
+        /// The method. "GET" is for HEAD too.
         method: OneOrMore<Method>, optional "any";
         /// Fields of the request, all of which must be met: a text is the whole value, `true` any value, `false` that the
         /// field is not there, and `{ regex = '…' }` an expression that is found in the value.

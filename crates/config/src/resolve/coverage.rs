@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::network::NetworkSet;
 use crate::protocol::Network;
 use crate::reader::Reader;
-use crate::route::{HostPattern, PathPattern, Route, ValuePattern, When, is_below};
+use crate::route::{HostPattern, PathPattern, Route, ValuePattern, When, is_below, takes_method};
 use crate::wording::quoted;
 
 /// Reports each of `routes`, which stand at `spans`, that can never match. `redirects` is what the listener itself does to
@@ -72,7 +72,7 @@ fn clients_cover(earlier: &[Network], later: &[Network]) -> bool {
 fn covers_but_clients(earlier: &When, later: &When) -> bool {
     all_in(&earlier.hosts, &later.hosts, host_covers)
         && (earlier.paths.iter().any(is_root) || all_in(&earlier.paths, &later.paths, path_covers))
-        && all_in(&earlier.methods, &later.methods, |one, other| one == other)
+        && all_in(&earlier.methods, &later.methods, |one, other| takes_method(one, other))
         && all_asked(&earlier.headers, &later.headers)
         && all_asked(&earlier.query, &later.query)
 }
