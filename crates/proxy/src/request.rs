@@ -166,6 +166,7 @@ impl Busy<'_> {
                 route.request_edits.telling(|| Values {
                     head: bytes,
                     request,
+                    target: &[],
                     client: &self.client,
                     id: &entry.id,
                     route: &route.name,

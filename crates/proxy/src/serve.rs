@@ -419,7 +419,7 @@ impl<'a> Busy<'a> {
         let bodiless = request.method_kind == MethodKind::Head;
         let mut answer = answer.framed(close, bodiless).secured(&service.hsts).marked(&marks.to_client);
         if let Some(route) = route.and_then(|id| service.route(id)) {
-            let values = || Values { head, request, client, id, route: &route.name, pool: "", server: "" };
+            let values = || Values { head, request, target: &[], client, id, route: &route.name, pool: "", server: "" };
             answer = answer.edited(route.response_edits.telling(values)).illustrated(route.error_page(answer.status));
         }
         facts.reason = Some(reason);

@@ -57,7 +57,8 @@ settings! {
         redirect: Redirect, optional "none";
         /// Answers the requests without a server, in place of a pool.
         respond: Respond, optional "none";
-        /// Cut from the front of the path before the request is forwarded.
+        /// Cut from the front of the path before the request is forwarded, or sent elsewhere by `$path` or `$target` of its
+        /// `redirect`. What servers say of paths, as in `Location` and in cookies, is left as it is.
         strip_prefix: Segments, optional "nothing";
         /// Put before the path after that.
         add_prefix: Segments, optional "nothing";

@@ -16,6 +16,7 @@ use crate::resolved::Page;
 use crate::route::{Access, BasicAuth, Compress, Mirror, RouteRules, RouteTimeouts};
 use crate::secret::FilePath;
 use crate::setting::Field;
+use crate::template::Variable;
 use crate::value::{OneOrMore, OrOff};
 use crate::wording::quoted;
 
@@ -88,13 +89,17 @@ fn after<T: Clone>(first: &[T], then: Vec<T>) -> Vec<T> {
 /// Reports what a route says that has no effect.
 pub(super) fn check(raw: &raw::Route, reader: &mut Reader) {
     let why = match (&raw.redirect, &raw.respond) {
-        (Some(_), _) => "`redirect` forwards nothing",
+        (Some(redirect), _) => {
+            check_prefixes(raw, &redirect.value.0, reader);
+            "`redirect` forwards nothing"
+        }
         (_, Some(_)) => "`respond` forwards nothing",
         _ => return check_forwarding(raw, reader),
     };
+    let strips = raw.redirect.is_none();
     let given: [(&str, Option<Range<usize>>); 6] = [
-        ("strip_prefix", place(raw.strip_prefix.as_ref())),
-        ("add_prefix", place(raw.add_prefix.as_ref())),
+        ("strip_prefix", place(raw.strip_prefix.as_ref().filter(|_| strips))),
+        ("add_prefix", place(raw.add_prefix.as_ref().filter(|_| strips))),
         ("request_headers", place(raw.request_headers.as_ref())),
         ("timeout", place(raw.timeout.as_ref())),
         ("retry", place(raw.retry.as_ref())),
@@ -104,6 +109,19 @@ pub(super) fn check(raw: &raw::Route, reader: &mut Reader) {
         if let Some(span) = span {
             reader.report(span, format!("`{key}` has no effect, as {why}"), format!("remove `{key}`"));
         }
+    }
+}
+
+/// What is cut off the path or put before it shows only where the redirect tells of the path.
+fn check_prefixes(raw: &raw::Route, redirect: &raw::RedirectTable, reader: &mut Reader) {
+    let raw::RedirectTo::Address(to) = &redirect.to.value else { return };
+    if to.names(Variable::Path) || to.names(Variable::Target) {
+        return;
+    }
+    let given = [("strip_prefix", place(raw.strip_prefix.as_ref())), ("add_prefix", place(raw.add_prefix.as_ref()))];
+    for (key, span) in given.into_iter().filter_map(|(key, span)| Some((key, span?))) {
+        let message = format!("`{key}` has no effect, as the redirect has neither `$path` nor `$target` in it");
+        reader.report(span, message, format!("end `to` with `$target`, or remove `{key}`"));
     }
 }
 

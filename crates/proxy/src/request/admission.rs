@@ -195,6 +195,7 @@ impl Busy<'_> {
         let values = Values {
             head: &self.input.filled()[..head_length],
             request: &desk.request,
+            target: route.told_target(&desk.target),
             client: &self.client,
             id: &desk.entry.id,
             route: &route.name,
