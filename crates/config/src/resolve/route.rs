@@ -46,14 +46,14 @@ pub(super) fn resolve(
             check_action(field, reader);
             check_strip(route, reader);
             redirect::check(route.redirect.as_ref(), raw.tls.is_some(), reader);
-            rules::check(route, reader);
+            rules::check(route, raw, reader);
             denied::check(route, raw, reader);
         }
         routes.push(Route {
             name: names.take(route, index + 1, reader),
             line: reader.line(field.span.start),
             when: when(route, reader),
-            action: action(route, files, reader),
+            action: action(route, raw, files, reader),
             rules: rules::of_route(route, raw, &rules, files, reader),
         });
     }
@@ -61,7 +61,7 @@ pub(super) fn resolve(
     // Without any route a listener that names nothing was reported, and gets a pool without a name.
     if own.is_some() || given.is_empty() {
         let action = match (&raw.redirect, &raw.pool) {
-            (Some(redirect), _) => Action::Redirect(redirect::resolve(&redirect.value.0, reader)),
+            (Some(redirect), _) => Action::Redirect(redirect::resolve(redirect, raw, reader)),
             (None, pool) => alone(pool.as_ref().map(|pool| pool.value.0.clone()).unwrap_or_default()),
         };
         routes.push(Route { rules, ..Route::for_all(action) });
@@ -149,9 +149,9 @@ fn headers(fields: &[Named<ValueTest>], reader: &mut Reader) -> Vec<(String, Val
 }
 
 /// What the requests of a route come to. Where the file does not say it, which was reported, a pool without a name.
-fn action(raw: &raw::Route, files: &mut Files<'_>, reader: &mut Reader) -> Action {
+fn action(raw: &raw::Route, listener: &raw::Listener, files: &mut Files<'_>, reader: &mut Reader) -> Action {
     if let Some(redirect) = &raw.redirect {
-        return Action::Redirect(redirect::resolve(&redirect.value.0, reader));
+        return Action::Redirect(redirect::resolve(redirect, listener, reader));
     }
     if let Some(respond) = &raw.respond {
         return Action::Respond(self::respond(&respond.value, files, reader));
