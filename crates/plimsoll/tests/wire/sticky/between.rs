@@ -1,9 +1,14 @@
 //! Cookies between Plimsoll and the clients of a listener: which of them servers see, and which of several counts.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::time::SystemTime;
 
-use super::{STICKY, Three, first, named, set_by, with};
-use crate::kit::{Config, Server, get};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+
+use super::{KeyFile, STICKY, Three, first, named, set_by, with};
+use crate::kit::{Config, Server, get, run};
 
 /// A request for `path` with these cookies.
 fn asked(path: &str, cookies: &str) -> String {
@@ -68,4 +73,49 @@ fn a_browser_that_has_two_cookies_of_the_name_sticks_by_the_one_that_is_ours() {
     let seen = three.of(&name).requests();
     let shown: BTreeSet<_> = seen.iter().map(|request| request.field("cookie").map(str::to_owned)).collect();
     assert_eq!(shown, BTreeSet::from([None, Some("a=b".to_owned())]));
+}
+
+/// An HMAC-SHA-256 as openssl makes it.
+fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
+    let key = key.iter().fold("hexkey:".to_owned(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    });
+    run("openssl", &["dgst", "-sha256", "-mac", "HMAC", "-macopt", &key, "-binary"], message).printed
+}
+
+/// The cookie for a server of the pool `app`, made so many minutes ago with this key, as another program would make it.
+fn made(key: &str, server: &str, minutes_ago: u64) -> String {
+    let key = hmac(key.as_bytes(), b"plimsoll sticky cookie srv");
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs() / 60;
+    let minutes = u32::try_from(now - minutes_ago).unwrap();
+    let id = &hmac(&key, format!("server app\0{server}").as_bytes())[..8];
+    let signed = [&[1][..], id, &minutes.to_be_bytes()].concat();
+    let value = [&signed[..], &hmac(&key, &signed)[..16]].concat();
+    format!("srv={}", BASE64.encode(value))
+}
+
+#[test]
+fn a_cookie_that_has_expired_is_ignored_and_one_that_is_half_over_is_renewed() {
+    let three = Three::new();
+    let key = KeyFile::new("expired", "0123456789");
+    let program = three.config(&key.sticky(", max_age = \"1h\"")).start();
+    let made = |server, minutes| made(&"0123456789".repeat(32), server, minutes);
+    for name in ["a", "b", "c"] {
+        let response = program.ask(with(&made(name, 20)));
+        assert_eq!((response.text(), response.field("set-cookie")), (name.to_owned(), None));
+        let response = program.ask(with(&made(name, 40)));
+        assert_eq!((response.text(), set_by(&response) == made(name, 40)), (name.to_owned(), false));
+        assert_eq!(program.ask(with(&set_by(&response))).text(), name);
+    }
+    let names: BTreeSet<String> = (0..6)
+        .map(|_| {
+            let response = program.ask(with(&made("a", 62)));
+            assert!(response.field("set-cookie").is_some());
+            response.text()
+        })
+        .collect();
+    assert!(names.len() > 1, "who is not known is balanced: {names:?}");
+    let (old, new) = (made("a", 20), made("b", 10));
+    assert_eq!(program.ask(with(&format!("{old}; {new}"))).text(), "b", "the newest names the server it had last");
 }
