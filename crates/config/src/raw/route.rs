@@ -36,7 +36,8 @@ settings! {
         host: OneOrMore<HostPattern>, optional "any";
         /// The path: a text such as "/v1" is for this path and all below it, by whole segments; a table is
         /// `{ exact = "/login" }`, `{ prefix = "/v1", ignore_case = true }` or `{ regex = '^/u/\d+$' }`. Requests are
-        /// compared by their path without dot segments, double slashes and needless per cent signs.
+        /// compared by their path without dot segments, double slashes and needless per cent signs. Capitals, and parameters such
+        /// as `;x=1`, are part of it.
         path: OneOrMore<PathTest>, optional "any";
         /// The method. "GET" is for HEAD too.
         method: OneOrMore<Method>, optional "any";
