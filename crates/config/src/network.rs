@@ -105,8 +105,8 @@ impl NetworkSet {
     pub fn contains(&self, address: Option<IpAddr>) -> bool {
         match address.map(|address| address.to_canonical()) {
             None => self.unix,
-            Some(IpAddr::V4(address)) => range(&self.v4, u32::from(address)).is_some(),
-            Some(IpAddr::V6(address)) => range(&self.v6, u128::from(address)).is_some(),
+            Some(IpAddr::V4(address)) => around(&self.v4, u32::from(address)).is_some(),
+            Some(IpAddr::V6(address)) => around(&self.v6, u128::from(address)).is_some(),
         }
     }
 
@@ -115,11 +115,11 @@ impl NetworkSet {
         // Of two networks one is in the other or they have nothing in common, so that what was put together is one of them.
         match address.map(|address| address.to_canonical()) {
             None => self.unix.then_some(Network::Unix),
-            Some(IpAddr::V4(address)) => range(&self.v4, u32::from(address)).map(|(first, last)| Network::Ip {
+            Some(IpAddr::V4(address)) => around(&self.v4, u32::from(address)).map(|(first, last)| Network::Ip {
                 address: Ipv4Addr::from(first).into(),
                 bits: (first ^ last).leading_zeros() as u8,
             }),
-            Some(IpAddr::V6(address)) => range(&self.v6, u128::from(address)).map(|(first, last)| Network::Ip {
+            Some(IpAddr::V6(address)) => around(&self.v6, u128::from(address)).map(|(first, last)| Network::Ip {
                 address: Ipv6Addr::from(first).into(),
                 bits: (first ^ last).leading_zeros() as u8,
             }),
@@ -137,6 +137,24 @@ impl NetworkSet {
         both
     }
 
+    /// Whether it holds everybody in `network`.
+    pub(crate) fn holds(&self, network: &Network) -> bool {
+        match range(network) {
+            None => self.unix,
+            Some(Range::V4(range)) => holds(&self.v4, range, |end| end.checked_add(1)),
+            Some(Range::V6(range)) => holds(&self.v6, range, |end| end.checked_add(1)),
+        }
+    }
+
+    /// Whether it holds anybody in `network`.
+    pub(crate) fn meets(&self, network: &Network) -> bool {
+        match range(network) {
+            None => self.unix,
+            Some(Range::V4((first, last))) => self.v4.iter().any(|own| own.0 <= last && first <= own.1),
+            Some(Range::V6((first, last))) => self.v6.iter().any(|own| own.0 <= last && first <= own.1),
+        }
+    }
+
     /// Whether it holds nobody.
     pub fn is_empty(&self) -> bool {
         self.v4.is_empty() && self.v6.is_empty() && !self.unix
@@ -147,22 +165,52 @@ impl FromIterator<Network> for NetworkSet {
     fn from_iter<I: IntoIterator<Item = Network>>(networks: I) -> Self {
         let mut set = Self::default();
         for network in networks {
-            match network {
-                Network::Unix => set.unix = true,
-                Network::Ip { address: IpAddr::V4(address), bits } => {
-                    let first = u32::from(address);
-                    set.v4.push((first, first | u32::MAX.checked_shr(u32::from(bits)).unwrap_or(0)));
-                }
-                Network::Ip { address: IpAddr::V6(address), bits } => {
-                    let first = u128::from(address);
-                    set.v6.push((first, first | u128::MAX.checked_shr(u32::from(bits)).unwrap_or(0)));
-                }
+            match range(&network) {
+                None => set.unix = true,
+                Some(Range::V4(range)) => set.v4.push(range),
+                Some(Range::V6(range)) => set.v6.push(range),
             }
         }
         join(&mut set.v4);
         join(&mut set.v6);
         set
     }
+}
+
+/// The first and the last address of a network.
+enum Range {
+    V4((u32, u32)),
+    V6((u128, u128)),
+}
+
+/// The addresses of a network; `None` is the clients on Unix sockets, which have none.
+fn range(network: &Network) -> Option<Range> {
+    Some(match *network {
+        Network::Unix => return None,
+        Network::Ip { address: IpAddr::V4(address), bits } => {
+            let first = u32::from(address);
+            Range::V4((first, first | u32::MAX.checked_shr(u32::from(bits)).unwrap_or(0)))
+        }
+        Network::Ip { address: IpAddr::V6(address), bits } => {
+            let first = u128::from(address);
+            Range::V6((first, first | u128::MAX.checked_shr(u32::from(bits)).unwrap_or(0)))
+        }
+    })
+}
+
+/// Whether ranges, which are in order and apart, leave no gap from `first` to `last`.
+fn holds<T: Ord + Copy>(ranges: &[(T, T)], (first, last): (T, T), after: impl Fn(T) -> Option<T>) -> bool {
+    let mut missing = first;
+    for (begin, end) in ranges.iter().filter(|(_, end)| *end >= first) {
+        if *begin > missing {
+            return false;
+        }
+        match after(*end).filter(|_| *end < last) {
+            Some(next) => missing = next,
+            None => return true,
+        }
+    }
+    false
 }
 
 /// Puts ranges in order, and those that overlap together.
@@ -178,7 +226,7 @@ fn join<T: Ord + Copy>(ranges: &mut Vec<(T, T)>) {
 }
 
 /// The range that `address` is in.
-fn range<T: Ord + Copy>(ranges: &[(T, T)], address: T) -> Option<(T, T)> {
+fn around<T: Ord + Copy>(ranges: &[(T, T)], address: T) -> Option<(T, T)> {
     let after = ranges.partition_point(|(first, _)| *first <= address);
     after.checked_sub(1).map(|last| ranges[last]).filter(|(_, last)| address <= *last)
 }
@@ -194,6 +242,30 @@ mod tests {
         let v6 = (any::<u128>(), 0_u8..=128).prop_map(|(address, bits)| (IpAddr::V6(address.into()), bits));
         let ip = prop_oneof![v4, v6].prop_map(|(address, bits)| Network::Ip { address: masked(address, bits), bits });
         prop_oneof![10 => ip, 1 => Just(Network::Unix)]
+    }
+
+    #[test]
+    fn networks_together_hold_what_is_in_none_of_them() {
+        let network = |text: &str| network(text).unwrap();
+        let set = |all: &[&str]| all.iter().map(|text| network(text)).collect::<NetworkSet>();
+        for (all, one, holds, meets) in [
+            (&["10.0.0.0/9", "10.128.0.0/9"][..], "10.0.0.0/8", true, true),
+            (&["10.0.0.0/9", "10.128.0.0/10"], "10.0.0.0/8", false, true),
+            (&["10.0.0.0/9", "10.192.0.0/10"], "10.0.0.0/8", false, true),
+            (&["10.0.0.0/8"], "10.1.0.0/16", true, true),
+            (&["0.0.0.0/1", "128.0.0.0/1"], "0.0.0.0/0", true, true),
+            (&["0.0.0.0/0"], "255.255.255.255", true, true),
+            (&["255.255.255.255"], "255.255.255.254/31", false, true),
+            (&["10.0.0.0/8", "12.0.0.0/8"], "11.0.0.0/8", false, false),
+            (&["::/0", "unix"], "10.0.0.0/8", false, false),
+            (&["::/1", "8000::/1"], "::/0", true, true),
+            (&["::/0", "unix"], "unix", true, true),
+            (&["::/0"], "unix", false, false),
+            (&[], "10.0.0.1", false, false),
+        ] {
+            let set = set(all);
+            assert_eq!((set.holds(&network(one)), set.meets(&network(one))), (holds, meets), "{all:?} {one}");
+        }
     }
 
     proptest! {

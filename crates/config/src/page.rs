@@ -50,7 +50,8 @@ impl Setting for PagePath {
         }
         let known: Vec<_> = TYPES.iter().map(|(known, _)| format!(".{known}")).collect();
         let help = format!("let its name end in one of {}", listed(&known));
-        reader.wrong(item, place, "does not tell by its name what it is", help)
+        reader.report(item.span(), format!("{} does not tell by its name what it is", quoted(path)), help);
+        None
     }
 
     fn shape() -> Shape {

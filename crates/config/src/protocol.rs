@@ -87,15 +87,20 @@ impl Target {
 impl fmt::Display for Target {
     /// Writes it to follow where it listens: `pool app`, `redirect to https://$host$target`, `12 routes to pools a, b`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let pools = self.pools().join(", ");
+        let pools = self.pools();
+        let named = format!("pool{} {}", if pools.len() == 1 { "" } else { "s" }, pools.join(", "));
         match self {
             Self::Pool(pool) => write!(f, "pool {pool}"),
-            Self::Sni { .. } => write!(f, "pools {pools} by server name"),
-            Self::Routes(routes) => match (&routes[..], &*pools) {
-                ([Route { action: Action::Redirect(redirect), .. }], _) => write!(f, "redirect to {}", redirect.to),
-                ([Route { action: Action::Pools(_), when, .. }], _) if when.is_any() => write!(f, "pool {pools}"),
-                (_, "") => write!(f, "{} routes to no pool", routes.len()),
-                _ => write!(f, "{} routes to pools {pools}", routes.len()),
+            Self::Sni { .. } => write!(f, "{named} by server name"),
+            Self::Routes(routes) => match &routes[..] {
+                [Route { action: Action::Redirect(redirect), .. }] => write!(f, "redirect to {}", redirect.to),
+                [Route { action: Action::Pools(_), when, .. }] if when.is_any() => write!(f, "{named}"),
+                _ => {
+                    // Those that the file has: not the one that stands for the listener itself.
+                    let count = routes.iter().filter(|route| route.line > 0).count();
+                    let several = if count == 1 { "" } else { "s" };
+                    write!(f, "{count} route{several} to {}", if pools.is_empty() { "no pool" } else { &named })
+                }
             },
         }
     }

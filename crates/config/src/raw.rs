@@ -42,7 +42,7 @@ pub(crate) use protocol::{
     CertPair, ClientCert, ClientHttp2, Hsts, ProxyFrom, ServerHttp2, ServerTls, ServerTlsTable, TlsOptions,
 };
 pub(crate) use rebalance::Rebalance;
-pub(crate) use redirect::{Redirect, RedirectTable, RedirectTo};
+pub(crate) use redirect::{REDIRECT_STATUSES, Redirect, RedirectTable, RedirectTo};
 pub(crate) use route::{Mirror, Route, RouteTimeouts};
 pub(crate) use sticky::{Hash, HashBy, Sticky};
 pub(crate) use webhook::Webhook;

@@ -13,7 +13,9 @@ use crate::setting::{Place, Setting};
 
 mod admin;
 mod binds;
+mod cookies;
 mod coverage;
+mod denied;
 mod failure;
 mod head;
 mod limit;
@@ -57,7 +59,7 @@ pub(crate) fn resolve(file: &raw::File, mut files: Files<'_>, reader: &mut Reade
         }
         pools.push(pool::resolve(entry, raw, &mut files, reader));
     }
-    Config {
+    let config = Config {
         workers: file.workers.as_ref().and_then(|workers| NonZeroUsize::new(workers.value.0 as usize)),
         process: process::resolve(file, files.folder(), reader),
         shutdown_timeout: file.shutdown_timeout.value.0,
@@ -68,7 +70,11 @@ pub(crate) fn resolve(file: &raw::File, mut files: Files<'_>, reader: &mut Reade
         limits,
         listeners,
         pools,
+    };
+    if reader.reported() == 0 {
+        cookies::check(&config, pool, reader);
     }
+    config
 }
 
 /// A table in which the file sets nothing.

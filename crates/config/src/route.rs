@@ -12,6 +12,7 @@ use crate::protocol::Network;
 use crate::resolved::{Page, Retry, ServerTimeouts};
 use crate::template::Template;
 
+mod expression;
 mod parameters;
 mod path;
 mod told;
@@ -20,8 +21,8 @@ pub(crate) mod written;
 
 pub use parameters::{DecodedQuery, Parameters};
 pub use path::{PathFault, normalise_path, with_slashes_decoded};
-pub(crate) use when::is_below;
 pub use when::{Asked, Fields, Refusal};
+pub(crate) use when::{is_below, takes_method};
 
 /// One way through a listener: the requests it is for, what they come to, and its rules. Of the routes of a listener the
 /// first that a request matches is its own.
@@ -132,7 +133,7 @@ pub enum ValuePattern {
 /// What the requests of a route come to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// One of these pools serves them, drawn by weight. Never empty, no pool twice, no weight 0.
+    /// One of these pools serves them, drawn by weight. Never empty, no pool twice, not all of weight 0.
     Pools(Vec<Share>),
     /// They are sent elsewhere.
     Redirect(Redirect),
@@ -145,7 +146,7 @@ pub enum Action {
 pub struct Share {
     /// The pool's name, which is among [`Config::pools`](crate::Config::pools).
     pub pool: String,
-    /// Relative to the other shares.
+    /// Relative to the other shares; 0 is for nobody new.
     pub weight: u32,
 }
 

@@ -187,6 +187,12 @@ impl<T: Setting> Setting for List<T> {
     fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
         match item.get_ref().as_array() {
             Some(items) => Some(Self(read_items(items, place, reader))),
+            None if item.get_ref().is_table() && T::shape().table.is_some() => {
+                let kind = if place.within.starts_with("listener") { "listen" } else { "pool" };
+                let name = place.within.split('`').nth(1).unwrap_or("NAME");
+                let help = format!("write `[[{kind}.{name}.{}]]`, in two brackets, before each of them", place.key);
+                reader.wrong(item, place, "must be a list of tables, and is one table", help)
+            }
             None => reader.unfit::<Self>(item, place, "write it in brackets, as in `[ … ]`"),
         }
     }

@@ -184,7 +184,7 @@ fn the_schema_refuses_mistakes_in_routes() {
         ("/listen/web/route/0/max_body", json!("1M")),
         ("/listen/web/route/0/strip_prefix", json!("v1")),
         ("/listen/web/route/2/split", json!({ "app": 1 })),
-        ("/listen/web/route/2/split/app", json!(0)),
+        ("/listen/web/route/2/split/app", json!(-1)),
         ("/listen/web/route/3/redirect/to", json!("elsewhere")),
         ("/listen/web/route/4/respond/status", json!(199)),
     ];

@@ -265,6 +265,12 @@ fn the_redirect_of_a_listener_may_stand_behind_its_routes() {
 }
 
 #[test]
+fn a_pool_of_a_split_may_take_nobody_new() {
+    let routes = routes("route = [{ path = \"/a\", split = { app = 50, other = 0 } }]");
+    assert_eq!(routes[0].action.to_string(), "100% pool app, 0% pool other");
+}
+
+#[test]
 fn the_path_of_the_root_is_every_path() {
     let routes = routes("route = [{ path = \"/\", split = { app = 1, other = 1 } }]");
     let fields: Vec<(String, String)> = Vec::new();

@@ -74,7 +74,7 @@ pub enum Verdict {
     Full,
     /// Its weight is 0.
     WeightZero,
-    /// It finishes what it has.
+    /// It finishes what it has, and takes nobody new; clients that are stuck to it may still come.
     Draining,
     /// It is out of use.
     Down,

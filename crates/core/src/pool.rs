@@ -9,7 +9,7 @@ use crate::home::Home;
 use crate::live::Live;
 use crate::lock::lock;
 use crate::policy::Policy;
-use crate::snapshot::{Snapshot, Wanted};
+use crate::snapshot::{Member, Snapshot, Wanted};
 use crate::turn::stride;
 use crate::{
     AdminState, Audit, Event, Explanation, MemberStats, Permit, Picked, PoolRules, PoolSpec, PoolStats, ProbeResult,
@@ -90,6 +90,13 @@ impl Pool {
             self.count(refused);
         }
         picked
+    }
+
+    /// Whether any of its servers takes requests, be it full, or is due for a trial: if none does, a pick comes to nothing.
+    pub fn is_open(&self, now: Time) -> bool {
+        let snapshot = self.home.current.load();
+        let ask = Ask { now, ..Ask::default() };
+        snapshot.members.iter().any(Member::admits) || self.home.trial_candidate(&snapshot, &ask).is_some()
     }
 
     #[cold]

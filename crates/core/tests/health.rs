@@ -223,10 +223,23 @@ fn a_trial_that_never_ends_passes_once_its_server_answers() {
 }
 
 #[test]
+fn a_pool_whose_servers_are_all_ejected_is_open_again_once_a_trial_is_due() {
+    let pool = pool(1, PoolRules { eject: Some(Eject { max_share: Percent::new(100), ..eject() }), ..rules() });
+    end_on(&pool, "s0", at(0), 5, OutcomeKind::Rejected);
+    assert_eq!((state(&pool, "s0"), pool.is_open(at(9_000))), (HealthState::Ejected, false));
+    assert!(pool.is_open(at(11_000)), "or nobody would come to try it");
+    let trial = pick(&pool, at(11_000));
+    assert!(!pool.is_open(at(11_000)), "one request does");
+    trial.finish(Outcome::of(OutcomeKind::Success, Duration::ZERO));
+    assert!(pool.is_open(at(11_001)));
+}
+
+#[test]
 fn when_all_are_down_the_pool_refuses_or_tries_them_all() {
     let probe = ProbeRule { fall: NonZeroU32::MIN, rise: NonZeroU32::MIN, initial: Initial::Down };
     for when_none in [WhenNone::Refuse, WhenNone::TryAll] {
         let pool = pool(3, PoolRules { when_none, probe: Some(probe), ..rules() });
+        assert_eq!(pool.is_open(at(0)), when_none == WhenNone::TryAll);
         if when_none == WhenNone::Refuse {
             assert_eq!(pool.pick(&Ask::default()).err(), Some(Refused::AllDown));
         } else {
@@ -235,6 +248,7 @@ fn when_all_are_down_the_pool_refuses_or_tries_them_all() {
             assert_eq!(picked, ["s0", "s1", "s2"]);
         }
         probe_of(&pool, "s1", true, at(1));
+        assert!(pool.is_open(at(2)));
         assert!((0..5).all(|_| name(&pick(&pool, at(2))) == "s1"), "one that is up is enough");
     }
 }

@@ -123,7 +123,7 @@ pub(crate) struct RouteOf {
     /// A field of the request's head; give it once for each
     #[arg(short = 'H', long, value_name = "NAME: VALUE")]
     pub(crate) header: Vec<String>,
-    /// The client's address [default: 127.0.0.1]
+    /// The client's address, as it is believed: what X-Forwarded-For says is not looked at [default: 127.0.0.1]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) client: Option<IpAddr>,
     /// The listener [default: the one that the URL leads to]

@@ -118,6 +118,7 @@ impl InForce {
             let limits = limits.of_listener(listener);
             Ok(Arc::new(Service {
                 listener: listener.clone(),
+                cookies: aim.own_cookies(),
                 aim,
                 tls,
                 handshakes,

@@ -70,7 +70,8 @@ impl Busy<'_> {
             Err(next) => return next,
         };
         let head = Some((&self.input.filled()[..head_length], &desk.request));
-        let ties = Ties::new(&first, &Asked { head, client: self.client_ip() }, worker.recently());
+        let asked = Asked { head, target: &desk.target, client: self.client_ip() };
+        let ties = Ties::new(&first, &asked, worker.recently());
         let mut tries = Tries::new(Arc::clone(&service), first).on_route(route).of_call(desk.call.as_ref()).tied(ties);
         let permit = match self.pick(&mut tries, desk, head_length).await {
             Ok(permit) => permit,
@@ -153,6 +154,7 @@ impl Busy<'_> {
                 route.request_edits.telling(|| Values {
                     head: bytes,
                     request,
+                    target: &[],
                     client: &self.client,
                     id: &entry.id,
                     route: &route.name,
@@ -160,7 +162,7 @@ impl Busy<'_> {
                     server: permit.server().id().name(),
                 })
             }),
-            cookies: tries.cookies(),
+            cookies: &tries.service.cookies,
             marks: &marks.to_server,
         };
         to_server.clear();

@@ -189,6 +189,12 @@ impl Route {
         shares.iter().map(|(served, _)| served).chain(mirror)
     }
 
+    /// What a redirect tells of path and query in place of what came: `target`, where a part of the path is cut off or put
+    /// before it. That a path has a normal form is no reason to write it otherwise.
+    pub(crate) fn told_target<'a>(&self, target: &'a [u8]) -> &'a [u8] {
+        if self.rewrite.is_none() { &[] } else { target }
+    }
+
     /// Whether a client at `address` may ask; `None` is one on a Unix socket.
     pub(crate) fn lets(&self, address: Option<IpAddr>) -> bool {
         self.rules.access.iter().all(|access| access.lets(address))

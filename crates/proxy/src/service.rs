@@ -1,6 +1,6 @@
 //! What a listener serves: its own settings, its pool, the pool's settings, and who serves when that pool cannot.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use plimsoll_config::{Conditions, HostMode, Hsts, Listener, Page, Pool as PoolRules, ServerName, StatusSet, Target};
@@ -21,6 +21,8 @@ pub(crate) struct Service {
     pub(crate) listener: Listener,
     /// What its requests come to.
     pub(crate) aim: Aim,
+    /// Names of cookies that are between us and its clients: a browser sends what one pool has set to all others too.
+    pub(crate) cookies: Vec<String>,
     /// How hands are shaken with its clients; `None` is without TLS.
     pub(crate) tls: Option<Arc<ClientSide>>,
     /// How that went.
@@ -82,6 +84,13 @@ impl Aim {
             Self::Sni { names, other } => names.iter().map(|(_, served)| served).chain(other).collect(),
         }
     }
+
+    /// The names of the cookies that are ours alone, of all pools that may serve.
+    pub(crate) fn own_cookies(&self) -> Vec<String> {
+        let served = self.pools().into_iter().flat_map(Served::chain);
+        let names: BTreeSet<&str> = served.filter_map(|served| served.sticky.as_ref()?.own_cookie()).collect();
+        names.into_iter().map(str::to_owned).collect()
+    }
 }
 
 /// A pool with its settings.
@@ -97,8 +106,6 @@ pub(crate) struct Served {
     pub(crate) sticky: Option<Arc<Stickiness>>,
     /// A request may be tied to one of its servers, or of those that serve while it cannot.
     pub(crate) ties: bool,
-    /// Names of cookies that are ours alone, those of the fallbacks included.
-    pub(crate) cookies: Arc<[String]>,
     hosts: Arc<HashMap<Arc<str>, String>>,
 }
 
@@ -158,10 +165,7 @@ impl Served {
             rules.keep_alive.connections = 0;
         }
         let ties = sticky.is_some() || rules.hash.is_some() || fallback.as_ref().is_some_and(|fallback| fallback.ties);
-        let own = sticky.as_ref().and_then(Stickiness::own_cookie).map(str::to_owned);
-        let others = fallback.iter().flat_map(|fallback| &*fallback.cookies).cloned();
-        let cookies = own.into_iter().chain(others).collect();
-        Self { pool, rules, fallback, tls, sticky: sticky.map(Arc::new), ties, cookies, hosts }
+        Self { pool, rules, fallback, tls, sticky: sticky.map(Arc::new), ties, hosts }
     }
 
     /// The name of a server as it is shared here, if it was configured.
@@ -177,8 +181,7 @@ impl Served {
     /// The same under these rules, before this fallback.
     pub(crate) fn under(&self, rules: PoolRules, fallback: Option<Arc<Self>>) -> Self {
         let (pool, tls, hosts) = (Arc::clone(&self.pool), self.tls.clone(), Arc::clone(&self.hosts));
-        let (sticky, cookies) = (self.sticky.clone(), Arc::clone(&self.cookies));
-        Self { pool, rules, fallback, tls, sticky, ties: self.ties, cookies, hosts }
+        Self { pool, rules, fallback, tls, sticky: self.sticky.clone(), ties: self.ties, hosts }
     }
 
     /// Whether a request meets the same here as there.

@@ -69,6 +69,8 @@ impl Default for Origin {
 pub(crate) struct Asked<'a> {
     /// The head as it was read, and what it says; of a connection that is balanced as a whole there is none.
     pub(crate) head: Option<(&'a [u8], &'a RequestHead)>,
+    /// Path and query that servers are asked for, where those are not the ones that came; else empty.
+    pub(crate) target: &'a [u8],
     /// Who the client is; `None` is one on a Unix socket.
     pub(crate) client: Option<IpAddr>,
 }
@@ -180,9 +182,7 @@ impl Stickiness {
             Sticky::Cookie(cookie) => Way::Cookie(Box::new(Signer::new(cookie, rules, &origin.secret))),
             Sticky::Learnt(rule) => {
                 let kept = before.and_then(|before| match &before.way {
-                    Way::Learnt { rule: had, table } if had.from == rule.from && table.fits(rule.entries) => {
-                        Some(table)
-                    }
+                    Way::Learnt { rule: had, table } if had.from == rule.from => Some(table),
                     _ => None,
                 });
                 let table = kept.map_or_else(|| Arc::new(Table::new(rule.entries)), Arc::clone);
@@ -208,15 +208,11 @@ impl Stickiness {
     fn read(&self, (head, request): (&[u8], &RequestHead), now: Time) -> Tie {
         match &self.way {
             Way::Cookie(signer) => {
-                let mut values = cookies::named(head, &request.fields, signer.name());
-                let (server, shown) = match (values.next(), values.next()) {
-                    (None, _) => (None, Shown::Nothing),
-                    // Which of several is meant nobody can tell.
-                    (Some(_), Some(_)) => (None, Shown::Refused),
-                    (Some(value), None) => match signer.read(value, Minutes::of(SystemTime::now())) {
-                        Read::Server { name, old } => (Some(name), Shown::Known { old }),
-                        Read::Nothing => (None, Shown::Refused),
-                    },
+                let values = cookies::named(head, &request.fields, signer.name());
+                let (server, shown) = match signer.read(values, || Minutes::of(SystemTime::now())) {
+                    Read::Server { name, old } => (Some(name), Shown::Known { old }),
+                    Read::Foreign => (None, Shown::Refused),
+                    Read::Nothing => (None, Shown::Nothing),
                 };
                 Tie { server, shown, ..Tie::default() }
             }

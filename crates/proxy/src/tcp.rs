@@ -63,7 +63,7 @@ impl Session<'_> {
             },
             Aim::Routes(_) => return self.refuse(),
         };
-        let asked = Asked { head: None, client: self.connection.peer.ip() };
+        let asked = Asked { head: None, target: &[], client: self.connection.peer.ip() };
         let ties = Ties::new(&first, &asked, self.connection.worker.recently());
         let mut tries = Tries::new(Arc::clone(service), first).tied(ties);
         if !self.pick(&mut tries).await {

@@ -100,11 +100,6 @@ impl Tries {
         Self { ties, ..self }
     }
 
-    /// Names of cookies that are between us and the client.
-    pub(crate) fn cookies(&self) -> &[String] {
-        &self.first.cookies
-    }
-
     /// What ties the request to a server of the pool that is asked now.
     pub(crate) fn tie(&self) -> Option<&Tie> {
         self.ties.behind(self.fallbacks)

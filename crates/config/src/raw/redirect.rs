@@ -168,19 +168,23 @@ fn check_host(first: &str, rest: &[Piece]) -> Result<(), Fault> {
 impl Setting for RedirectStatus {
     fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
         let number = item.get_ref().as_integer().and_then(|number| number.as_str().parse().ok());
-        match number.filter(|status| STATUSES.contains(status)) {
+        match number.filter(|status| REDIRECT_STATUSES.contains(status)) {
             Some(status) => Some(Self(status)),
             None => reader.unfit(item, place, ""),
         }
     }
 
     fn shape() -> Shape {
-        Shape { expects: "301, 302, 303, 307 or 308".to_owned(), schema: json!({ "enum": STATUSES }), table: None }
+        Shape {
+            expects: "301, 302, 303, 307 or 308".to_owned(),
+            schema: json!({ "enum": REDIRECT_STATUSES }),
+            table: None,
+        }
     }
 }
 
 /// The statuses that send a client to the address in `Location` (RFC 9110, section 15.4).
-const STATUSES: [u16; 5] = [301, 302, 303, 307, 308];
+pub(crate) const REDIRECT_STATUSES: [u16; 5] = [301, 302, 303, 307, 308];
 
 #[cfg(test)]
 mod tests {

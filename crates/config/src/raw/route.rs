@@ -36,9 +36,10 @@ settings! {
         host: OneOrMore<HostPattern>, optional "any";
         /// The path: a text such as "/v1" is for this path and all below it, by whole segments; a table is
         /// `{ exact = "/login" }`, `{ prefix = "/v1", ignore_case = true }` or `{ regex = '^/u/\d+$' }`. Requests are
-        /// compared by their path without dot segments, double slashes and needless per cent signs.
+        /// compared by their path without dot segments, double slashes and needless per cent signs. Capitals, and parameters such
+        /// as `;x=1`, are part of it.
         path: OneOrMore<PathTest>, optional "any";
-        /// The method.
+        /// The method. "GET" is for HEAD too.
         method: OneOrMore<Method>, optional "any";
         /// Fields of the request, all of which must be met: a text is the whole value, `true` any value, `false` that the
         /// field is not there, and `{ regex = '…' }` an expression that is found in the value.
@@ -49,13 +50,16 @@ settings! {
         client: OneOrMore<Network>, optional "any";
         /// The pool that serves the requests.
         pool: Name, optional "none";
-        /// Several pools in place of one, each with its weight: `{ app = 95, canary = 5 }`.
+        /// Several pools in place of one, each with its weight: `{ app = 95, canary = 5 }`. Weight 0 is for nobody new, while
+        /// clients that have the cookie of that pool stay with it. A pool none of whose servers takes requests gives way to
+        /// the others, unless it has an `unavailable = { fallback = … }`, which comes before them.
         split: Split, optional "none";
         /// Sends the requests elsewhere, in place of a pool.
         redirect: Redirect, optional "none";
         /// Answers the requests without a server, in place of a pool.
         respond: Respond, optional "none";
-        /// Cut from the front of the path before the request is forwarded.
+        /// Cut from the front of the path before the request is forwarded, or sent elsewhere by `$path` or `$target` of its
+        /// `redirect`. What servers say of paths, as in `Location` and in cookies, is left as it is.
         strip_prefix: Segments, optional "nothing";
         /// Put before the path after that.
         add_prefix: Segments, optional "nothing";
@@ -129,6 +133,22 @@ fn route(place: &Place) -> String {
     format!("a route of {}", place.within)
 }
 
+/// The weight of a pool in a split: 0 is for nobody new.
+type Weight = Whole<0, MOST_WEIGHT>;
+
+/// What to write where a weight is a share of a hundred, or a part of one.
+fn weight_help(item: &Item<'_>) -> Option<String> {
+    const FINER: &str = "weights are whole numbers that count against each other: \
+                         `{ app = 995, canary = 5 }` is half a per cent for `canary`";
+    let share = match item.get_ref() {
+        DeValue::String(text) => text.strip_suffix('%')?.trim(),
+        DeValue::Float(_) => return Some(FINER.to_owned()),
+        _ => return None,
+    };
+    let whole = share.parse::<u64>().is_ok();
+    whole.then(|| format!("write {share}: weights count against each other")).or_else(|| Some(FINER.to_owned()))
+}
+
 /// Pools and their weights, in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Split(pub(crate) Vec<(Field<Name>, u32)>);
@@ -149,16 +169,24 @@ impl Setting for Split {
         for (key, weight) in entries {
             let name = Name(key.get_ref().as_ref().to_owned());
             let inner = Place { key: name.0.clone(), within: place.nested() };
-            if let Some(weight) = Whole::<1, MOST_WEIGHT>::read(weight, &inner, reader) {
+            let weight = match weight_help(weight) {
+                Some(help) => reader.unfit::<Weight>(weight, &inner, help),
+                None => Weight::read(weight, &inner, reader),
+            };
+            if let Some(weight) = weight {
                 read.push((Field { value: name, span: key.span(), given: true }, weight.0 as u32));
             }
+        }
+        if read.len() == entries.len() && read.iter().all(|(_, weight)| *weight == 0) {
+            let what = "leads to no pool, as each has weight 0";
+            return reader.wrong(item, place, what, "give one of them a weight above 0");
         }
         read.sort_by_key(|(name, _)| name.span.start);
         Some(Self(read))
     }
 
     fn shape() -> Shape {
-        let weight = Whole::<1, MOST_WEIGHT>::shape();
+        let weight = Weight::shape();
         Shape {
             expects: format!("a table of pools, each with {}", weight.expects),
             schema: json!({ "type": "object", "additionalProperties": weight.schema, "minProperties": 2 }),

@@ -32,7 +32,8 @@ settings! {
     /// Keeps a client at the server that it had before, as long as that can take it: by one of `cookie`, `learn_cookie` and
     /// `header`. Where the server is down or full the policy picks another, and the client stays there.
     struct Sticky, called Place::nested {
-        /// A cookie of this name that Plimsoll sets, signs, and takes out of requests. It tells nobody which server is meant.
+        /// A cookie of this name that Plimsoll sets, signs, and takes out of all requests of the listener. It tells nobody
+        /// which server is meant. Of the pools behind a listener only those that share a `split` can share a name.
         cookie: Token, optional "none";
         /// A cookie of this name that the application sets: its values are learnt from answers and requests.
         learn_cookie: Token, optional "none";
@@ -67,8 +68,9 @@ settings! {
 
     /// What the policy "hash" goes by.
     struct Hash, called Place::nested {
-        /// "client" is its address, "path" the path without the query; `{ header = "X-Key" }` is a field, and
-        /// `{ cookie = "sid" }` a cookie. Requests that have none go to the least busy server.
+        /// "client" is its address, "path" the path that servers are asked for, without the query;
+        /// `{ header = "X-Key" }` is a field, and `{ cookie = "sid" }` a cookie. Requests that have none go to the least busy
+        /// server.
         on: HashBy, default "client";
         /// The most that a server may have in flight for its weight, of the average. Above it keys go on to the next.
         bound: Bound, default "125%";

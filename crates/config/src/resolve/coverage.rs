@@ -2,29 +2,47 @@
 
 use std::ops::Range;
 
+use crate::network::NetworkSet;
 use crate::protocol::Network;
 use crate::reader::Reader;
-use crate::route::{HostPattern, PathPattern, Route, ValuePattern, When, is_below};
+use crate::route::{HostPattern, PathPattern, Route, ValuePattern, When, is_below, takes_method};
 use crate::wording::quoted;
 
 /// Reports each of `routes`, which stand at `spans`, that can never match. `redirects` is what the listener itself does to
 /// the requests that are left.
 pub(super) fn check(routes: &[Route], spans: &[Range<usize>], redirects: bool, reader: &mut Reader) {
     for (place, (later, span)) in routes.iter().zip(spans).enumerate() {
-        let Some(earlier) = routes[..place].iter().position(|earlier| covers(&earlier.when, &later.when)) else {
-            continue;
-        };
+        let Some((earlier, alone)) = taker(&routes[..place], &later.when) else { continue };
         let (taker, line) = (called(&routes[earlier].name), routes[earlier].line);
+        let taker = format!("{taker} (line {line}){}", if alone { "" } else { " and others behind it" });
         if later.line == 0 {
             let key = if redirects { "redirect" } else { "pool" };
-            let message = format!("`{key}` can never be reached: all requests go to {taker} (line {line})");
+            let message = format!("`{key}` can never be reached: all requests go to {taker}");
             reader.report(span.clone(), message, format!("remove `{key}`, or give that route a condition"));
         } else {
             let own = called(&later.name);
-            let message = format!("{own} can never match: all it is for goes to {taker} (line {line})");
+            let message = format!("{own} can never match: all it is for goes to {taker}");
             reader.report(span.clone(), message, "put it before that one, or remove it");
         }
     }
+}
+
+/// The first of the routes before `later` that takes something of it where together they take all, and whether it does so
+/// alone.
+fn taker(earlier: &[Route], later: &When) -> Option<(usize, bool)> {
+    let mut some: Vec<usize> = Vec::new();
+    for (place, route) in earlier.iter().enumerate().filter(|(_, route)| covers_but_clients(&route.when, later)) {
+        if clients_cover(&route.when.clients, &later.clients) {
+            return Some((place, true));
+        }
+        let own: NetworkSet = route.when.clients.iter().copied().collect();
+        if later.clients.iter().any(|network| own.meets(network)) {
+            some.push(place);
+        }
+    }
+    let together: Vec<Network> = some.iter().flat_map(|place| earlier[*place].when.clients.iter().copied()).collect();
+    let all = !together.is_empty() && clients_cover(&together, &later.clients);
+    some.first().filter(|_| all).map(|first| (*first, false))
 }
 
 /// How messages call a route: one without a name of its own is called by its place.
@@ -37,11 +55,24 @@ fn called(name: &str) -> String {
 
 /// Whether every request that meets `later` meets `earlier` too. Where that is hard to tell, as for two expressions, it says
 /// no.
-fn covers(earlier: &When, later: &When) -> bool {
+pub(super) fn covers(earlier: &When, later: &When) -> bool {
+    covers_but_clients(earlier, later) && clients_cover(&earlier.clients, &later.clients)
+}
+
+/// Whether the clients of `later` are all among those of `earlier`, of which none are all.
+fn clients_cover(earlier: &[Network], later: &[Network]) -> bool {
+    if earlier.is_empty() || later.is_empty() {
+        return earlier.is_empty();
+    }
+    let among: NetworkSet = earlier.iter().copied().collect();
+    later.iter().all(|network| among.holds(network))
+}
+
+/// The same as for [`covers`], wherever the client is.
+fn covers_but_clients(earlier: &When, later: &When) -> bool {
     all_in(&earlier.hosts, &later.hosts, host_covers)
         && (earlier.paths.iter().any(is_root) || all_in(&earlier.paths, &later.paths, path_covers))
-        && all_in(&earlier.methods, &later.methods, |one, other| one == other)
-        && all_in(&earlier.clients, &later.clients, network_covers)
+        && all_in(&earlier.methods, &later.methods, |one, other| takes_method(one, other))
         && all_asked(&earlier.headers, &later.headers)
         && all_asked(&earlier.query, &later.query)
 }
@@ -56,7 +87,7 @@ fn all_asked(earlier: &[(String, ValuePattern)], later: &[(String, ValuePattern)
     earlier.iter().all(|(name, one)| later.iter().any(|(own, other)| own == name && value_covers(one, other)))
 }
 
-fn host_covers(one: &HostPattern, other: &HostPattern) -> bool {
+pub(super) fn host_covers(one: &HostPattern, other: &HostPattern) -> bool {
     match (one, other) {
         (one, HostPattern::Exact(host)) => one.matches(host),
         (HostPattern::Below(_), HostPattern::Below(parent)) => one == other || one.matches(parent),
@@ -88,7 +119,7 @@ fn path_covers(one: &PathPattern, other: &PathPattern) -> bool {
     }
 }
 
-fn network_covers(one: &Network, other: &Network) -> bool {
+pub(super) fn network_covers(one: &Network, other: &Network) -> bool {
     match (one, other) {
         (Network::Ip { bits: wide, .. }, Network::Ip { address, bits }) => wide <= bits && one.contains(Some(*address)),
         _ => one == other,

@@ -7,6 +7,7 @@ use crate::raw;
 use crate::reader::Reader;
 use crate::route::HeaderEdit;
 use crate::setting::Field;
+use crate::template::{Template, Variable};
 use crate::wording::quoted;
 
 /// Whose fields they are.
@@ -40,6 +41,7 @@ pub(super) fn edits(
         }
     }
     for named in set.iter().chain(add) {
+        check_id(&named.field.value, &named.field.span, listener, reader);
         check_name(&named.name, named.span.clone(), (side, true), listener, reader);
         if gone.contains(&named.name.to_ascii_lowercase()) {
             let message = format!("the field {} is removed here too", quoted(&named.name));
@@ -51,6 +53,14 @@ pub(super) fn edits(
     let set = set.iter().map(|named| HeaderEdit::Set(named.name.clone(), named.field.value.clone()));
     let add = add.iter().map(|named| HeaderEdit::Add(named.name.clone(), named.field.value.clone()));
     removed.chain(set).chain(add).collect()
+}
+
+/// Reports the id of a request in a text where requests have none.
+pub(super) fn check_id(text: &Template, span: &Range<usize>, listener: &raw::Listener, reader: &mut Reader) {
+    if listener.request_id.value.0.is_none() && text.names(Variable::RequestId) {
+        let message = "`$request_id` is always empty, as the listener has no `request_id`".to_owned();
+        reader.report(span.clone(), message, "write `request_id = {}` in the listener, or remove it");
+    }
 }
 
 /// Fields that frame a message or belong to one connection (RFC 9110, section 7.6.1).

@@ -1,5 +1,6 @@
 //! Where requests are sent to by `redirect`.
 
+use super::head;
 use crate::raw::{self, RedirectTo};
 use crate::reader::Reader;
 use crate::route::Redirect;
@@ -9,8 +10,9 @@ use crate::template::{Piece, Template, Variable};
 /// The port of https that an address need not say.
 const HTTPS: u64 = 443;
 
-/// Where `redirect` sends requests.
-pub(super) fn resolve(raw: &raw::RedirectTable, reader: &mut Reader) -> Redirect {
+/// Where `redirect` of a listener, or of one of its routes, sends requests.
+pub(super) fn resolve(redirect: &Field<raw::Redirect>, listener: &raw::Listener, reader: &mut Reader) -> Redirect {
+    let raw = &redirect.value.0;
     let to = match &raw.to.value {
         RedirectTo::Https => to_https(raw.port.as_ref().map_or(HTTPS, |port| port.value.0)),
         RedirectTo::Address(address) => {
@@ -18,6 +20,11 @@ pub(super) fn resolve(raw: &raw::RedirectTable, reader: &mut Reader) -> Redirect
                 let message = "`port` has no effect, as `to` says the whole address".to_owned();
                 reader.report(port.span.clone(), message, "write the port into `to`, or remove it");
             }
+            for variable in [Variable::Server, Variable::Pool].into_iter().filter(|variable| address.names(*variable)) {
+                let message = format!("`${}` is always empty here, as a redirect asks no server", variable.name());
+                reader.report(raw.to.span.clone(), message, "remove it");
+            }
+            head::check_id(address, &raw.to.span, listener, reader);
             address.clone()
         }
     };

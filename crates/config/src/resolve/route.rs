@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::{coverage, redirect, rules};
+use super::{coverage, denied, redirect, rules};
 use crate::files::Files;
 use crate::http::Named;
 use crate::raw;
@@ -45,13 +45,14 @@ pub(super) fn resolve(
             check_action(field, reader);
             check_strip(route, reader);
             redirect::check(route.redirect.as_ref(), raw.tls.is_some(), reader);
-            rules::check(route, reader);
+            rules::check(route, raw, reader);
+            denied::check(route, raw, reader);
         }
         routes.push(Route {
             name: names.take(route, index + 1, reader),
             line: reader.line(field.span.start),
             when: when(route, reader),
-            action: action(route, files, reader),
+            action: action(route, raw, files, reader),
             rules: rules::of_route(route, raw, rules, files, reader),
         });
     }
@@ -59,7 +60,7 @@ pub(super) fn resolve(
     // Without any route a listener that names nothing was reported, and gets a pool without a name.
     if own.is_some() || given.is_empty() {
         let action = match (&raw.redirect, &raw.pool) {
-            (Some(redirect), _) => Action::Redirect(redirect::resolve(&redirect.value.0, reader)),
+            (Some(redirect), _) => Action::Redirect(redirect::resolve(redirect, raw, reader)),
             (None, pool) => alone(pool.as_ref().map(|pool| pool.value.0.clone()).unwrap_or_default()),
         };
         routes.push(Route { rules: rules.clone(), ..Route::for_all(action) });
@@ -147,9 +148,9 @@ fn headers(fields: &[Named<ValueTest>], reader: &mut Reader) -> Vec<(String, Val
 }
 
 /// What the requests of a route come to. Where the file does not say it, which was reported, a pool without a name.
-fn action(raw: &raw::Route, files: &mut Files<'_>, reader: &mut Reader) -> Action {
+fn action(raw: &raw::Route, listener: &raw::Listener, files: &mut Files<'_>, reader: &mut Reader) -> Action {
     if let Some(redirect) = &raw.redirect {
-        return Action::Redirect(redirect::resolve(&redirect.value.0, reader));
+        return Action::Redirect(redirect::resolve(redirect, listener, reader));
     }
     if let Some(respond) = &raw.respond {
         return Action::Respond(self::respond(&respond.value, files, reader));

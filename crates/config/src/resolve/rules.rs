@@ -7,6 +7,7 @@ use super::failure::{report_repeated, retry};
 use super::head::{self, Side};
 use super::limit;
 use crate::files::Files;
+use crate::http::Named;
 use crate::network::NetworkSet;
 use crate::probe::StatusSet;
 use crate::protocol::Network;
@@ -16,6 +17,7 @@ use crate::resolved::Page;
 use crate::route::{Access, BasicAuth, Compress, HeaderEdit, Mirror, RouteRules, RouteTimeouts};
 use crate::secret::FilePath;
 use crate::setting::Field;
+use crate::template::{Template, Variable};
 use crate::users::Users;
 use crate::value::{OneOrMore, OrOff};
 use crate::wording::quoted;
@@ -102,25 +104,72 @@ fn after<T: Clone>(first: &[T], then: Vec<T>) -> Vec<T> {
     first.iter().cloned().chain(then).collect()
 }
 
-/// Reports what a route says that has no effect.
-pub(super) fn check(raw: &raw::Route, reader: &mut Reader) {
+/// Reports what a route of `listener` says that has no effect.
+pub(super) fn check(raw: &raw::Route, listener: &raw::Listener, reader: &mut Reader) {
     let why = match (&raw.redirect, &raw.respond) {
-        (Some(_), _) => "`redirect` forwards nothing",
-        (_, Some(_)) => "`respond` forwards nothing",
+        (Some(redirect), _) => {
+            check_prefixes(raw, &redirect.value.0, reader);
+            "`redirect` forwards nothing"
+        }
+        (_, Some(respond)) => {
+            check_location(raw, &respond.value, listener, reader);
+            "`respond` forwards nothing"
+        }
         _ => return check_forwarding(raw, reader),
     };
-    let given: [(&str, Option<Range<usize>>); 6] = [
-        ("strip_prefix", place(raw.strip_prefix.as_ref())),
-        ("add_prefix", place(raw.add_prefix.as_ref())),
+    let strips = raw.redirect.is_none();
+    let given: [(&str, Option<Range<usize>>); 7] = [
+        ("strip_prefix", place(raw.strip_prefix.as_ref().filter(|_| strips))),
+        ("add_prefix", place(raw.add_prefix.as_ref().filter(|_| strips))),
         ("request_headers", place(raw.request_headers.as_ref())),
         ("timeout", place(raw.timeout.as_ref())),
         ("retry", place(raw.retry.as_ref())),
         ("mirror", place(raw.mirror.as_ref())),
+        // Answers of ours are short.
+        ("compress", place(raw.compress.as_ref())),
     ];
     for (key, span) in given {
         if let Some(span) = span {
             reader.report(span, format!("`{key}` has no effect, as {why}"), format!("remove `{key}`"));
         }
+    }
+    for field in written(raw.response_headers.as_ref()) {
+        let nobody = [Variable::Server, Variable::Pool].into_iter().find(|variable| field.field.value.names(*variable));
+        if let Some(variable) = nobody {
+            let message = format!("`${}` is always empty here, as {why}", variable.name());
+            reader.report(field.field.span.clone(), message, "remove it");
+        }
+    }
+}
+
+/// The fields that edits write.
+fn written(edits: Option<&Field<raw::HeaderEdits>>) -> impl Iterator<Item = &Named<Template>> {
+    let lists = edits.into_iter().flat_map(|edits| [&edits.value.set, &edits.value.add]);
+    lists.flatten().flat_map(|fields| &fields.value.0)
+}
+
+/// What is cut off the path or put before it shows only where the redirect tells of the path.
+fn check_prefixes(raw: &raw::Route, redirect: &raw::RedirectTable, reader: &mut Reader) {
+    let raw::RedirectTo::Address(to) = &redirect.to.value else { return };
+    if to.names(Variable::Path) || to.names(Variable::Target) {
+        return;
+    }
+    let given = [("strip_prefix", place(raw.strip_prefix.as_ref())), ("add_prefix", place(raw.add_prefix.as_ref()))];
+    for (key, span) in given.into_iter().filter_map(|(key, span)| Some((key, span?))) {
+        let message = format!("`{key}` has no effect, as the redirect has neither `$path` nor `$target` in it");
+        reader.report(span, message, format!("end `to` with `$target`, or remove `{key}`"));
+    }
+}
+
+/// What sends a client to the address in `Location` (RFC 9110, section 15.4) sends it nowhere without one.
+fn check_location(raw: &raw::Route, respond: &raw::Respond, listener: &raw::Listener, reader: &mut Reader) {
+    let status = respond.status.value.0;
+    let mut fields = written(raw.response_headers.as_ref()).chain(written(listener.response_headers.as_ref()));
+    let says = fields.any(|field| field.name.eq_ignore_ascii_case("location"));
+    if raw::REDIRECT_STATUSES.iter().any(|known| u64::from(*known) == status) && !says {
+        let message = format!("an answer with status {status} sends clients nowhere, as it has no address");
+        let to = format!("redirect = {{ to = \"https://www.example.com$target\", status = {status} }}");
+        reader.report(respond.status.span.clone(), message, format!("write `{to}` in place of `respond`"));
     }
 }
 

@@ -76,7 +76,7 @@ impl When {
         if none_of(&self.paths, |path| path.matches(asked.path)) {
             return Some(Refusal::Path(&self.paths));
         }
-        if none_of(&self.methods, |method| method == asked.method) {
+        if none_of(&self.methods, |method| takes_method(method, asked.method)) {
             return Some(Refusal::Method(&self.methods));
         }
         let wrong = |(name, value): &&(String, ValuePattern)| !value.holds(|test| asked.fields.any(name, test));
@@ -113,6 +113,12 @@ impl PathPattern {
             Self::Regex(pattern) => pattern.is_match(path.as_bytes()),
         }
     }
+}
+
+/// Whether a route for the method `own` takes a request with the method `asked`. What is for GET is for HEAD too, which asks
+/// for the same without its content (RFC 9110, section 9.3.2): who may not GET is not to see by HEAD what is there.
+pub(crate) fn takes_method(own: &str, asked: &str) -> bool {
+    own == asked || (own == "GET" && asked == "HEAD")
 }
 
 /// Whether `path` is `prefix` or begins with it by whole segments. The root, which is empty, is above all, also above what

@@ -3,6 +3,7 @@
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::{Value as Json, json};
 
+use super::expression;
 use super::{HostPattern, PathPattern, ValuePattern, normalise_path};
 use crate::address::{Fault, host_alone, parse_host, read_text};
 use crate::http::Named;
@@ -60,7 +61,7 @@ const LONGEST_VALUE: usize = 2048;
 const MOST_PARAMETERS: usize = 50;
 
 /// What a path cannot have as it is (RFC 3986, section 3.3).
-const NOT_IN_PATHS: &AsciiSet =
+pub(super) const NOT_IN_PATHS: &AsciiSet =
     &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'^').add(b'`').add(b'{').add(b'|').add(b'}').add(b'\\');
 
 /// The path in `text`, which must be the one way of writing it that requests are compared in.
@@ -152,6 +153,11 @@ impl Setting for PathTest {
         let ignore_case = table.ignore_case.value;
         let exact = table.exact.map(|path| PathPattern::Exact { path: path.value.0, ignore_case });
         let prefix = table.prefix.map(|path| prefix(&path.value, ignore_case));
+        if let Some((regex, (why, help))) =
+            table.regex.as_ref().and_then(|regex| Some((regex, expression::never(regex.value.0.as_str())?)))
+        {
+            reader.report(regex.span.clone(), format!("`regex` can never match: {why}"), help);
+        }
         let regex = table.regex.map(|regex| PathPattern::Regex(regex.value.0));
         if regex.is_some() && table.ignore_case.given {
             let message = "`ignore_case` has no effect on a regular expression".to_owned();

@@ -136,7 +136,7 @@ pub(crate) fn why(server: &Candidate, best: Option<&Candidate>, policy: &str) ->
             None => "full".to_owned(),
         },
         "weight 0" => "weight 0 takes nothing".to_owned(),
-        "draining" => "it drains: it finishes what it has".to_owned(),
+        "draining" => "it drains: it takes nobody new".to_owned(),
         "down" => "it was set down".to_owned(),
         "ejected" => "ejected: it failed, and is left out for a while".to_owned(),
         "on trial" => "it was left out, and one request is finding out whether it works again".to_owned(),

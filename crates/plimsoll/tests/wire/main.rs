@@ -33,6 +33,7 @@ mod retry;
 mod reuse;
 mod route_command;
 mod route_heads;
+mod route_rules;
 mod routes;
 mod scenarios;
 mod sticky;

@@ -176,6 +176,9 @@ fn redirects_are_made_of_the_request_and_lead_nowhere_else() {
     let program = two
         .config(
             "{ path = \"/old\", redirect = { to = \"https://new.example$path?$query\", status = 301 } },
+             { path = \"/moved\", strip_prefix = \"/moved\", redirect = { to = \"https://new.example/new$target\", status = 301 } },
+             { path = \"/put\", strip_prefix = \"/put\", add_prefix = \"/under\", redirect = \"https://$host$path\" },
+             { path = \"/far\", strip_prefix = \"/far\", redirect = \"https\" },
              { path = \"/here\", redirect = { to = \"/there$path\", status = 302 } },
              { path = { regex = \"evil\" }, redirect = { to = \"/safe$path\", status = 307 } },
              { path = \"/tls\", redirect = { to = \"https://$host$target\" } },
@@ -191,6 +194,11 @@ fn redirects_are_made_of_the_request_and_lead_nowhere_else() {
     assert_eq!(sent_to("/here"), (302, "/there/here".into()));
     assert_eq!(sent_to("//evil.example/x"), (307, "/safe//evil.example/x".into()));
     assert_eq!(sent_to("/tls?x"), (308, "https://test/tls?x".into()));
+    assert_eq!(sent_to("/moved/a?b=c"), (301, "https://new.example/new/a?b=c".into()));
+    assert_eq!(sent_to("/moved"), (301, "https://new.example/new/".into()));
+    assert_eq!(sent_to("/moved/../moved//evil.example/%61"), (301, "https://new.example/new/evil.example/a".into()));
+    assert_eq!(sent_to("/put/a?b"), (308, "https://test/under/a".into()));
+    assert_eq!(sent_to("/far//a?b"), (308, "https://test/a?b".into()));
     client.send("HEAD /here HTTP/1.1\r\nHost: a\r\n\r\n");
     let response = client.response_to_head();
     assert_eq!((response.status, response.field("cache-control")), (302, None));

@@ -1,11 +1,14 @@
 //! Clients that come back to the server that they had.
 
+mod between;
 mod hash;
+mod jar;
 mod learnt;
+mod split;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::process::Command;
+use std::time::{Duration, Instant};
 
 use crate::kit::{Config, Gate, Mortal, Program, Response, Server, echo_messages, get, ok, until};
 
@@ -111,7 +114,7 @@ fn what_is_no_cookie_of_ours_is_ignored_and_set_anew() {
     let last = tampered.len() - 10;
     tampered[last] = if tampered[last] == b'A' { b'B' } else { b'A' };
     let tampered = String::from_utf8(tampered).unwrap();
-    let (huge, doubled) = (format!("srv={}", "A".repeat(7000)), format!("{cookie}; a=b; {cookie}"));
+    let (huge, doubled) = (format!("srv={}", "A".repeat(7000)), format!("{foreign}; a=b; {tampered}"));
     for wrong in [&*tampered, &foreign, &huge, &doubled, "srv=", "srv=%00%ff", "srv=192.168.1.1:80"] {
         let answers: Vec<Response> = (0..3).map(|_| program.ask(with(wrong))).collect();
         assert!(answers.iter().all(|answer| answer.status == 200 && set_by(answer).len() == cookie.len()), "{wrong}");
@@ -287,20 +290,6 @@ fn an_upgrade_sets_the_cookie_and_a_websocket_goes_to_its_server() {
 }
 
 #[test]
-fn a_client_stays_with_the_pool_that_a_split_drew_for_it() {
-    let (app, canary) = (named("app"), named("canary"));
-    let route = "route = [{ path = \"/\", split = { app = 50, canary = 50 } }]";
-    let config = Config::to(&[app.address()]).only_routes().listen(route).pool(STICKY);
-    let program = config.another_pool("canary", &format!("servers = [\"{}\"]\n{STICKY}", canary.address())).start();
-    for _ in 0..6 {
-        let (name, cookie) = first(&program);
-        for _ in 0..10 {
-            assert_eq!(program.ask(with(&cookie)).text(), name);
-        }
-    }
-}
-
-#[test]
 fn a_pool_that_serves_instead_has_a_cookie_of_its_own() {
     let (nobody, address) = crate::kit::nobody();
     let spare = [named("one"), named("two")];
@@ -321,46 +310,28 @@ fn a_pool_that_serves_instead_has_a_cookie_of_its_own() {
     drop(nobody);
 }
 
-/// What curl prints of three requests one after the other with one jar.
-fn curl(jar: &std::path::Path, arguments: &[&str]) -> Vec<String> {
-    let jar = jar.to_str().unwrap();
-    let one = |_| {
-        let output = Command::new("curl")
-            .args(["--silent", "--show-error", "--max-time", "30", "--noproxy", "*", "-k", "-c", jar, "-b", jar])
-            .args(arguments)
-            .output()
-            .expect("curl is installed");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    };
-    (0..3).map(one).collect()
-}
-
 #[test]
-fn curl_with_a_jar_comes_back_over_http_and_https_and_http2() {
+fn a_drain_keeps_clients_for_no_longer_than_it_is_told() {
     let three = Three::new();
-    let folder = std::env::temp_dir().join(format!("plimsoll-jar-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let out = folder.to_str().unwrap();
-    let made =
-        Command::new(env!("CARGO_BIN_EXE_plimsoll")).args(["cert", "--name", "localhost", "--out", out]).output();
-    assert!(made.unwrap().status.success());
-    let tls = format!("tls = {{ cert = \"{out}/localhost.pem\", key = \"{out}/localhost.key\" }}");
-    for (scheme, listen, arguments) in
-        [("http", "", &["--http1.1"][..]), ("https", &*tls, &["--http1.1"]), ("https", &*tls, &["--http2"])]
-    {
-        let program = three.config(STICKY).listen(listen).start();
-        let jar = folder.join("jar");
-        let _ = std::fs::remove_file(&jar);
-        let url = format!("{scheme}://localhost:{}/", program.address().port());
-        let to = format!("localhost:{}:127.0.0.1", program.address().port());
-        let said = curl(&jar, &[arguments, &["--resolve", &to, &url]].concat());
-        assert!(said.iter().all(|name| *name == said[0]), "{scheme} {arguments:?}: {said:?}");
-        let kept = std::fs::read_to_string(&jar).unwrap();
-        let line = kept.lines().find(|line| line.contains("\tsrv\t")).expect("the cookie is kept");
-        let secure = line.split('\t').nth(3).unwrap();
-        assert_eq!(secure, if scheme == "https" { "TRUE" } else { "FALSE" }, "{line}");
-        assert!(line.starts_with("#HttpOnly_"), "{line}");
-    }
-    std::fs::remove_dir_all(&folder).unwrap();
+    let sticky = "sticky = { cookie = \"srv\", drain = \"3s\" }";
+    let program = three.config(sticky).start();
+    let (name, cookie) = first(&program);
+    let began = Instant::now();
+    let config = three.0.iter().fold(Config::to(&[]), |config, (known, server)| {
+        let state = if *known == name { ", state = \"drain\"" } else { "" };
+        config.server(server.address(), &format!("name = \"{known}\"{state}"))
+    });
+    program.reload(&config.pool(sticky));
+    let response = program.ask(with(&cookie));
+    // On a machine that is very busy it may be over by now.
+    assert!(response.text() == name || began.elapsed() >= Duration::from_secs(3));
+    let mut moved = None;
+    until("the drain is over", || {
+        let response = program.ask(with(&cookie));
+        moved = (response.text() != name).then(|| (response.text(), set_by(&response)));
+        moved.is_some()
+    });
+    assert!(began.elapsed() >= Duration::from_secs(3), "it had not been told long before");
+    let (other, renewed) = moved.unwrap();
+    assert_eq!(program.ask(with(&renewed)).text(), other);
 }

@@ -239,6 +239,7 @@ impl Exchange<'_> {
             route.response_edits.telling(|| Values {
                 head: asked,
                 request,
+                target: &[],
                 client: facts,
                 id: &entry.id,
                 route: &route.name,

@@ -32,6 +32,7 @@ impl Exchange<'_> {
         Values {
             head: &desk.head,
             request: &desk.request,
+            target: &[],
             client: self.parties.facts,
             id: &desk.entry.id,
             route: &route.name,

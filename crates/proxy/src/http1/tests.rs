@@ -196,8 +196,16 @@ fn look_at_edits(bytes: &[u8], edits: &[HeaderEdit]) -> Result<(), TestCaseError
     let (head, forward, edits) = (&bytes[..length], forward(), Edits::new(edits));
     let peer = Peer { address: Some(([192, 0, 2, 1], 4321).into()), ..Peer::default() };
     let client = ClientFacts::new(&peer, &forward, false);
-    let values =
-        Values { head, request: &request, client: &client, id: b"id", route: "r\r\n\r\n", pool: "p\0", server: "s\ns" };
+    let values = Values {
+        head,
+        request: &request,
+        target: &[],
+        client: &client,
+        id: b"id",
+        route: "r\r\n\r\n",
+        pool: "p\0",
+        server: "s\ns",
+    };
     let edited = || edits.telling(|| values);
     let mut written = Vec::new();
     let rules = RequestRules {

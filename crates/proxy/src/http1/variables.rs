@@ -15,6 +15,8 @@ pub(crate) struct Values<'a> {
     /// The head as it was read, which `request` was parsed from.
     pub(crate) head: &'a [u8],
     pub(crate) request: &'a RequestHead,
+    /// Path and query as they are told where a part of the path is cut off or put before it; empty is as they came.
+    pub(crate) target: &'a [u8],
     pub(crate) client: &'a ClientFacts,
     /// The request's id; empty where there is none.
     pub(crate) id: &'a [u8],
@@ -80,11 +82,12 @@ impl Values<'_> {
 
     /// Path and query. `OPTIONS *` asks for no path.
     fn target(&self) -> (&[u8], Option<&[u8]>) {
-        let (path, query) = split_query(self.request.target.path.slice(self.head));
         if self.head.is_empty() {
             // What came was no request, and asked for none.
             return (b"", None);
         }
+        let came = self.request.target.path.slice(self.head);
+        let (path, query) = split_query(if self.target.is_empty() { came } else { self.target });
         (if path.is_empty() || path == b"*" { b"/" } else { path }, query)
     }
 }
@@ -180,6 +183,7 @@ mod tests {
         let values = Values {
             head: head.as_bytes(),
             request: &request,
+            target: &[],
             client: &client,
             id: b"0af7",
             route: "shop",

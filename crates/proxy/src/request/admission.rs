@@ -18,7 +18,7 @@ use crate::route::{Denied, Goal, Route, RouteId, Routes, draw};
 use crate::serve::{Busy, Next};
 use crate::service::{Aim, Served, Service};
 use crate::sticky;
-use crate::worker::Desk;
+use crate::worker::{Desk, Worker};
 
 const NO_ROUTE: Reject = Reject { status: 404, reason: "no route is for this request" };
 
@@ -31,6 +31,19 @@ enum Hold {
     Turn(Time),
     /// What is found of its password.
     Password(Receiver<bool>),
+}
+
+/// `first`, or where nobody there takes requests, nor in what serves instead of it, another of the `pools` of its split: one
+/// that is for newcomers.
+fn open_one<'a>(first: &'a Arc<Served>, pools: &'a [(Arc<Served>, u32)], worker: &Worker) -> &'a Arc<Served> {
+    let now = worker.recently();
+    let is_open = |served: &Arc<Served>| served.chain().any(|served| served.pool.is_open(now));
+    if pools.len() < 2 || is_open(first) {
+        return first;
+    }
+    let others = pools.iter().filter(|(served, weight)| *weight > 0 && is_open(served));
+    let others: Vec<_> = others.map(|(served, weight)| (served, *weight)).collect();
+    draw(&others, || worker.random()).copied().unwrap_or(first)
 }
 
 impl Busy<'_> {
@@ -188,7 +201,7 @@ impl Busy<'_> {
                 let head = &self.input.filled()[..head_length];
                 let stuck = sticky::pool_of(pools, (head, &desk.request), worker.recently());
                 match stuck.or_else(|| draw(pools, || worker.random())) {
-                    Some(first) => Ok(Arc::clone(first)),
+                    Some(first) => Ok(Arc::clone(open_one(first, pools, worker))),
                     None => Err(self.decline(NO_ROUTE, desk, head_length)),
                 }
             }
@@ -220,6 +233,7 @@ impl Busy<'_> {
         let values = Values {
             head: &self.input.filled()[..head_length],
             request: &desk.request,
+            target: route.told_target(&desk.target),
             client: &self.client,
             id: &desk.entry.id,
             route: &route.name,

@@ -88,7 +88,7 @@ impl Busy<'_> {
         let close = unread || !persistent || (place.closing() && !input.holds_earlier());
         let bodiless = request.method_kind == MethodKind::Head;
         let Manner { route, edits, pages } = service.manner(*route);
-        let values = || Values { head, request, client, id, route, pool: "", server: "" };
+        let values = || Values { head, request, target: &[], client, id, route, pool: "", server: "" };
         let answer = answer.framed(close, bodiless).secured(&service.hsts).marked(&marks.to_client);
         let answer = answer.edited(edits.telling(values)).illustrated(error_page(pages, answer.status));
         facts.reason = Some(reason);
@@ -108,7 +108,16 @@ impl Busy<'_> {
         let Manner { route, edits, pages } = service.manner(None);
         // Nothing is known but who has sent it, be it behind requests that were somebody else's.
         let (request, client) = (RequestHead::default(), facts(peer, service));
-        let values = || Values { head: b"", request: &request, client: &client, id: b"", route, pool: "", server: "" };
+        let values = || Values {
+            head: b"",
+            request: &request,
+            target: &[],
+            client: &client,
+            id: b"",
+            route,
+            pool: "",
+            server: "",
+        };
         let answer = Answer::plain(reject.status, reject.reason).framed(true, false).secured(hsts);
         let answer = answer.edited(edits.telling(values)).illustrated(error_page(pages, answer.status));
         let next = give(wire, &answer, entry.answered(reject.reason), service.listener.timeouts.body).await;

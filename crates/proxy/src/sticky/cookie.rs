@@ -49,14 +49,20 @@ impl Minutes {
     }
 }
 
-/// What a value says.
+/// What the values of a request say.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Read {
     /// This server; half of the time that it holds is over.
     Server { name: Arc<str>, old: bool },
     /// Nothing that we would have said, or not any more.
+    Foreign,
+    /// There are none.
     Nothing,
 }
+
+/// The most values of one request that are looked at, as each costs a signature. A browser has one for each path and domain
+/// that the cookie was ever for.
+const MOST_VALUES: usize = 8;
 
 /// Makes and reads the cookies of one pool.
 pub(super) struct Signer {
@@ -97,17 +103,28 @@ impl Signer {
         &self.name
     }
 
-    /// What `value` says to us.
-    pub(super) fn read(&self, value: &[u8], now: Minutes) -> Read {
-        let Some((id, made)) = self.verified(value) else { return Read::Nothing };
-        let age = made.age(now);
-        match (self.servers.get(&id), self.max_age) {
-            (Some(_), Some(max_age)) if age > max_age => Read::Nothing,
-            (Some(name), max_age) => {
-                Read::Server { name: Arc::clone(name), old: max_age.is_some_and(|max_age| age > max_age / 2) }
-            }
-            (None, _) => Read::Nothing,
+    /// What `values` say to us. Several come from a browser that has one from before a change of `path` or `domain`, and
+    /// perhaps another that is none of ours. Of those that we have signed the newest holds: it names the server that the
+    /// client had last, and a cookie that is signed can do no harm.
+    pub(super) fn read<'a>(&self, values: impl Iterator<Item = &'a [u8]>, now: impl FnOnce() -> Minutes) -> Read {
+        let mut values = values.take(MOST_VALUES).peekable();
+        if values.peek().is_none() {
+            return Read::Nothing;
         }
+        let now = now();
+        let known = values.filter_map(|value| self.known(value, now));
+        let newest = known.reduce(|newest, other| if other.1 > newest.1 { other } else { newest });
+        newest.map_or(Read::Foreign, |(name, made)| {
+            let old = self.max_age.is_some_and(|max_age| made.age(now) > max_age / 2);
+            Read::Server { name: Arc::clone(name), old }
+        })
+    }
+
+    /// The server that `value` stands for, and when it was made, unless that is too long ago.
+    fn known(&self, value: &[u8], now: Minutes) -> Option<(&Arc<str>, Minutes)> {
+        let (id, made) = self.verified(value)?;
+        let holds = self.max_age.is_none_or(|max_age| made.age(now) <= max_age);
+        Some((self.servers.get(&id).filter(|_| holds)?, made))
     }
 
     /// The server and the time in `value`, if that was signed by us.

@@ -7,6 +7,7 @@ use plimsoll_config::HashOn;
 
 use super::{Asked, field};
 use crate::http1::cookies;
+use crate::http1::variables::split_query;
 
 /// The key of what is asked; `None` where it has none of what the key is made of.
 pub(super) fn of(on: &HashOn, asked: &Asked<'_>) -> Option<u64> {
@@ -15,7 +16,10 @@ pub(super) fn of(on: &HashOn, asked: &Asked<'_>) -> Option<u64> {
         (HashOn::Header(name), Some((head, request))) => field(head, &request.fields, name).map(hash),
         (HashOn::Cookie(name), Some((head, request))) => cookies::named(head, &request.fields, name).next().map(hash),
         (HashOn::Path, Some((head, request))) => {
-            request.target.path.slice(head).split(|byte| *byte == b'?').next().map(hash)
+            // What servers get, so that however a path is written it is one key.
+            let target = if asked.target.is_empty() { request.target.path.slice(head) } else { asked.target };
+            let (path, _) = split_query(target);
+            Some(hash(if path.is_empty() { b"/" } else { path }))
         }
         (HashOn::Header(_) | HashOn::Cookie(_) | HashOn::Path, None) => None,
     }
@@ -47,12 +51,12 @@ mod tests {
     fn key(on: &HashOn, head: &str) -> Option<u64> {
         let mut request = RequestHead::default();
         request.parse(head.as_bytes(), HeadRules { max_target: 1000, bare_lf: false }).expect("a right head");
-        of(on, &Asked { head: Some((head.as_bytes(), &request)), client: None })
+        of(on, &Asked { head: Some((head.as_bytes(), &request)), target: &[], client: None })
     }
 
     fn client(address: &str, ipv6_prefix: u8) -> Option<u64> {
         let client = Some(address.parse().expect("an address"));
-        of(&HashOn::Client { ipv6_prefix }, &Asked { head: None, client })
+        of(&HashOn::Client { ipv6_prefix }, &Asked { head: None, target: &[], client })
     }
 
     #[test]
@@ -62,7 +66,7 @@ mod tests {
         assert_eq!(client("2001:db8::1", 64), client("2001:db8::ffff:1:2:3", 64));
         assert_ne!(client("2001:db8::1", 64), client("2001:db8:0:1::1", 64));
         assert_ne!(client("2001:db8::1", 128), client("2001:db8::2", 128));
-        let on_unix = of(&HashOn::Client { ipv6_prefix: 64 }, &Asked { head: None, client: None });
+        let on_unix = of(&HashOn::Client { ipv6_prefix: 64 }, &Asked { head: None, target: &[], client: None });
         assert_eq!(on_unix, None);
     }
 

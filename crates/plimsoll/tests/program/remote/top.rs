@@ -43,9 +43,9 @@ fn a_server_is_drained_by_a_key_and_the_terminal_comes_back() {
     assert_eq!(served.server("s1")["state"], "ready");
     top.shows("server s2 was set to state drain");
     top.keys("e");
-    top.shows("it drains: it finishes what it has");
+    top.shows("it drains: it takes nobody new");
     top.keys("q");
-    top.until("the explanation is closed", |text| !text.contains("it finishes what it has"));
+    top.until("the explanation is closed", |text| !text.contains("it takes nobody new"));
     top.keys("q");
     let (code, written) = top.end();
     assert_eq!(code, Some(0));

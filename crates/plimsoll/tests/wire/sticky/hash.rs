@@ -42,6 +42,23 @@ fn a_path_a_field_and_a_cookie_each_lead_to_their_server() {
 }
 
 #[test]
+fn however_a_path_is_written_it_is_the_key_that_its_server_is_asked_for() {
+    let three = Three::new();
+    let config = three.config("policy = \"hash\"\nhash = { on = \"path\" }");
+    let program = config.listen("route = [{ path = \"/hash\", strip_prefix = \"/hash\", pool = \"app\" }]").start();
+    let name = |path: &str| program.ask(get(path)).text();
+    for key in ["abc", "bcd", "cde", "def", "efg", "fgh"] {
+        let written = format!("%{:x}{}", key.as_bytes()[0], &key[1..]);
+        let first = name(&format!("/hash/{key}"));
+        for path in
+            [format!("/hash/{written}"), format!("/hash/x/../{key}"), format!("/hash/{key}?q"), format!("/{key}")]
+        {
+            assert_eq!(name(&path), first, "{path}");
+        }
+    }
+}
+
+#[test]
 fn a_client_is_told_by_its_address_unless_something_else_is_said() {
     let three = Three::new();
     let program = three.config("policy = \"hash\"").start();

@@ -58,6 +58,20 @@ fn a_session_that_nobody_knows_belongs_to_the_server_that_it_meets() {
 }
 
 #[test]
+fn a_table_that_grows_or_shrinks_at_a_reload_forgets_nobody_whom_it_has_room_for() {
+    let three = Three::new();
+    let config = |entries: usize| three.config(&format!("sticky = {{ learn_cookie = \"sid\", entries = {entries} }}"));
+    let program = config(100).start();
+    let name = |session: usize| program.ask(with(&format!("sid={session}"))).text();
+    let firsts: Vec<String> = (0..9).map(name).collect();
+    assert_eq!(firsts.iter().collect::<BTreeSet<_>>().len(), 3);
+    for entries in [4096, 100_000, 1000] {
+        program.reload(&config(entries));
+        assert_eq!((0..9).map(name).collect::<Vec<String>>(), firsts, "{entries}");
+    }
+}
+
+#[test]
 fn a_field_of_requests_is_learnt() {
     let three = Three::new();
     let program = three.config("sticky = { header = \"X-Session\" }").start();

@@ -30,15 +30,23 @@ fn line(signer: &Signer, server: &str, tls: bool) -> String {
 }
 
 fn value(signer: &Signer, server: &str) -> String {
-    let line = line(signer, server, false);
+    value_of(&line(signer, server, false))
+}
+
+fn value_of(line: &str) -> String {
     line.split_once('=').and_then(|(_, rest)| rest.split_once(';')).expect("a value").0.to_owned()
 }
 
-fn server(signer: &Signer, value: &str, now: Minutes) -> Option<(String, bool)> {
-    match signer.read(value.as_bytes(), now) {
+fn read(signer: &Signer, values: &[&[u8]], now: Minutes) -> Option<(String, bool)> {
+    match signer.read(values.iter().copied(), || now) {
         Read::Server { name, old } => Some((name.to_string(), old)),
-        Read::Nothing => None,
+        Read::Foreign => None,
+        Read::Nothing => panic!("there is a value"),
     }
+}
+
+fn server(signer: &Signer, value: &str, now: Minutes) -> Option<(String, bool)> {
+    read(signer, &[value.as_bytes()], now)
 }
 
 #[test]
@@ -59,7 +67,7 @@ fn whatever_is_changed_makes_it_nothing() {
         for other in *b"AQw_-9z=%\0" {
             let mut changed = value.clone().into_bytes();
             if std::mem::replace(&mut changed[at], other) != other {
-                assert_eq!(signer.read(&changed, NOW), Read::Nothing, "{changed:?}");
+                assert_eq!(read(&signer, &[&changed], NOW), None, "{changed:?}");
             }
         }
     }
@@ -86,6 +94,27 @@ fn a_cookie_grows_old_and_expires() {
     let after = |minutes| server(&signer, &value, Minutes(NOW.0 + minutes)).map(|(_, old)| old);
     assert_eq!([0, 240, 241, 480, 481].map(after), [Some(false), Some(false), Some(true), Some(true), None]);
     assert_eq!(server(&signer, &value, Minutes(NOW.0 - 5)).map(|(_, old)| old), Some(false), "clocks differ");
+}
+
+#[test]
+fn of_several_cookies_the_newest_that_is_ours_holds() {
+    let signer = signer("cookie = \"srv\"");
+    let made = |server: &str, minute: u32| {
+        let mut out = Vec::new();
+        assert!(signer.write(&mut out, server, false, Minutes(NOW.0 - minute)));
+        value_of(&String::from_utf8(out).expect("text")).into_bytes()
+    };
+    let (old, new, other) = (made("a", 9), made("b", 1), made("a", 1));
+    let named = |values: &[&[u8]]| read(&signer, values, NOW).map(|(name, _)| name);
+    assert_eq!(named(&[&old, &new]).as_deref(), Some("b"));
+    assert_eq!(named(&[&new, &old]).as_deref(), Some("b"));
+    assert_eq!(named(&[&new, &other]).as_deref(), Some("b"), "the first, whose path is the longest");
+    assert_eq!(named(&[b"x", &old[1..], &old]).as_deref(), Some("a"));
+    assert_eq!(named(&[b"x"]), None);
+    assert_eq!(signer.read(std::iter::empty(), || NOW), Read::Nothing);
+    let many = [b"x".as_slice(); MOST_VALUES];
+    assert_eq!(named(&[&many[1..], &[&*old]].concat()).as_deref(), Some("a"));
+    assert_eq!(named(&[&many[..], &[&*old]].concat()), None, "so many nobody has");
 }
 
 #[test]
