@@ -30,7 +30,8 @@ settings! {
     struct Limit, called limit {
         /// What makes a client: "client" is its address, `{ header = "X-Api-Key" }` and `{ cookie = "sid" }` are what it
         /// sends there (a request without it is not limited), "route" takes all requests of a route together. A client
-        /// by a Unix socket has no address, and is not limited by it.
+        /// by a Unix socket has no address, and is not limited by it. A field that comes more than once with different
+        /// values is refused with 400; of cookies each value counts, and more than four are refused likewise.
         key: LimitKey, default "client";
         /// IPv6 addresses count together that share so many of their first bits; 64 is what one customer has at least.
         ipv6_prefix: Whole<SHORTEST_PREFIX, LONGEST_PREFIX>, default 64;

@@ -168,7 +168,7 @@ impl Busy<'_> {
     }
 
     /// Refuses the request whose head is the first `head_length` bytes read. The connection is good for another one.
-    fn decline(&mut self, reject: Reject, desk: &Desk, head_length: usize) -> Next {
+    pub(crate) fn decline(&mut self, reject: Reject, desk: &Desk, head_length: usize) -> Next {
         self.input.consume(head_length);
         Next::Answer { reject, refused: None, unread: desk.request.body != BodyLength::None }
     }
