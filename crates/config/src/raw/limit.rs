@@ -35,7 +35,8 @@ settings! {
         key: LimitKey, default "client";
         /// IPv6 addresses count together that share so many of their first bits; 64 is what one customer has at least.
         ipv6_prefix: Whole<SHORTEST_PREFIX, LONGEST_PREFIX>, default 64;
-        /// Connections at once. One too many is closed.
+        /// Connections at once. One too many is closed. Those of `trusted_proxies` are not counted: behind a proxy limit
+        /// `requests`.
         connections: Whole<1, MOST_AT_ONCE>, optional "no limit";
         /// Requests at once, until the client has the last byte of the answer; a WebSocket is one as long as it is open.
         requests: Whole<1, MOST_AT_ONCE>, optional "no limit";
