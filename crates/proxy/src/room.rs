@@ -132,6 +132,11 @@ impl Room {
         Occupancy { limit, inside, entered }
     }
 
+    /// How many are in the house that this room is a part of.
+    pub(crate) fn in_house(&self) -> usize {
+        self.house.as_deref().unwrap_or(self).occupancy().inside
+    }
+
     /// Changes who is inside or waits, and wakes the one who may enter by that.
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = lock(&self.state);
