@@ -193,6 +193,9 @@ impl DataPlane for Wires {
             sticky: stats.sticky.into_iter().map(sticky).collect(),
             mirrors: stats.mirrors.into_iter().map(mirror).collect(),
             log: Some(log(self.proxy.logs().stats())),
+            clients: stats.clients as u64,
+            clients_limit: stats.clients_limit as u64,
+            shortages: stats.shortages,
             stopping: stats.stopping,
         }
     }

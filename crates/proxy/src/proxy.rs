@@ -197,7 +197,17 @@ impl Proxy {
         let (listeners, Occupancy { limit, inside, .. }) = (in_force.listeners(), in_force.clients());
         let (sticky, limits, mirrors) = (in_force.sticky(), in_force.limits(), in_force.mirrors());
         let stopping = self.stop.borrow().is_some();
-        ProxyStats { workers, listeners, sticky, mirrors, clients: inside, clients_limit: limit, limits, stopping }
+        ProxyStats {
+            workers,
+            listeners,
+            sticky,
+            mirrors,
+            clients: inside,
+            clients_limit: limit,
+            shortages: self.shortage.times(),
+            limits,
+            stopping,
+        }
     }
 
     /// The `most` busiest clients in a limit, and what people call them; `None` where there is no limit of this name.
