@@ -121,6 +121,30 @@ impl NetworkSet {
         both
     }
 
+    /// Everybody; with `unix` also those on a Unix socket.
+    pub(crate) fn everybody(unix: bool) -> Self {
+        Self { v4: vec![(0, u32::MAX)], v6: vec![(0, u128::MAX)], unix }
+    }
+
+    /// Whether it holds all whom `other` holds, who must be somebody.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        let wide = |ranges: &[(u32, u32)]| -> Vec<(u128, u128)> {
+            ranges.iter().map(|(first, last)| (u128::from(*first), u128::from(*last))).collect()
+        };
+        let v4 = wide(&self.v4);
+        !other.is_empty()
+            && (self.unix || !other.unix)
+            && wide(&other.v4).iter().all(|range| spans(&v4, *range))
+            && other.v6.iter().all(|range| spans(&self.v6, *range))
+    }
+
+    /// Whether it holds all addresses of one of the versions.
+    pub(crate) fn holds_a_whole_version(&self) -> bool {
+        let v4 = Self { v4: vec![(0, u32::MAX)], ..Self::default() };
+        let v6 = Self { v6: vec![(0, u128::MAX)], ..Self::default() };
+        self.covers(&v4) || self.covers(&v6)
+    }
+
     /// Whether it holds nobody.
     pub fn is_empty(&self) -> bool {
         self.v4.is_empty() && self.v6.is_empty() && !self.unix
@@ -161,6 +185,19 @@ fn join<T: Ord + Copy>(ranges: &mut Vec<(T, T)>) {
     });
 }
 
+/// Whether ranges in order hold all from `first` to `last`, one after the other.
+fn spans(ranges: &[(u128, u128)], (mut first, last): (u128, u128)) -> bool {
+    for (from, to) in ranges {
+        if (*from..=*to).contains(&first) {
+            if *to >= last {
+                return true;
+            }
+            first = to + 1;
+        }
+    }
+    false
+}
+
 fn within<T: Ord + Copy>(ranges: &[(T, T)], address: T) -> bool {
     let after = ranges.partition_point(|(first, _)| *first <= address);
     after.checked_sub(1).is_some_and(|last| address <= ranges[last].1)
@@ -177,6 +214,24 @@ mod tests {
         let v6 = (any::<u128>(), 0_u8..=128).prop_map(|(address, bits)| (IpAddr::V6(address.into()), bits));
         let ip = prop_oneof![v4, v6].prop_map(|(address, bits)| Network::Ip { address: masked(address, bits), bits });
         prop_oneof![10 => ip, 1 => Just(Network::Unix)]
+    }
+
+    fn set(networks: &[&str]) -> NetworkSet {
+        networks.iter().map(|text| network(text).ok().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_set_covers_another_whatever_it_is_put_together_from() {
+        let everybody = set(&["0.0.0.0/0", "::/0", "unix"]);
+        assert!(everybody.covers(&NetworkSet::everybody(true)) && everybody.holds_a_whole_version());
+        let halves = set(&["128.0.0.0/1", "::/0", "0.0.0.0/1"]);
+        assert!(halves.covers(&NetworkSet::everybody(false)) && !halves.covers(&NetworkSet::everybody(true)));
+        let private = set(&["10.0.0.0/8", "192.168.0.0/16"]);
+        assert!(!private.holds_a_whole_version() && set(&["::/0"]).holds_a_whole_version());
+        assert!(private.covers(&set(&["10.1.0.0/16", "192.168.1.7"])));
+        for other in [set(&["10.0.0.0/7"]), set(&["10.0.0.1", "11.0.0.1"]), set(&["::1"]), set(&["unix"]), set(&[])] {
+            assert!(!private.covers(&other), "{other:?}");
+        }
     }
 
     proptest! {
