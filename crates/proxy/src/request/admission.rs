@@ -20,8 +20,7 @@ use crate::worker::Desk;
 
 const NO_ROUTE: Reject = Reject { status: 404, reason: "no route is for this request" };
 
-/// Said in one word, as the log has it.
-pub(crate) const FORBIDDEN: Reject = Reject { status: 403, reason: "forbidden" };
+pub(crate) const FORBIDDEN: Reject = Reject { status: 403, reason: "clients at this address are not let in" };
 
 /// What a request has to wait for before a server is picked for it.
 pub(super) enum Hold {
