@@ -237,6 +237,15 @@ impl Program {
         until("the new configuration is in force", || self.said_times("reloaded: configuration") > before);
     }
 
+    /// Tries to put another configuration in force, with which something is wrong.
+    #[track_caller]
+    pub(crate) fn reload_in_vain(&self, config: &Config) {
+        let before = self.said_times("not reloaded");
+        fs::write(&self.file, config.text()).unwrap();
+        kill_process(Pid::from_child(&self.child), Signal::HUP).unwrap();
+        until("the new configuration is refused", || self.said_times("not reloaded") > before);
+    }
+
     /// Asks for a graceful stop.
     pub(crate) fn terminate(&self) {
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
