@@ -180,6 +180,8 @@ async fn accept_in_turn(door: &Door, (room, worker): (&Room, &Worker)) -> Option
     let shortage = &worker.shortage;
     if !shortage.has_room_beside(room.in_house()) {
         worker.make_way();
+        // One who is idle may leave for it.
+        let _outsider = room.stand_outside();
         tokio::time::sleep(EXHAUSTED_PAUSE).await;
         return None;
     }

@@ -21,6 +21,7 @@ use crate::limit::Limited;
 use crate::log::entry::Entry;
 use crate::log::{Lines, Marks};
 use crate::mirror::{Copied, UnderWay};
+use crate::parked::Parked;
 use crate::replay::Replay;
 use crate::route::RouteId;
 use crate::server_conn::IdleConns;
@@ -45,6 +46,8 @@ pub(crate) struct Worker {
     pub(crate) idle: RefCell<IdleConns>,
     /// Connections to servers that speak HTTP/2.
     pub(crate) shared: RefCell<SharedConns>,
+    /// Connections of clients that are idle.
+    pub(crate) parked: RefCell<Parked>,
     /// Copies of requests under way.
     pub(crate) copies: UnderWay,
     /// Of the access log.
@@ -150,6 +153,7 @@ impl Worker {
             timers: Timers::new(clock.now()),
             idle: RefCell::default(),
             shared: RefCell::default(),
+            parked: RefCell::default(),
             copies: UnderWay::default(),
             lines: RefCell::new(Lines::new(clock.now())),
             desks: RefCell::default(),
@@ -245,6 +249,7 @@ impl Worker {
             self.close_idle();
         }
         self.shortage.recover();
+        self.parked.borrow_mut().call();
         if now.saturating_since(self.swept.get()) >= SWEEP {
             self.idle.borrow_mut().sweep(now);
             self.shared.borrow_mut().sweep(now);

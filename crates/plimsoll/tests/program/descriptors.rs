@@ -95,6 +95,24 @@ fn clients_cannot_take_the_descriptors_that_they_need_to_be_served() {
 }
 
 #[test]
+fn idle_clients_leave_for_those_who_find_no_descriptor() {
+    let origin = Origin::quick("one");
+    let folder = Folder::new();
+    let file = folder.file("plimsoll.toml", &config(&origin, "workers = 1\n[admin]\nbind = '127.0.0.1:0'"));
+    let mut program = Running::saying(limited(4096, &["serve", &file]));
+    let address = program.address();
+    // What tells of it runs once it answers.
+    Client::connect(program.address()).expect("it listens").ask();
+    leave(&program, 10);
+    let mut staying = Vec::new();
+    for number in 0..30 {
+        let mut client = Client::connect(address).expect("the kernel accepts");
+        assert_eq!(client.ask().status, 200, "client {number}");
+        staying.push(client);
+    }
+}
+
+#[test]
 fn who_gets_no_descriptor_in_time_is_told_when_to_come_back_and_no_server_is_blamed() {
     let origin = Origin::silent();
     let folder = Folder::new();
