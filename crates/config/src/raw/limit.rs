@@ -45,12 +45,13 @@ settings! {
         /// Requests begun within any such time.
         request_rate: Rate, optional "no limit";
         /// What becomes of a request that is too many: "reject" answers it with `status` and `Retry-After`, "close"
-        /// closes the connection, and `{ delay = "2s" }` lets it wait for its place in time, up to so long, and else
-        /// rejects it. With a delay connections wait too.
+        /// closes the connection, of HTTP/2 the stream alone, and `{ delay = "2s" }` lets it wait for its place in time, up
+        /// to so long, and else rejects it. With a delay connections wait too.
         over: Over, default "reject";
         /// The status of rejected requests.
         status: Whole<400, 599>, default 429;
-        /// The most clients that are kept count of. When it is full, a newcomer takes the place of one that was quiet.
+        /// The most clients that are kept count of. When it is full, a newcomer takes the place of one that was quiet,
+        /// and is let in uncounted where nobody is.
         entries: Whole<1, MOST_ENTRIES>, default 100000;
         /// Refuses and delays nobody, and only counts what would have been.
         dry_run: bool, default false;
