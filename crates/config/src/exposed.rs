@@ -1,6 +1,6 @@
 //! What is right and yet worth a warning: secrets that everyone may read, and those that are missing.
 
-use crate::resolved::{Admin, Config, Pool};
+use crate::resolved::{Admin, Config, Listener, Pool};
 use crate::secret::Secret;
 use crate::sticky::Sticky;
 use crate::wording::quoted;
@@ -40,6 +40,21 @@ impl Config {
 }
 
 impl Config {
+    /// A warning for each listener that believes everybody about whom it serves.
+    pub fn credulous(&self) -> Vec<String> {
+        let believes = |listener: &&Listener| {
+            listener.trusted_proxies.as_ref().is_some_and(|proxies| proxies.from.holds_a_whole_version())
+        };
+        let warning = |listener: &Listener| {
+            format!(
+                "`trusted_proxies` of listener {} believes everybody: whoever comes can say that it is any client, past `allow`, \
+                 `deny` and limits; name the networks of your proxies",
+                quoted(&listener.name)
+            )
+        };
+        self.listeners.iter().filter(believes).map(warning).collect()
+    }
+
     /// A warning for each pool whose cookies nobody understands after a restart, since there is no key for them.
     pub fn forgetful(&self) -> Vec<String> {
         let keyless = |pool: &&Pool| matches!(&pool.sticky, Some(Sticky::Cookie(cookie)) if cookie.key.is_none());

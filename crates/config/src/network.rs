@@ -155,6 +155,26 @@ impl NetworkSet {
         }
     }
 
+    /// Whether it holds all whom `other` holds, who must be somebody.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        !other.is_empty()
+            && (self.unix || !other.unix)
+            && other.v4.iter().all(|range| holds(&self.v4, *range, |end| end.checked_add(1)))
+            && other.v6.iter().all(|range| holds(&self.v6, *range, |end| end.checked_add(1)))
+    }
+
+    /// Everybody; with `unix` also those on a Unix socket.
+    pub(crate) fn everybody(unix: bool) -> Self {
+        Self { v4: vec![(0, u32::MAX)], v6: vec![(0, u128::MAX)], unix }
+    }
+
+    /// Whether it holds all addresses of one of the versions.
+    pub(crate) fn holds_a_whole_version(&self) -> bool {
+        let v4 = Self { v4: vec![(0, u32::MAX)], ..Self::default() };
+        let v6 = Self { v6: vec![(0, u128::MAX)], ..Self::default() };
+        self.covers(&v4) || self.covers(&v6)
+    }
+
     /// Whether it holds nobody.
     pub fn is_empty(&self) -> bool {
         self.v4.is_empty() && self.v6.is_empty() && !self.unix
@@ -244,10 +264,12 @@ mod tests {
         prop_oneof![10 => ip, 1 => Just(Network::Unix)]
     }
 
+    fn set(networks: &[&str]) -> NetworkSet {
+        networks.iter().map(|text| network(text).unwrap()).collect()
+    }
+
     #[test]
     fn networks_together_hold_what_is_in_none_of_them() {
-        let network = |text: &str| network(text).unwrap();
-        let set = |all: &[&str]| all.iter().map(|text| network(text)).collect::<NetworkSet>();
         for (all, one, holds, meets) in [
             (&["10.0.0.0/9", "10.128.0.0/9"][..], "10.0.0.0/8", true, true),
             (&["10.0.0.0/9", "10.128.0.0/10"], "10.0.0.0/8", false, true),
@@ -263,8 +285,22 @@ mod tests {
             (&["::/0"], "unix", false, false),
             (&[], "10.0.0.1", false, false),
         ] {
-            let set = set(all);
-            assert_eq!((set.holds(&network(one)), set.meets(&network(one))), (holds, meets), "{all:?} {one}");
+            let (set, one) = (set(all), network(one).unwrap());
+            assert_eq!((set.holds(&one), set.meets(&one)), (holds, meets), "{all:?} {one:?}");
+        }
+    }
+
+    #[test]
+    fn a_set_covers_another_whatever_it_is_put_together_from() {
+        let everybody = set(&["0.0.0.0/0", "::/0", "unix"]);
+        assert!(everybody.covers(&NetworkSet::everybody(true)) && everybody.holds_a_whole_version());
+        let halves = set(&["128.0.0.0/1", "::/0", "0.0.0.0/1"]);
+        assert!(halves.covers(&NetworkSet::everybody(false)) && !halves.covers(&NetworkSet::everybody(true)));
+        let private = set(&["10.0.0.0/8", "192.168.0.0/16"]);
+        assert!(!private.holds_a_whole_version() && set(&["::/0"]).holds_a_whole_version());
+        assert!(private.covers(&set(&["10.1.0.0/16", "192.168.1.7"])));
+        for other in [set(&["10.0.0.0/7"]), set(&["10.0.0.1", "11.0.0.1"]), set(&["::1"]), set(&["unix"]), set(&[])] {
+            assert!(!private.covers(&other), "{other:?}");
         }
     }
 

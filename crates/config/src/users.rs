@@ -92,6 +92,9 @@ fn user(number: usize, line: &str) -> Result<(String, String), Fault> {
     if is_bcrypt(hash) || is_argon2(hash) {
         return Ok((name.to_owned(), hash.to_owned()));
     }
+    if let Some(fault) = excess(number, name, hash) {
+        return Err(fault);
+    }
     let kind = kind_of(hash);
     let what = format!("in line {number} the password of {} is {kind}", quoted(name));
     Fault::new(
@@ -105,10 +108,30 @@ fn shown(name: &str) -> &str {
     if name.chars().all(|c| c.is_alphanumeric() || "-_.@".contains(c)) { name } else { "NAME" }
 }
 
+/// The fault of a hash whose work is out of bounds.
+fn excess(number: usize, name: &str, hash: &str) -> Option<Fault> {
+    let of = format!("in line {number} the password of {}", quoted(name));
+    if let Some(cost) = bcrypt_cost(hash).filter(|cost| !BCRYPT_COSTS.contains(cost)) {
+        let (least, most) = (BCRYPT_COSTS.start(), BCRYPT_COSTS.end());
+        let what = format!("{of} has a bcrypt cost of {cost}, out of bounds");
+        let help = format!("costs from {least} to {most} are taken: `htpasswd -B -C 10 FILE {}`", shown(name));
+        return Some(Fault { what, help });
+    }
+    let costs = hash.starts_with("$argon2").then(|| hash.split('$').find(|part| part.starts_with("m=")))??;
+    let numbers =
+        |part: &str| part.split(',').all(|cost| cost.get(2..).is_some_and(|number| number.parse::<u64>().is_ok()));
+    (numbers(costs) && !are_costs(costs)).then(|| Fault {
+        what: format!("{of} has costs of Argon2 that are out of bounds"),
+        help: format!(
+            "at most m={MOST_MEMORY} (KiB), t={MOST_PASSES} and p={MOST_PASSES} are taken, and 8 KiB for each lane"
+        ),
+    })
+}
+
 /// What stands in the place of a hash that is taken, in words that do not repeat it.
 fn kind_of(hash: &str) -> &'static str {
     if hash.starts_with("$2") || hash.starts_with("$argon2") {
-        "a hash that is broken or too costly"
+        "a hash that is broken"
     } else if hash.starts_with("$apr1$") || hash.starts_with("$1$") {
         "hashed by MD5"
     } else if hash.starts_with("{SHA}") || hash.starts_with("{SSHA}") {
@@ -126,15 +149,17 @@ const BCRYPT_COSTS: std::ops::RangeInclusive<u32> = 4..=14;
 
 /// Whether this is bcrypt's own form: its variant, a cost, and 22 letters of salt and 31 of hash.
 fn is_bcrypt(hash: &str) -> bool {
-    let Some(rest) = ["$2a$", "$2b$", "$2y$"].iter().find_map(|variant| hash.strip_prefix(variant)) else {
-        return false;
-    };
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'/';
-    let (Some(cost), Some(rest)) = (rest.get(..2), rest.get(2..)) else { return false };
-    let fits = |cost: u32| BCRYPT_COSTS.contains(&cost);
-    cost.bytes().all(|byte| byte.is_ascii_digit())
-        && cost.parse().is_ok_and(fits)
-        && rest.strip_prefix('$').is_some_and(|rest| rest.len() == 53 && rest.bytes().all(allowed))
+    let rest = hash.get("$2y$05".len()..).and_then(|rest| rest.strip_prefix('$'));
+    bcrypt_cost(hash).is_some_and(|cost| BCRYPT_COSTS.contains(&cost))
+        && rest.is_some_and(|rest| rest.len() == 53 && rest.bytes().all(allowed))
+}
+
+/// The cost that a hash of bcrypt's form tells, whatever comes behind it.
+fn bcrypt_cost(hash: &str) -> Option<u32> {
+    let rest = ["$2a$", "$2b$", "$2y$"].iter().find_map(|variant| hash.strip_prefix(variant))?;
+    let cost = rest.get(..2).filter(|cost| cost.bytes().all(|byte| byte.is_ascii_digit()))?;
+    cost.parse().ok()
 }
 
 /// The most memory that one look may take, in KiB: each takes it anew.
@@ -198,9 +223,18 @@ mod tests {
             ("amy:{SHA}x".to_owned(), "in line 1 the password of `amy` is hashed by SHA-1"),
             ("amy:$6$x$y".to_owned(), "in line 1 the password of `amy` is hashed by `crypt`"),
             ("amy:open sesame".to_owned(), "in line 1 the password of `amy` is not hashed, or by `crypt`"),
+            (format!("amy:{}", &BCRYPT[..40]), "in line 1 the password of `amy` is a hash that is broken"),
             (
-                format!("amy:{}", &BCRYPT[..40]),
-                "in line 1 the password of `amy` is a hash that is broken or too costly",
+                format!("amy:{}", BCRYPT.replace("$05$", "$15$")),
+                "in line 1 the password of `amy` has a bcrypt cost of 15, out of bounds",
+            ),
+            (
+                format!("amy:{}", ARGON2.replace("m=19456", "m=4294967296")),
+                "in line 1 the password of `amy` has costs of Argon2 that are out of bounds",
+            ),
+            (
+                format!("amy:{}", ARGON2.replace("m=19456", "m=é")),
+                "in line 1 the password of `amy` is a hash that is broken",
             ),
             (format!("amy:{BCRYPT}\nbob:{BCRYPT}\namy:{ARGON2}"), "`amy` is in line 1 and again in line 3"),
         ];

@@ -266,7 +266,7 @@ impl Shared {
 
     /// What an operator should know of `config`, which is in force.
     fn warnings(&self, config: &Config) -> Vec<String> {
-        let exposed = config.exposed().into_iter().chain(config.forgetful());
+        let exposed = config.exposed().into_iter().chain(config.credulous()).chain(config.forgetful());
         exposed.chain(self.gate.warnings()).chain(self.plane.warnings(config)).collect()
     }
 

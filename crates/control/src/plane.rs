@@ -61,6 +61,12 @@ pub struct PlaneStats {
     pub mirrors: Vec<MirrorStats>,
     /// The access log, when there is one.
     pub log: Option<LogStats>,
+    /// Client connections of all listeners open now.
+    pub clients: u64,
+    /// The most of those at once: `max_connections` of the process or of all listeners, or what descriptors leave room for.
+    pub clients_limit: u64,
+    /// How often there was no descriptor or memory for another connection.
+    pub shortages: u64,
     /// Whether a graceful stop is under way.
     pub stopping: bool,
 }

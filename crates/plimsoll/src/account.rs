@@ -26,7 +26,7 @@ impl Account {
             (None, Some(gid)) => gid,
             (None, None) => {
                 return Err(Unmet {
-                    message: format!("the system knows no user {name}, so that its group is not known either"),
+                    message: format!("there is no user {name}, whose group could be taken"),
                     help: "write `group = \"…\"` as well".to_owned(),
                 });
             }
@@ -155,7 +155,7 @@ mod tests {
         assert_eq!(wrong("no-such-user-here", None).message, "there is no user no-such-user-here");
         assert!(wrong("no-such-user-here", None).help.contains("useradd"));
         assert_eq!(wrong("nobody", Some("no-such-group")).message, "there is no group no-such-group");
-        assert!(wrong("4123456", None).message.contains("its group is not known"));
+        assert_eq!(wrong("4123456", None).message, "there is no user 4123456, whose group could be taken");
         assert_eq!(wrong("00", None).message, "user 00 is root by another name");
     }
 }

@@ -1,7 +1,6 @@
 //! `plimsoll check`: is this configuration right, and what would it do?
 
 use std::fmt::Write;
-use std::time::SystemTime;
 
 use plimsoll_config::{Config, Listener, Pool};
 use plimsoll_control::{Control, Names};
@@ -9,7 +8,7 @@ use plimsoll_core::AdminState;
 
 use crate::arguments::Check;
 use crate::failure::Failure;
-use crate::{console, source};
+use crate::{console, plane, source};
 
 /// Checks the configuration and prints what it would do. Nothing is bound, and no name is looked up unless asked for.
 pub(crate) fn run(arguments: &Check) -> Result<(), Failure> {
@@ -17,8 +16,8 @@ pub(crate) fn run(arguments: &Check) -> Result<(), Failure> {
     let config = source::from_file(arguments.file.as_deref(), without_file)?;
     Control::check(&config).map_err(Failure::Arguments)?;
     plimsoll_proxy::check_tls(&config).map_err(|error| Failure::Arguments(error.to_string()))?;
-    let of_files = config.exposed().into_iter().chain(config.forgetful());
-    for warning in of_files.chain(plimsoll_proxy::tls_warnings(&config, SystemTime::now())) {
+    let of_file = config.exposed().into_iter().chain(config.credulous()).chain(config.forgetful());
+    for warning in of_file.chain(plane::warnings(&config)) {
         console::say(format_args!("warning: {warning}"));
     }
     if arguments.look_up {

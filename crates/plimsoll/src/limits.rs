@@ -28,10 +28,15 @@ fn tell_shortage(config: &Config, workers: usize) {
     let asked_for = config.process.max_connections.is_some();
     let short = |limit: u64| if asked_for { clients < wanted } else { limit < wanted as u64 };
     if let Some(limit) = limit.filter(|limit| short(*limit)) {
+        let (wanted, clients) = (are(wanted), are(clients));
         say(format_args!(
-            "note: {wanted} clients are allowed for, which needs up to {needed} open files, but the limit is {limit}: at most \
-             {clients} clients are let in at once, others wait; raise it (LimitNOFILE= in the unit, `ulimit -n`), or lower \
-             max_connections"
+            "note: {wanted} allowed for, which needs up to {needed} open files, but the limit is {limit}: at most {clients} let \
+             in at once, others wait; raise it (LimitNOFILE= in the unit, `ulimit -n`), or lower max_connections"
         ));
     }
+}
+
+/// `1 client is`, `2 clients are`.
+fn are(clients: usize) -> String {
+    if clients == 1 { "1 client is".to_owned() } else { format!("{clients} clients are") }
 }

@@ -53,6 +53,18 @@ pub(crate) fn workers(config: &Config) -> usize {
     config.workers.map_or_else(cores::worth_using, NonZeroUsize::get)
 }
 
+/// What an operator should know of `config` on this machine, though it can be served.
+pub(crate) fn warnings(config: &Config) -> Vec<String> {
+    let (workers, cores) = (workers(config), cores::usable().len());
+    let crowded = (config.process.pin_workers && workers > cores).then(|| {
+        format!(
+            "`pin_workers` keeps each worker on a core, and {workers} workers are more than the {cores} that this process may \
+             use: some share one while others may be idle; lower `workers`, or remove `pin_workers`"
+        )
+    });
+    plimsoll_proxy::tls_warnings(config, SystemTime::now()).into_iter().chain(crowded).collect()
+}
+
 impl Plane {
     /// Makes the pools that `config` asks for and serves them as it says. Gives the host names that were looked up, too.
     ///
@@ -181,7 +193,7 @@ impl DataPlane for Wires {
     }
 
     fn warnings(&self, config: &Config) -> Vec<String> {
-        plimsoll_proxy::tls_warnings(config, SystemTime::now())
+        warnings(config)
     }
 
     fn stats(&self) -> PlaneStats {
@@ -193,6 +205,9 @@ impl DataPlane for Wires {
             sticky: stats.sticky.into_iter().map(sticky).collect(),
             mirrors: stats.mirrors.into_iter().map(mirror).collect(),
             log: Some(log(self.proxy.logs().stats())),
+            clients: stats.clients as u64,
+            clients_limit: stats.clients_limit as u64,
+            shortages: stats.shortages,
             stopping: stats.stopping,
         }
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use plimsoll_config::Config;
-use plimsoll_control::{Control, Journal};
+use plimsoll_control::{Control, ControlError, Journal};
 
 use crate::account::Account;
 use crate::arguments::Serve;
@@ -92,10 +92,20 @@ fn obey(asks: &Asks, control: &Control, notifier: &Notifier) {
             Asked::Reload => {
                 notifier.reloading();
                 // What came of it is in the journal.
-                let what = if control.reload().is_ok() { "reloaded" } else { "not reloaded: the file has mistakes" };
-                notifier.ready(what);
+                notifier.ready(&control.reload().map_or_else(|error| not_reloaded(&error), |_| "reloaded".to_owned()));
             }
             Asked::ReopenLogs => control.reopen_logs(),
+        }
+    }
+}
+
+/// What a service manager shows of a reload that was refused. It has one line for that.
+fn not_reloaded(error: &ControlError) -> String {
+    match error {
+        ControlError::Configuration(_) => "not reloaded: the file has mistakes".to_owned(),
+        other => {
+            let why = other.to_string();
+            format!("not reloaded: {}", why.lines().next().unwrap_or_default())
         }
     }
 }

@@ -12,7 +12,8 @@ const OF_A_CLIENT: u64 = 2;
 const OF_A_WORKER: u64 = 8;
 const OF_AN_ADDRESS: u64 = 2;
 
-/// Standard streams, logs, runtimes of other threads, the resolver, files that are read at a reload.
+/// Standard streams, logs, runtimes of other threads, the resolver, files that are read at a reload, and what is kept back for
+/// connections to servers.
 const OF_THE_REST: u64 = 64;
 
 /// Connections to one door of the admin API, as control bounds them, and the door itself.
@@ -44,15 +45,26 @@ impl Descriptors {
         let wanted = config.process.max_connections.map_or(of_listeners, |most| most.min(of_listeners));
         let fixed = fixed(config, workers as u64);
         let needed = fixed.saturating_add(OF_A_CLIENT.saturating_mul(wanted as u64));
-        let room = limit.map_or(u64::MAX, |limit| limit.saturating_sub(fixed) / OF_A_CLIENT);
-        // Under a limit this low whoever comes meets a shortage now and then, but nobody would be served by none.
-        let clients = usize::try_from(room).unwrap_or(usize::MAX).clamp(1, wanted.max(1));
+        let clients = room_for_clients(limit, fixed).min(wanted.max(1));
         Self { limit, needed, wanted, clients }
     }
 }
 
+/// For how many clients there is room now where so many descriptors are needed whoever comes. The limit may have been lowered
+/// since the start.
+pub(crate) fn clients_beside(fixed: u64) -> usize {
+    room_for_clients(getrlimit(Resource::Nofile).current, fixed)
+}
+
+/// For how many clients a limit has room. Under one this low whoever comes meets a shortage now and then, but nobody would be
+/// served by none.
+fn room_for_clients(limit: Option<u64>, fixed: u64) -> usize {
+    let room = limit.map_or(u64::MAX, |limit| limit.saturating_sub(fixed) / OF_A_CLIENT);
+    usize::try_from(room).unwrap_or(usize::MAX).max(1)
+}
+
 /// What is needed whoever comes. Idle connections to servers are not among it: they are closed when others need room.
-fn fixed(config: &Config, workers: u64) -> u64 {
+pub(crate) fn fixed(config: &Config, workers: u64) -> u64 {
     let addresses: usize = config.listeners.iter().map(|listener| listener.binds.len()).sum();
     let probed = config.pools.iter().filter(|pool| pool.probe.is_some()).map(|pool| pool.servers.len()).sum::<usize>();
     let doors = config.admin.iter().map(|admin| admin.binds.len() + usize::from(admin.socket.is_some())).sum::<usize>();

@@ -44,6 +44,7 @@ mod listener;
 mod lock;
 mod log;
 mod mirror;
+mod parked;
 mod patience;
 mod peer;
 mod places;

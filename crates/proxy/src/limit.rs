@@ -12,6 +12,7 @@ use std::time::Duration;
 use plimsoll_config::{Config, LimitKey, Listener, Over, Route, Target};
 use plimsoll_core::{Admission, ClientHold, ClientKey, ClientLimit, ClientStats, ClientTable, Time};
 
+use crate::http1::Reject;
 use crate::route::RouteId;
 use crate::stats::LimitStats;
 use key::Asker;
@@ -180,10 +181,12 @@ impl OfListener {
     }
 }
 
-/// A limit that was reached, and which of its rules.
-struct Reached<'a> {
-    limit: &'a plimsoll_config::Limit,
-    rule: ClientLimit,
+/// Why a request is not let on.
+enum Denial<'a> {
+    /// It is one too many for a limit, by this rule.
+    Over { limit: &'a plimsoll_config::Limit, rule: ClientLimit },
+    /// Whom it counts for cannot be told.
+    Ambiguous(Reject),
 }
 
 impl Limited {
@@ -204,20 +207,37 @@ impl Limited {
     }
 
     /// Counts a request in all of these, or in none where one is reached.
-    fn admit<'a>(&mut self, counted: &'a [Counted], asker: &Asker<'_>, now: Time) -> Result<(), Reached<'a>> {
+    fn admit<'a>(&mut self, counted: &'a [Counted], asker: &Asker<'_>, now: Time) -> Result<(), Denial<'a>> {
         for Counted { limit, route } in counted {
-            let Some(key) = route.or_else(|| limit.key(asker)) else { continue };
-            match limit.admit(key, What::Request, now) {
-                Admission::In(hold) => self.holds.push(hold),
-                Admission::Later { hold, wait } => {
-                    self.holds.push(hold);
-                    self.until = self.until.max(Some(now + wait));
-                }
-                Admission::Over(over) => {
+            if let Some(route) = route {
+                self.count(limit, *route, now)?;
+                continue;
+            }
+            match limit.keys(asker) {
+                Ok(keys) => keys.into_iter().flatten().try_for_each(|key| self.count(limit, key, now))?,
+                // What only counts refuses nobody.
+                Err(_) if limit.rules.rules.dry_run => {}
+                Err(reject) => {
                     self.clear();
-                    self.again_after = Some(over.retry_after);
-                    return Err(Reached { limit: &limit.rules, rule: over.limit });
+                    return Err(Denial::Ambiguous(reject));
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts a request of a client in one more limit.
+    fn count<'a>(&mut self, limit: &'a Limit, key: ClientKey, now: Time) -> Result<(), Denial<'a>> {
+        match limit.admit(key, What::Request, now) {
+            Admission::In(hold) => self.holds.push(hold),
+            Admission::Later { hold, wait } => {
+                self.holds.push(hold);
+                self.until = self.until.max(Some(now + wait));
+            }
+            Admission::Over(over) => {
+                self.clear();
+                self.again_after = Some(over.retry_after);
+                return Err(Denial::Over { limit: &limit.rules, rule: over.limit });
             }
         }
         Ok(())

@@ -2,9 +2,11 @@
 //! configuration of the moment says.
 
 use std::cell::{Cell, Ref, RefCell};
+use std::future::{Future, poll_fn};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -14,6 +16,7 @@ use crate::door::{Client, Door};
 use crate::room::{Entry, Room};
 use crate::serve;
 use crate::service::Service;
+use crate::shortage;
 use crate::sockets::{BACKLOG, PlaceId};
 use crate::worker::{Vital, Worker};
 
@@ -144,18 +147,58 @@ async fn accept_one(
     (room, worker): (&Arc<Room>, &Worker),
     waiting: &mut Option<Client>,
 ) -> Option<(Client, Entry)> {
+    let mut noted = false;
     while waiting.is_none() {
+        rest(room, worker).await;
         match door.accept().await {
             Ok(client) => *waiting = Some(client),
             Err(error) if is_connection_error(&error) => {}
             Err(_) => {
-                worker.run_short();
-                tokio::time::sleep(EXHAUSTED_PAUSE).await;
+                if !std::mem::replace(&mut noted, true) {
+                    worker.shortage.note();
+                }
+                *waiting = Box::pin(accept_in_turn(door, (room, worker))).await;
             }
         }
     }
     let entry = room.enter().await;
     Some((waiting.take()?, entry))
+}
+
+/// Accepts nobody while those who are in lack descriptors that they need to be served, unless the limit leaves room for more.
+async fn rest(room: &Room, worker: &Worker) {
+    let shortage = &worker.shortage;
+    while !shortage.is_over() && !shortage.has_room_beside(room.in_house()) {
+        worker.make_way();
+        shortage.recover();
+        tokio::time::sleep(EXHAUSTED_PAUSE).await;
+    }
+}
+
+/// Accepts a client for which there was no descriptor, once it is its turn to have one; `None` when that is not now.
+async fn accept_in_turn(door: &Door, (room, worker): (&Room, &Worker)) -> Option<Client> {
+    let shortage = &worker.shortage;
+    if !shortage.has_room_beside(room.in_house()) {
+        worker.make_way();
+        // One who is idle may leave for it.
+        let _outsider = room.stand_outside();
+        tokio::time::sleep(EXHAUSTED_PAUSE).await;
+        return None;
+    }
+    let turn = shortage.turn().await;
+    while shortage.has_room_beside(room.in_house()) {
+        let mut accept = std::pin::pin!(door.accept());
+        match poll_fn(|cx| Poll::Ready(accept.as_mut().poll(cx))).await {
+            Poll::Ready(Ok(client)) => return Some(client),
+            Poll::Ready(Err(error)) if !is_connection_error(&error) => {}
+            // It has left.
+            _ => break,
+        }
+        if !worker.make_way() && !shortage.give_out(&turn) {
+            tokio::time::sleep(shortage::PAUSE).await;
+        }
+    }
+    None
 }
 
 /// For the time after a place has closed: a client that was accepted is served if others make room for it. It counts from

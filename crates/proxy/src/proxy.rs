@@ -160,6 +160,7 @@ impl Proxy {
         }
         let bound = in_force.bind(&config, self.serving().count(), bound)?;
         let clients = Descriptors::of(&config, self.workers.len()).clients;
+        self.shortage.follow(&config, self.workers.len());
         let (next, mut sockets) = in_force.next(&config, (bound, &telling, tls), clients, pools)?;
         next.set_limits();
         let services = next.places();
@@ -196,7 +197,17 @@ impl Proxy {
         let (listeners, Occupancy { limit, inside, .. }) = (in_force.listeners(), in_force.clients());
         let (sticky, limits, mirrors) = (in_force.sticky(), in_force.limits(), in_force.mirrors());
         let stopping = self.stop.borrow().is_some();
-        ProxyStats { workers, listeners, sticky, mirrors, clients: inside, clients_limit: limit, limits, stopping }
+        ProxyStats {
+            workers,
+            listeners,
+            sticky,
+            mirrors,
+            clients: inside,
+            clients_limit: limit,
+            shortages: self.shortage.times(),
+            limits,
+            stopping,
+        }
     }
 
     /// The `most` busiest clients in a limit, and what people call them; `None` where there is no limit of this name.
@@ -247,7 +258,7 @@ impl Proxy {
     /// A data plane whose workers serve nothing, and stay on these cores if there are any.
     fn idle(workers: usize, usable: Vec<usize>, clock: Clock) -> io::Result<Self> {
         let cores: Vec<usize> = usable.into_iter().cycle().take(workers).collect();
-        let shortage = Arc::new(Shortage::default());
+        let shortage = Arc::new(Shortage::prepared());
         let (stop, stopped) = watch::channel(None);
         let cut_off = Arc::new(AtomicUsize::new(0));
         let (started, starts) = mpsc::channel();

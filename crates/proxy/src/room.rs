@@ -41,6 +41,10 @@ struct State {
     limit: usize,
     inside: usize,
     entered: u64,
+    /// Of those inside, how many leave for others and are still there.
+    leaving: usize,
+    /// Who wait elsewhere until somebody leaves.
+    outside: usize,
     /// In the order they came, each with a number that only grows.
     waiting: VecDeque<(u64, Waker)>,
     next: u64,
@@ -49,13 +53,23 @@ struct State {
 /// A place inside a room and the one that it is a part of, given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    _room: Inside,
-    _house: Option<Inside>,
+    room: Inside,
+    house: Option<Inside>,
     /// What the client holds of its own limits.
     limits: Box<[ClientHold]>,
 }
 
 impl Entry {
+    /// The room that it is in.
+    pub(crate) fn room(&self) -> &Arc<Room> {
+        &self.room.room
+    }
+
+    /// Whether it is to leave for somebody who waits for a place, in the room or in the house. It is to leave then.
+    pub(crate) fn makes_room(&mut self) -> bool {
+        self.room.makes_room() || self.house.as_mut().is_some_and(Inside::makes_room)
+    }
+
     /// Holds these too, as long as the place.
     pub(crate) fn keep(&mut self, limits: Vec<ClientHold>) {
         self.limits = limits.into();
@@ -64,7 +78,30 @@ impl Entry {
 
 /// A place inside one room, given back when dropped.
 #[derive(Debug)]
-struct Inside(Arc<Room>);
+struct Inside {
+    room: Arc<Room>,
+    /// It leaves for another.
+    leaves: bool,
+}
+
+impl Inside {
+    fn makes_room(&mut self) -> bool {
+        let mut state = lock(&self.room.state);
+        let leaves = state.lacking() > 0 && !self.leaves;
+        state.leaving += usize::from(leaves);
+        self.leaves |= leaves;
+        leaves
+    }
+}
+
+/// One who waits elsewhere until somebody leaves; no more when dropped.
+pub(crate) struct Outsider<'a>(&'a Room);
+
+impl Drop for Outsider<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.state).outside -= 1;
+    }
+}
 
 /// What a room says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +119,7 @@ impl Room {
     }
 
     fn of(limit: usize, house: Option<Arc<Self>>) -> Self {
-        let state = State { limit, inside: 0, entered: 0, waiting: VecDeque::new(), next: 0 };
+        let state = State { limit, inside: 0, entered: 0, leaving: 0, outside: 0, waiting: VecDeque::new(), next: 0 };
         Self { state: Mutex::new(state), house, refused: Refused::default(), denied: AtomicU64::new(0) }
     }
 
@@ -93,13 +130,13 @@ impl Room {
             Some(house) => Some(house.go_inside().await),
             None => None,
         };
-        Entry { _room: room, _house: house, limits: Box::default() }
+        Entry { room, house, limits: Box::default() }
     }
 
     async fn go_inside(self: &Arc<Self>) -> Inside {
         let mut turn = Turn { room: self, number: None };
         poll_fn(|cx| turn.poll(cx)).await;
-        Inside(Arc::clone(self))
+        Inside { room: Arc::clone(self), leaves: false }
     }
 
     /// From now on it has room for `limit`. Nobody who is inside has to leave.
@@ -144,6 +181,24 @@ impl Room {
         Occupancy { limit, inside, entered }
     }
 
+    /// How many would enter here or the house if as many left, beside those for whom somebody leaves already.
+    pub(crate) fn lacking(&self) -> usize {
+        let of_house = self.house.as_ref().map_or(0, |house| lock(&house.state).lacking());
+        lock(&self.state).lacking() + of_house
+    }
+
+    /// Waits for somebody to leave the house without waiting for his place, as long as the result lives.
+    pub(crate) fn stand_outside(&self) -> Outsider<'_> {
+        let house = self.house.as_deref().unwrap_or(self);
+        lock(&house.state).outside += 1;
+        Outsider(house)
+    }
+
+    /// How many are in the house that this room is a part of.
+    pub(crate) fn in_house(&self) -> usize {
+        self.house.as_deref().unwrap_or(self).occupancy().inside
+    }
+
     /// Changes who is inside or waits, and wakes the one who may enter by that.
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = lock(&self.state);
@@ -160,6 +215,11 @@ impl State {
     /// How many of those who wait may enter.
     fn free(&self) -> usize {
         self.limit.saturating_sub(self.inside)
+    }
+
+    /// How many more should leave for those who wait.
+    fn lacking(&self) -> usize {
+        (self.waiting.len().saturating_sub(self.free()) + self.outside).saturating_sub(self.leaving)
     }
 
     fn waker(&self, position: usize) -> Option<Waker> {
@@ -180,7 +240,10 @@ impl Default for Room {
 
 impl Drop for Inside {
     fn drop(&mut self) {
-        self.0.change(|state| state.inside -= 1);
+        self.room.change(|state| {
+            state.inside -= 1;
+            state.leaving -= usize::from(self.leaves);
+        });
     }
 }
 
@@ -323,6 +386,27 @@ mod tests {
         assert!(second.poll().is_some());
         drop(inside);
         assert_eq!([&house, &wide, &narrow].map(|room| room.occupancy().inside), [0, 0, 0]);
+    }
+
+    #[test]
+    fn as_many_make_room_as_wait_for_it() {
+        let house = Room::new(3);
+        let room = Room::within(&house, 2);
+        let mut inside: Vec<Entry> = (0..2).filter_map(|_| Comer::new(&room).poll()).collect();
+        assert!(room.lacking() == 0 && !inside[0].makes_room());
+        let mut second = Comer::new(&room);
+        assert!(second.poll().is_none());
+        assert_eq!(room.lacking(), 1);
+        assert!(inside[0].makes_room() && !inside[1].makes_room(), "one is enough");
+        assert!(!inside[0].makes_room() && room.lacking() == 0);
+        inside.remove(0);
+        assert_eq!(room.lacking(), 0, "its place is free");
+        inside.extend(second.poll());
+        let outsider = room.stand_outside();
+        assert!(room.lacking() == 1 && inside[1].makes_room());
+        drop(outsider);
+        inside.clear();
+        assert_eq!((room.lacking(), room.occupancy().inside, house.occupancy().inside), (0, 0, 0));
     }
 
     #[test]

@@ -71,14 +71,18 @@ pub(crate) type Known = (Arc<Service>, Rc<ClientFacts>);
 pub(crate) async fn serve(mut connection: Connection) {
     let head_timeout = connection.place.service().listener.timeouts.head;
     let mut idle_until = connection.worker.now() + head_timeout;
+    let mut between_requests = false;
     loop {
         // Boxed, so that an idle connection does not hold the memory of a busy one.
         match Box::pin(Busy::new(&mut connection).run(idle_until)).await {
-            After::Park { until } => idle_until = until,
+            After::Park { until, asked } => {
+                idle_until = until;
+                between_requests |= asked;
+            }
             After::Close => break,
             After::Http2(read) => return Box::pin(http2::serve(connection, read)).await,
         }
-        if connection.park(idle_until).await.is_break() {
+        if connection.park(idle_until, between_requests).await.is_break() {
             break;
         }
     }
@@ -89,31 +93,17 @@ pub(crate) async fn serve(mut connection: Connection) {
 enum After {
     Park {
         until: Time,
+        /// It had a request.
+        asked: bool,
     },
     Close,
     /// The client speaks HTTP/2, and this is what has been read of it.
     Http2(Vec<u8>),
 }
 
-type Flow = std::ops::ControlFlow<()>;
-
 impl Connection {
-    /// Waits for the next byte; breaks when there will be none.
-    async fn park(&mut self, until: Time) -> Flow {
-        self.deadline.set(until);
-        let mut stopping = false;
-        poll_fn(|cx| {
-            if self.wire.poll_read_ready(cx).is_ready() {
-                return Poll::Ready(Flow::Continue(()));
-            }
-            self.shorten_for_stop(&mut stopping);
-            self.deadline.poll(cx).map(|()| Flow::Break(()))
-        })
-        .await
-    }
-
     /// Once its place closes, an idle connection has only the grace left.
-    fn shorten_for_stop(&self, noticed: &mut bool) {
+    pub(crate) fn shorten_for_stop(&self, noticed: &mut bool) {
         shorten_for_stop(&self.place, &self.worker, &self.deadline, noticed);
     }
 }
@@ -211,13 +201,15 @@ impl<'a> Busy<'a> {
     }
 
     async fn run(mut self, mut idle_until: Time) -> After {
+        let mut asked = false;
         loop {
             let (mut next, mut desk) = match self.read_head(idle_until).await {
                 HeadRead::Head(mut desk, length) => {
                     self.connection.worker.counts.requests.add(1);
+                    asked = true;
                     (self.handle(&mut desk, length).await, Some(desk))
                 }
-                HeadRead::Quiet => return After::Park { until: idle_until },
+                HeadRead::Quiet => return After::Park { until: idle_until, asked },
                 HeadRead::Closed => return After::Close,
                 HeadRead::Http2 => return After::Http2(self.input.filled().to_vec()),
                 HeadRead::Wrong(reject) => (Next::Answer { reject, refused: None, unread: true }, None),

@@ -1,17 +1,20 @@
 //! Connections to servers: opened when needed, kept while idle, each worker its own.
 
 use std::collections::HashMap;
+use std::future::{Future, poll_fn};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use plimsoll_config::{KeepAlive, ServerProtocol};
 use plimsoll_core::{Address, Server, Time};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, UnixStream};
+use tokio::time::Instant;
 
 use crate::http2;
 use crate::service::Served;
@@ -22,10 +25,6 @@ use crate::worker::Worker;
 
 /// How long it takes until a Unix socket whose queue was full is asked again.
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(5);
-
-/// How long it takes until it is tried again to connect where this machine had no descriptor left, and how often.
-const SHORTAGE_PAUSE: Duration = Duration::from_millis(50);
-const SHORTAGE_TRIES: usize = 10;
 
 /// A connection to a server.
 #[derive(Debug)]
@@ -83,45 +82,80 @@ pub(crate) async fn open(
             return Ok(ServerConn { reused: false, ..ServerConn::stream(stream) });
         }
     };
-    tokio::time::timeout(pool.timeouts.connect, attempt).await.unwrap_or(Err(ConnectError::TimedOut))
+    let shortages = worker.shortage.times();
+    let opened = tokio::time::timeout(pool.timeouts.connect, attempt).await;
+    opened.unwrap_or_else(|_| {
+        // What was waited for may have been a descriptor, here or by who opens the connection. That is not the server's doing.
+        let short = worker.shortage.times() != shortages;
+        Err(if short { ConnectError::Shortage } else { ConnectError::TimedOut })
+    })
 }
 
 /// Opens a connection to `server` of the pool, trying its addresses in order, sends the PROXY header `greeting` if there is
-/// one, and shakes hands where the pool has TLS, all within the pool's timeout.
+/// one, and shakes hands where the pool has TLS, all within the pool's timeout. Where this machine has no descriptor left, one
+/// is waited for before that, as long again: to be late is better than to be refused.
 pub(crate) async fn connect(
     worker: &Worker,
     served: &Served,
     server: &Server,
     greeting: Option<&[u8]>,
 ) -> Result<ServerConn, ConnectError> {
-    let attempt = async {
-        let wire = reach(worker, server, greeting).await?;
-        let Some(tls) = &served.tls else { return Ok(wire) };
-        // Boxed, so that who connects without it does not hold the memory for it.
-        Box::pin(tls.connect(wire, served.authority(server))).await.map_err(ConnectError::Tls)
+    let patience = served.rules.timeouts.connect;
+    let attempt = async || {
+        let shaken = async {
+            let wire = reach(server, greeting).await?;
+            let Some(tls) = &served.tls else { return Ok(wire) };
+            // Boxed, so that who connects without it does not hold the memory for it.
+            Box::pin(tls.connect(wire, served.authority(server))).await.map_err(ConnectError::Tls)
+        };
+        tokio::time::timeout(patience, shaken).await.unwrap_or(Err(ConnectError::TimedOut))
     };
-    let connected = tokio::time::timeout(served.rules.timeouts.connect, attempt).await;
-    let wire = connected.unwrap_or(Err(ConnectError::TimedOut))?;
-    Ok(ServerConn { wire, reused: false })
+    // Nobody who waits is overtaken.
+    let mut connected = if worker.shortage.has_waiting() { Err(ConnectError::Shortage) } else { attempt().await };
+    if matches!(connected, Err(ConnectError::Shortage)) {
+        worker.shortage.note();
+        connected = Box::pin(in_turn(worker, patience, attempt)).await;
+    }
+    Ok(ServerConn { wire: connected?, reused: false })
 }
 
-/// Connects to one of the addresses of `server`. Where this machine has no descriptor left, what is idle is closed, and it is
-/// tried again for a while: to be late is better than to be refused.
-async fn reach(worker: &Worker, server: &Server, greeting: Option<&[u8]>) -> Result<Wire, ConnectError> {
-    for attempt in 0..SHORTAGE_TRIES {
-        match reach_once(server, greeting).await {
-            Err(ConnectError::Shortage) => worker.run_short(),
-            result => return result,
-        }
-        // What was idle here is closed by now; the others take a tick for that.
-        if attempt > 0 {
-            tokio::time::sleep(SHORTAGE_PAUSE).await;
+/// Makes an attempt as soon as there is a descriptor for it and nobody else has waited longer.
+async fn in_turn(
+    worker: &Worker,
+    patience: Duration,
+    attempt: impl AsyncFn() -> Result<Wire, ConnectError>,
+) -> Result<Wire, ConnectError> {
+    let (shortage, until) = (&worker.shortage, Instant::now() + patience);
+    while !shortage.is_crowded() {
+        let Ok(turn) = tokio::time::timeout_at(until, shortage.turn()).await else { break };
+        loop {
+            let mut attempt = Box::pin(attempt());
+            // The first step is what needs the descriptor. Who has it lets the next one try.
+            match poll_fn(|cx| Poll::Ready(attempt.as_mut().poll(cx))).await {
+                Poll::Ready(Err(ConnectError::Shortage)) => {}
+                Poll::Ready(result) => return result,
+                Poll::Pending => {
+                    drop(turn);
+                    match attempt.await {
+                        Err(ConnectError::Shortage) => break,
+                        result => return result,
+                    }
+                }
+            }
+            if worker.make_way() || shortage.give_out(&turn) {
+                continue;
+            }
+            if Instant::now() >= until {
+                return Err(ConnectError::Shortage);
+            }
+            tokio::time::sleep(shortage::PAUSE).await;
         }
     }
     Err(ConnectError::Shortage)
 }
 
-async fn reach_once(server: &Server, greeting: Option<&[u8]>) -> Result<Wire, ConnectError> {
+/// Connects to one of the addresses of `server`.
+async fn reach(server: &Server, greeting: Option<&[u8]>) -> Result<Wire, ConnectError> {
     for address in server.addresses() {
         match greet(address, greeting).await {
             Ok(wire) => return Ok(wire),
@@ -273,7 +307,6 @@ impl IdleConns {
 
 #[cfg(test)]
 mod tests {
-    use std::future::{Future, poll_fn};
     use std::io::Write;
     use std::net::TcpListener;
     use std::num::NonZeroU32;
@@ -305,7 +338,7 @@ mod tests {
     }
 
     async fn conn(server: &Server) -> ServerConn {
-        ServerConn { wire: reach_once(server, None).await.unwrap(), reused: false }
+        ServerConn { wire: reach(server, None).await.unwrap(), reused: false }
     }
 
     fn run(test: impl Future<Output = ()>) {

@@ -21,8 +21,10 @@ pub struct ProxyStats {
     pub mirrors: Vec<MirrorStats>,
     /// Client connections of all listeners open now that count against the limit of the process.
     pub clients: usize,
-    /// The most of those at once.
+    /// The most of those at once: what is wanted, or what descriptors leave room for.
     pub clients_limit: usize,
+    /// How often there was no descriptor or memory for another connection.
+    pub shortages: u64,
     /// The limits for each client, in the order of the configuration.
     pub limits: Vec<LimitStats>,
     /// A graceful stop has begun.

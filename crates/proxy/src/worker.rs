@@ -21,6 +21,7 @@ use crate::limit::Limited;
 use crate::log::entry::Entry;
 use crate::log::{Lines, Marks};
 use crate::mirror::{Copied, UnderWay};
+use crate::parked::Parked;
 use crate::replay::Replay;
 use crate::route::{RouteId, Scratch};
 use crate::server_conn::IdleConns;
@@ -45,6 +46,8 @@ pub(crate) struct Worker {
     pub(crate) idle: RefCell<IdleConns>,
     /// Connections to servers that speak HTTP/2.
     pub(crate) shared: RefCell<SharedConns>,
+    /// Connections of clients that are idle.
+    pub(crate) parked: RefCell<Parked>,
     /// Copies of requests under way.
     pub(crate) copies: UnderWay,
     /// Of the access log.
@@ -55,9 +58,9 @@ pub(crate) struct Worker {
     stopping: Cell<bool>,
     swept: Cell<Time>,
     /// Of descriptors, which all workers share.
-    shortage: Arc<Shortage>,
+    pub(crate) shortage: Arc<Shortage>,
     /// As far as this worker has answered it.
-    shortages: Cell<u64>,
+    calls: Cell<u64>,
     /// What it tells of itself.
     pub(crate) counts: Arc<Counts>,
     /// Those whose time passes here. Not kept alive by that: one that has left goes when nobody is served by it.
@@ -151,13 +154,14 @@ impl Worker {
             timers: Timers::new(clock.now()),
             idle: RefCell::default(),
             shared: RefCell::default(),
+            parked: RefCell::default(),
             copies: UnderWay::default(),
             lines: RefCell::new(Lines::new(clock.now())),
             desks: RefCell::default(),
             random: RefCell::new(fastrand::Rng::new()),
             stopping: Cell::new(false),
             swept: Cell::new(clock.now()),
-            shortages: Cell::new(shortage.times()),
+            calls: Cell::new(shortage.calls()),
             shortage,
             counts,
             ticked: RefCell::default(),
@@ -242,10 +246,12 @@ impl Worker {
         let now = self.now();
         self.timers.advance(now);
         self.lines.borrow_mut().tick(now);
-        let shortages = self.shortage.times();
-        if self.shortages.replace(shortages) != shortages {
+        let calls = self.shortage.calls();
+        if self.calls.replace(calls) != calls {
             self.close_idle();
         }
+        self.shortage.recover();
+        self.parked.borrow_mut().call();
         if now.saturating_since(self.swept.get()) >= SWEEP {
             self.idle.borrow_mut().sweep(now);
             self.shared.borrow_mut().sweep(now);
@@ -263,17 +269,20 @@ impl Worker {
         self.timers.wake_all();
     }
 
-    /// There is no descriptor left for another connection: those that are idle are closed for it, here at once and by the
-    /// other workers with their next tick.
-    pub(crate) fn run_short(&self) {
-        self.shortage.note();
-        self.close_idle();
+    /// Closes connections that are idle, as there is no descriptor left for another: here at once, and by the other workers
+    /// with their next tick. False when nothing is idle here.
+    pub(crate) fn make_way(&self) -> bool {
+        self.shortage.call();
+        self.close_idle()
     }
 
-    /// Closes connections to servers that carry nothing.
-    fn close_idle(&self) {
-        self.idle.borrow_mut().clear();
-        self.shared.borrow_mut().close_idle();
+    /// Closes connections to servers that carry nothing, if there are any.
+    fn close_idle(&self) -> bool {
+        let (mut idle, mut shared) = (self.idle.borrow_mut(), self.shared.borrow_mut());
+        let had_any = idle.count() + shared.idle() > 0;
+        idle.clear();
+        shared.close_idle();
+        had_any
     }
 }
 

@@ -30,8 +30,8 @@ settings! {
 
     /// A name and a password that clients must show (RFC 7617). Whoever listens on the way reads both where there is no TLS.
     struct BasicAuth, called Place::nested {
-        /// The file of names and hashes of passwords, a `name:hash` on each line, as `htpasswd -B` writes it: bcrypt, or
-        /// Argon2. It is read again at each reload.
+        /// The file of names and hashes of passwords, a `name:hash` on each line, as `htpasswd -B` writes it: bcrypt of a cost
+        /// from 4 to 14, or Argon2 with at most m=262144 (KiB), t=64 and p=64. It is read again at each reload.
         users: FilePath, required "`users = \"users.htpasswd\"`";
         /// What browsers show.
         realm: Realm, default "restricted";

@@ -30,11 +30,13 @@ settings! {
     struct Limit, called limit {
         /// What makes a client: "client" is its address, `{ header = "X-Api-Key" }` and `{ cookie = "sid" }` are what it
         /// sends there (a request without it is not limited), "route" takes all requests of a route together. A client
-        /// by a Unix socket has no address, and is not limited by it.
+        /// by a Unix socket has no address, and is not limited by it. A field that comes more than once with different
+        /// values is refused with 400; of cookies each value counts, and more than four are refused likewise.
         key: LimitKey, default "client";
         /// IPv6 addresses count together that share so many of their first bits; 64 is what one customer has at least.
         ipv6_prefix: Whole<SHORTEST_PREFIX, LONGEST_PREFIX>, default 64;
-        /// Connections at once. One too many is closed.
+        /// Connections at once. One too many is closed. Those of `trusted_proxies` are not counted: behind a proxy limit
+        /// `requests`.
         connections: Whole<1, MOST_AT_ONCE>, optional "no limit";
         /// Requests at once, until the client has the last byte of the answer; a WebSocket is one as long as it is open.
         requests: Whole<1, MOST_AT_ONCE>, optional "no limit";
@@ -43,12 +45,13 @@ settings! {
         /// Requests begun within any such time.
         request_rate: Rate, optional "no limit";
         /// What becomes of a request that is too many: "reject" answers it with `status` and `Retry-After`, "close"
-        /// closes the connection, and `{ delay = "2s" }` lets it wait for its place in time, up to so long, and else
-        /// rejects it. With a delay connections wait too.
+        /// closes the connection, of HTTP/2 the stream alone, and `{ delay = "2s" }` lets it wait for its place in time, up
+        /// to so long, and else rejects it. With a delay connections wait too.
         over: Over, default "reject";
         /// The status of rejected requests.
         status: Whole<400, 599>, default 429;
-        /// The most clients that are kept count of. When it is full, a newcomer takes the place of one that was quiet.
+        /// The most clients that are kept count of. When it is full, a newcomer takes the place of one that was quiet,
+        /// and is let in uncounted where nobody is.
         entries: Whole<1, MOST_ENTRIES>, default 100000;
         /// Refuses and delays nobody, and only counts what would have been.
         dry_run: bool, default false;

@@ -37,6 +37,7 @@ pub(super) fn resolve(
     let access = rules::access(
         [("allow", raw.allow.as_ref()), ("deny", raw.deny.as_ref())],
         [("allow_file", raw.allow_file.as_ref()), ("deny_file", raw.deny_file.as_ref())],
+        rules::by_unix(raw),
         files,
         reader,
     );

@@ -40,6 +40,14 @@ fn check_accounts(file: &raw::File, reader: &mut Reader) {
         let message = "`user` must not be root, whose rights are to be given up".to_owned();
         reader.report(user.span.clone(), message, "name a user made for this, or remove the line to stay root");
     }
+    if let (Some(_), Some(group)) = (&file.user, file.group.as_ref().filter(|group| is_root(&group.value.0))) {
+        let message = "`group` must not be that of root, whose rights are to be given up".to_owned();
+        reader.report(
+            group.span.clone(),
+            message,
+            "name a group made for this, or remove the line for that of the user",
+        );
+    }
     if let (None, Some(group)) = (&file.user, &file.group) {
         let message = "`group` has no effect without `user`".to_owned();
         reader.report(group.span.clone(), message, "write `user = \"plimsoll\"` too, or remove it");

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::failure::{report_repeated, retry};
 use super::head::{self, Side};
 use super::limit;
+use crate::bind;
 use crate::files::Files;
 use crate::http::Named;
 use crate::network::NetworkSet;
@@ -58,6 +59,7 @@ pub(super) fn of_route(
     let own_access = access(
         [("allow", raw.allow.as_ref()), ("deny", raw.deny.as_ref())],
         [("allow_file", raw.allow_file.as_ref()), ("deny_file", raw.deny_file.as_ref())],
+        by_unix(listener),
         files,
         reader,
     );
@@ -216,10 +218,12 @@ fn mirror(raw: &raw::Mirror) -> Mirror {
 type Listed<'a> = (&'a str, Option<&'a Field<OneOrMore<Network>>>);
 type InFile<'a> = (&'a str, Option<&'a Field<FilePath>>);
 
-/// Who may come: by the networks that are listed, first those allowed, then those denied, and by those in files.
+/// Who may come: by the networks that are listed, first those allowed, then those denied, and by those in files. `by_unix` is
+/// where some may come by a Unix socket.
 pub(super) fn access(
     listed: [Listed<'_>; 2],
     in_files: [InFile<'_>; 2],
+    by_unix: bool,
     files: &mut Files<'_>,
     reader: &mut Reader,
 ) -> Access {
@@ -234,7 +238,22 @@ pub(super) fn access(
     };
     let [allow, deny] = listed;
     let [allow_file, deny_file] = in_files;
-    Access { allow: set(allow, allow_file), deny: set(deny, deny_file) }
+    let denies = deny.1.map(|field| ("deny", &field.span)).or(deny_file.1.map(|field| ("deny_file", &field.span)));
+    let access = Access { allow: set(allow, allow_file), deny: set(deny, deny_file) };
+    if let (Some((key, span)), Some(deny)) = (denies, &access.deny) {
+        let message = match &access.allow {
+            Some(allow) if deny.covers(allow) => format!("`{key}` leaves nobody of those whom `allow` lets in"),
+            None if deny.covers(&NetworkSet::everybody(by_unix)) => format!("`{key}` leaves nobody who could come"),
+            _ => return access,
+        };
+        reader.report(span.clone(), message, "write a smaller network, or remove it");
+    }
+    access
+}
+
+/// Whether clients may come to a listener by a Unix socket.
+pub(super) fn by_unix(listener: &raw::Listener) -> bool {
+    listener.bind.value.0.iter().any(|bind| matches!(bind.value, bind::Bind::Unix(_)))
 }
 
 fn basic_auth(raw: &Field<OrOff<raw::BasicAuth>>, files: &mut Files<'_>, reader: &mut Reader) -> Option<BasicAuth> {

@@ -29,6 +29,16 @@ pub struct Status {
     pub differences: usize,
     /// Whether a graceful stop is under way.
     pub stopping: bool,
+    /// Client connections of all listeners open now.
+    #[serde(default)]
+    pub connections: u64,
+    /// The most of those at once: `max_connections` of the process or of all listeners, or what the limit on open files leaves
+    /// room for.
+    #[serde(default)]
+    pub connections_limit: u64,
+    /// How often there was no descriptor or memory for another connection.
+    #[serde(default)]
+    pub descriptor_shortages: u64,
     /// Where clients connect.
     pub listeners: Vec<Listener>,
     /// The limits for each client, where there are any.

@@ -59,6 +59,9 @@ fn plane() -> PlaneStats {
         mirrors: vec![MirrorStats { pool: "shadow".to_owned(), results: [("sent", 3), ("skipped", 2), ("failed", 0)] }],
         log: Some(LogStats { written: 8, dropped: 2, errors: 0 }),
         limits: vec![("logins".to_owned(), table())],
+        clients: 5,
+        clients_limit: 2011,
+        shortages: 3,
         stopping: false,
     }
 }
@@ -97,6 +100,9 @@ fn everything_is_told_by_its_name() {
     let values = values(&page);
     for (line, value) in [
         (r#"plimsoll_build_info{version="0.1.0"}"#, 1.0),
+        ("plimsoll_client_connections", 5.0),
+        ("plimsoll_client_connections_limit", 2011.0),
+        ("plimsoll_descriptor_shortages_total", 3.0),
         (r#"plimsoll_worker_alive{worker="1"}"#, 0.0),
         (r#"plimsoll_worker_busy_seconds_total{worker="0"}"#, 1.5),
         (r#"plimsoll_listener_connections{listener="web"}"#, 4.0),

@@ -38,11 +38,25 @@ impl Workers {
 pub(super) fn write(page: &mut Page<'_>, workers: &Workers) -> fmt::Result {
     let stopping = ("plimsoll_stopping", "Whether a graceful stop is under way.");
     page.gauges(stopping, [([], f64::from(u8::from(workers.plane.stopping)))])?;
+    clients(page, &workers.plane)?;
     worker_gauges(page, &workers.all)?;
     worker_counters(page, &workers.all)?;
     listeners(page, &workers.plane)?;
     sticky(page, &workers.plane.sticky)?;
     workers.plane.log.map_or(Ok(()), |log| access_log(page, log))
+}
+
+fn clients(page: &mut Page<'_>, plane: &PlaneStats) -> fmt::Result {
+    let open = ("plimsoll_client_connections", "Client connections of all listeners open.");
+    page.gauges(open, [([], plane.clients as f64)])?;
+    let limit = (
+        "plimsoll_client_connections_limit",
+        "The most of them at once: as configured, or as descriptors leave room for.",
+    );
+    page.gauges(limit, [([], plane.clients_limit as f64)])?;
+    let shortages =
+        ("plimsoll_descriptor_shortages", "Times that no descriptor or memory was left for another connection.");
+    page.counters(shortages, [([], plane.shortages)])
 }
 
 fn sticky(page: &mut Page<'_>, all: &[StickyStats]) -> fmt::Result {

@@ -72,7 +72,9 @@ impl DataPlane for Plane {
         let worker = WorkerStats { alive: true, open: 3, requests: 11, ..WorkerStats::default() };
         let stopping = self.stopping.load(Ordering::Relaxed);
         let limits = vec![("each".to_owned(), self.clients.stats())];
-        PlaneStats { workers: vec![worker], listeners: vec![web], limits, stopping, ..PlaneStats::default() }
+        let (workers, listeners) = (vec![worker], vec![web]);
+        let (clients, clients_limit) = (3, 2011);
+        PlaneStats { workers, listeners, limits, clients, clients_limit, stopping, ..PlaneStats::default() }
     }
 
     fn top_clients(&self, limit: &str, most: usize) -> Option<Vec<TopClient>> {

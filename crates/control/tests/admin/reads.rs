@@ -16,6 +16,8 @@ fn the_status_tells_of_the_process_its_listeners_workers_and_pools() {
     assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(status["pid"], std::process::id());
     assert_eq!((&status["generation"], &status["differences"]), (&json!(1), &json!(0)));
+    assert_eq!((&status["connections"], &status["connections_limit"]), (&json!(3), &json!(2011)));
+    assert_eq!(status["descriptor_shortages"], 0);
     assert_eq!(status["file"], stand.file.to_str().expect("it is text"));
     let mut listeners = stand.get("/api/v1/listeners").json();
     let routes = listeners[0].as_object_mut().and_then(|listener| listener.remove("routes"));

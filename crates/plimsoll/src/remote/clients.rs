@@ -95,16 +95,22 @@ fn of_limit(limit: &Limit, busiest: &[Client], sheet: Sheet) -> String {
 
 /// What a limit says, in a line.
 fn rules(limit: &Limit) -> String {
-    let at_once = |number: Option<u32>, what| number.map(|number| format!("{number} {what} at once"));
+    let at_once = |number: Option<u32>, what| number.map(|number| format!("{} at once", count(number.into(), what)));
     let rate = |rate: &Option<String>, what| rate.as_ref().map(|rate| format!("{what} {rate}"));
-    let over = match limit.delay_seconds {
-        Some(delay) => format!("more are delayed for up to {}", lasting(delay)),
-        None if limit.over == "close" => "more are closed".to_owned(),
-        None => "more are rejected".to_owned(),
+    let connections = limit.connections.is_some() || limit.connection_rate.is_some();
+    let requests = limit.requests.is_some() || limit.request_rate.is_some();
+    let over = match (limit.delay_seconds, connections, requests) {
+        (Some(delay), ..) => format!("more are delayed for up to {}", lasting(delay)),
+        // Before its first request nobody can be told anything.
+        (None, true, true) if limit.over == "reject" => {
+            "more connections are closed, more requests are rejected".to_owned()
+        }
+        (None, false, true) if limit.over == "reject" => "more are rejected".to_owned(),
+        (None, ..) => "more are closed".to_owned(),
     };
     let parts = [
-        at_once(limit.connections, "connections"),
-        at_once(limit.requests, "requests"),
+        at_once(limit.connections, "connection"),
+        at_once(limit.requests, "request"),
         rate(&limit.connection_rate, "connections"),
         rate(&limit.request_rate, "requests"),
         Some(over),
@@ -184,6 +190,22 @@ mod tests {
                 "192.0.2.1            4         1    2.5        3    120",
             ]
         );
+    }
+
+    #[test]
+    fn connections_that_are_too_many_are_said_to_be_closed() {
+        let over = |connections, request_rate: Option<&str>, over: &str| {
+            let request_rate = request_rate.map(str::to_owned);
+            let (over, delay_seconds) = (over.to_owned(), None);
+            rules(&Limit { connections, request_rate, over, delay_seconds, ..limit() })
+        };
+        assert_eq!(over(Some(9), None, "reject"), "9 connections at once, more are closed");
+        assert_eq!(over(None, Some("5/s"), "reject"), "requests 5/s, more are rejected");
+        assert_eq!(
+            over(Some(9), Some("5/s"), "reject"),
+            "9 connections at once, requests 5/s, more connections are closed, more requests are rejected"
+        );
+        assert_eq!(over(None, Some("5/s"), "close"), "requests 5/s, more are closed");
     }
 
     #[test]

@@ -16,6 +16,9 @@ pub(crate) fn status() -> Status {
         configured: "2026-03-01T12:00:00Z".to_owned(),
         differences: 0,
         stopping: false,
+        connections: 5,
+        connections_limit: 2011,
+        descriptor_shortages: 0,
         listeners: vec![Listener {
             name: "web".to_owned(),
             addresses: vec!["127.0.0.1:8080".to_owned()],

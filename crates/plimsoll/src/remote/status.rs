@@ -81,6 +81,13 @@ fn process(status: &api::Status, sheet: Sheet) -> String {
         let line = format!("listener {name}: {to}, {open} of {limit} connections open");
         let _ = writeln!(text, "{}", visible(&line));
     }
+    let api::Status { connections, connections_limit, descriptor_shortages, .. } = status;
+    let _ = writeln!(text, "all listeners: {connections} of {connections_limit} connections open");
+    if *descriptor_shortages > 0 {
+        let line =
+            format!("ran out of descriptors {}: raise the limit on open files", count(*descriptor_shortages, "time"));
+        let _ = writeln!(text, "{}", sheet.tinted(&line, Tint::Odd));
+    }
     for worker in status.workers.iter().filter(|worker| !worker.alive) {
         let line = format!("worker {} has died", worker.number);
         let _ = writeln!(text, "{}", sheet.tinted(&line, Tint::Bad));

@@ -1,8 +1,9 @@
 //! Too few descriptors: fewer clients are let in, and what runs out all the same is waited for. Nothing hangs, and all recovers.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::Command;
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Instant;
 
@@ -52,67 +53,100 @@ fn under_a_low_limit_fewer_clients_are_let_in_and_the_others_wait_their_turn() {
     assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
 }
 
+/// Descriptors that the program has open.
+fn open(program: &Running) -> u64 {
+    let folder = format!("/proc/{}/fd", program.pid().as_raw_nonzero());
+    std::fs::read_dir(&folder).expect("it runs").count() as u64
+}
+
+/// Leaves the program so many descriptors beside those that it has open, as if somebody else had used them up: so much was not
+/// known at the start. Gives the limit.
+fn leave(program: &Running, room: u64) -> u64 {
+    let most = open(program) + room;
+    let limit = Rlimit { current: Some(most), maximum: Some(most) };
+    prlimit(Some(program.pid()), Resource::Nofile, limit).expect("it can be lowered");
+    most
+}
+
 #[test]
-fn when_descriptors_run_out_clients_wait_or_are_told_when_to_come_back_and_no_server_is_blamed() {
+fn clients_cannot_take_the_descriptors_that_they_need_to_be_served() {
+    let origin = Origin::quick("one");
+    let folder = Folder::new();
+    let top = "workers = 1\nmax_connections = 40\n[admin]\nbind = '127.0.0.1:0'";
+    let file = folder.file("plimsoll.toml", &config(&origin, top));
+    let mut program = Running::saying(limited(4096, &["serve", &file]));
+    let address = program.address();
+    // What tells of it runs once it answers. The connection stays, so that none is given back in between.
+    let mut overseer = Client::connect(program.address()).expect("it listens");
+    let heard = overseer.ask().status;
+    let most = leave(&program, 10);
+    let clients: Vec<Client> = (0..100).map(|_| Client::connect(address).expect("the kernel accepts")).collect();
+    let told = program.line("ran out of descriptors");
+    assert!(told.contains("raise the limit on open files"), "{told}");
+    // Each that has its answers makes room for one behind it.
+    let ask = |mut client: Client| thread::spawn(move || [client.ask().status, client.ask().status]);
+    let asked: Vec<_> = clients.into_iter().map(ask).collect();
+    let statuses: Vec<_> = asked.into_iter().map(|asked| asked.join().expect("nothing hangs")).collect();
+    assert!(statuses.iter().all(|both| *both == [200, 200]), "{statuses:?}");
+    until("all descriptors are given back", || open(&program) < most - 5);
+    assert_eq!(Client::connect(address).expect("it listens").ask().status, 200);
+    assert_eq!(program.said().matches("ran out of descriptors").count(), 1, "{}", program.said());
+    assert_eq!(overseer.ask().status, heard, "the admin API was heard all the while");
+}
+
+#[test]
+fn idle_clients_leave_for_those_who_find_no_descriptor() {
     let origin = Origin::quick("one");
     let folder = Folder::new();
     let file = folder.file("plimsoll.toml", &config(&origin, "workers = 1\n[admin]\nbind = '127.0.0.1:0'"));
     let mut program = Running::saying(limited(4096, &["serve", &file]));
     let address = program.address();
-    let admin = program.address();
-    // What tells of it runs once it answers. The connection stays, so that none is given back in between.
-    let mut overseer = Client::connect(admin).expect("it listens");
-    let heard = overseer.ask().status;
-    let pid = program.pid();
-    let folder = format!("/proc/{}/fd", pid.as_raw_nonzero());
-    let open = || std::fs::read_dir(&folder).expect("it runs").count() as u64;
-    // As if somebody else had used them up: so much was not known at the start.
-    let room = open() + 20;
-    let limit = Rlimit { current: Some(room), maximum: Some(room) };
-    prlimit(Some(pid), Resource::Nofile, limit).expect("it can be lowered");
-    let mut waiting: Vec<TcpStream> =
-        (0..60).map(|_| TcpStream::connect(address).expect("the kernel accepts")).collect();
-    let told = program.line("ran out of descriptors");
-    assert!(told.contains("raise the limit on open files"), "{told}");
-    // One that was let in gets an answer though there is no descriptor for its server.
-    let mut first = waiting.remove(0);
-    let answer = ask(&mut first);
-    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("Retry-After: 1\r\n"), "{answer}");
-    // Once some have left, all others are served.
-    waiting.truncate(30);
-    waiting.drain(..20);
-    drop(first);
-    for client in &mut waiting {
-        let until = Instant::now() + PATIENCE;
-        while !ask(client).starts_with("HTTP/1.1 200 ") {
-            assert!(Instant::now() < until, "it does not recover");
-        }
+    // What tells of it runs once it answers.
+    Client::connect(program.address()).expect("it listens").ask();
+    leave(&program, 10);
+    let mut staying = Vec::new();
+    for number in 0..30 {
+        let mut client = Client::connect(address).expect("the kernel accepts");
+        assert_eq!(client.ask().status, 200, "client {number}");
+        staying.push(client);
     }
-    drop(waiting);
-    until("all descriptors are given back", || open() < room - 10);
-    assert_eq!(Client::connect(address).expect("it listens").ask().status, 200);
-    assert_eq!(program.said().matches("ran out of descriptors").count(), 1, "{}", program.said());
-    assert_eq!(overseer.ask().status, heard, "the admin API was heard all the while");
-    assert!(!program.said().contains("ejected") && !program.said().contains("is down"), "{}", program.said());
 }
 
-/// One request and the head and body of its answer.
-fn ask(stream: &mut TcpStream) -> String {
-    stream.set_read_timeout(Some(PATIENCE)).expect("it is open");
-    stream.write_all(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n").expect("it can be sent");
-    let (mut answer, mut piece) = (Vec::new(), [0; 4096]);
-    loop {
-        let text = String::from_utf8_lossy(&answer).into_owned();
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")?.parse::<usize>().ok());
-            if body.len() >= length.expect("its length is given") {
-                return text;
-            }
-        }
-        let count = stream.read(&mut piece).expect("an answer comes");
-        assert!(count > 0, "the connection ended after {text:?}");
-        answer.extend_from_slice(&piece[..count]);
+#[test]
+fn who_gets_no_descriptor_in_time_is_told_when_to_come_back_and_no_server_is_blamed() {
+    let origin = Origin::silent();
+    let folder = Folder::new();
+    let top = "workers = 1\n[admin]\nbind = '127.0.0.1:0'";
+    let file = folder.file("plimsoll.toml", &(config(&origin, top) + "timeout = { connect = '1s' }\n"));
+    let mut program = Running::saying(limited(4096, &["serve", &file]));
+    let address = program.address();
+    // What tells of it runs once it answers.
+    Client::connect(program.address()).expect("it listens").ask();
+    let most = leave(&program, 40);
+    let clients: Vec<TcpStream> = (0..60).map(|_| TcpStream::connect(address).expect("the kernel accepts")).collect();
+    program.line("ran out of descriptors");
+    // More are in by now than can have a server, which keeps those that have it.
+    let (tell, told) = channel();
+    for client in &clients {
+        let (mut client, tell) = (client.try_clone().expect("it is open"), tell.clone());
+        thread::spawn(move || {
+            client.write_all(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n").expect("it can be sent");
+            let mut head = String::new();
+            let mut lines = BufReader::new(client);
+            while lines.read_line(&mut head).is_ok_and(|count| count > 0) && !head.ends_with("\r\n\r\n") {}
+            // Nobody listens any more once enough was told.
+            let _ = tell.send(head);
+        });
     }
+    for _ in 0..5 {
+        let answer = told.recv_timeout(PATIENCE).expect("an answer comes");
+        assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("Retry-After: 1\r\n"), "{answer}");
+    }
+    assert!(!program.said().contains("ejected") && !program.said().contains("is down"), "{}", program.said());
+    for client in clients {
+        client.shutdown(Shutdown::Both).expect("it is open");
+    }
+    until("all descriptors are given back", || open(&program) < most - 30);
 }
 
 /// Connections that stand to this address, as the kernel lists them. What else the program has open comes and goes.
@@ -131,8 +165,6 @@ fn idle_connections_to_servers_go_first_when_descriptors_run_out() {
     let file = folder.file("plimsoll.toml", &config(&origin, "workers = 1"));
     let mut program = Running::saying(limited(4096, &["serve", &file]));
     let address = program.address();
-    let folder = format!("/proc/{}/fd", program.pid().as_raw_nonzero());
-    let open = || std::fs::read_dir(&folder).expect("it runs").count() as u64;
     // Eight at once leave several connections to the server behind.
     let mut clients: Vec<Client> = (0..8).map(|_| Client::connect(address).expect("it listens")).collect();
     let idle = || connections_to(origin.address);
@@ -146,9 +178,8 @@ fn idle_connections_to_servers_go_first_when_descriptors_run_out() {
         }
         assert!(Instant::now() < until, "no connection to the server was kept");
     }
-    let limit = Rlimit { current: Some(open()), maximum: Some(open()) };
-    prlimit(Some(program.pid()), Resource::Nofile, limit).expect("it can be lowered");
+    let most = leave(&program, 0);
     let mut late = Client::connect(address).expect("the kernel accepts");
     assert_eq!(late.ask().status, 200);
-    assert!(open() <= limit.current.expect("it was set"));
+    assert!(open(&program) <= most);
 }

@@ -63,7 +63,14 @@ fn it_is_told_when_the_service_is_ready_reloads_and_stops() {
     fs::write(&file, "nonsense").expect("the file is written");
     program.signal(Signal::HUP);
     assert!(manager.told().starts_with("RELOADING=1\n"));
-    assert!(manager.told().starts_with("READY=1\nSTATUS=not reloaded"));
+    assert_eq!(manager.told(), "READY=1\nSTATUS=not reloaded: the file has mistakes");
+    let taken = two.address.to_string();
+    fs::write(&file, config(&two, &taken)).expect("the file is written");
+    program.signal(Signal::HUP);
+    assert!(manager.told().starts_with("RELOADING=1\n"));
+    let told = manager.told();
+    assert!(told.starts_with("READY=1\nSTATUS=not reloaded: ") && told.contains(&taken), "{told}");
+    assert_eq!(told.lines().count(), 2, "{told}");
     program.signal(Signal::TERM);
     assert!(manager.told().starts_with("STOPPING=1\n"));
     assert_eq!(program.end().0, Some(0));

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::kit::{Client, Folder, Origin, Running, plimsoll, until};
+use super::kit::{Client, Folder, Origin, Running, plimsoll, stderr, until};
 
 fn config(origin: &Origin, top: &str) -> String {
     let address = origin.address;
@@ -40,6 +40,19 @@ fn a_pinned_worker_stays_on_its_core_and_that_is_told() {
     let line = program.line("workers are pinned to cores: ");
     let (_, told) = line.split_once(": ").expect("the line was looked for");
     assert_eq!(cores(&program), told.split(", ").collect::<Vec<_>>());
+}
+
+#[test]
+fn more_pinned_workers_than_cores_are_warned_of() {
+    let origin = Origin::quick("one");
+    let folder = Folder::new();
+    let file = folder.file("plimsoll.toml", &config(&origin, "workers = 2\npin_workers = true"));
+    let checked = |cores: &str| {
+        let arguments = ["--cpu-list", cores, env!("CARGO_BIN_EXE_plimsoll"), "check", &file];
+        stderr(&Command::new("taskset").args(arguments).output().expect("taskset is installed"))
+    };
+    let told = checked("0");
+    assert!(told.contains("warning: `pin_workers`") && told.contains("2 workers are more than the 1 that"), "{told}");
 }
 
 #[test]

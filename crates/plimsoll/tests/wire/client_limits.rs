@@ -2,6 +2,7 @@
 
 mod connections;
 mod keys;
+mod proxies;
 mod requests;
 
 use crate::kit::{Client, Config, Gate, Program, Server};

@@ -188,5 +188,12 @@ fn a_file_of_networks_is_read_again_at_a_reload() {
     std::fs::write(&file, "127.0.0.0/8 # all of us\n").unwrap();
     program.reload(&config);
     assert_eq!(kept.ask(get("/")).status, 403);
+    // A mistake in it changes nothing.
+    std::fs::write(&file, "192.0.2.0/24\n127.0.0.1/8\n").unwrap();
+    program.reload_in_vain(&config);
+    assert_eq!(kept.ask(get("/")).status, 403);
+    std::fs::write(&file, "192.0.2.0/24\n").unwrap();
+    program.reload(&config);
+    assert_eq!(kept.ask(get("/")).status, 200);
     std::fs::remove_file(&file).unwrap();
 }

@@ -218,6 +218,23 @@ fn a_user_who_is_removed_is_not_let_in_any_more() {
 }
 
 #[test]
+fn a_mistake_in_the_file_at_a_reload_leaves_the_users_as_they_were() {
+    let users = Users::of(&[bcrypt("amy", "swordfish", 4)]);
+    let server = server();
+    let config = Config::to(&[server.address()]).listen(&users.rule());
+    let program = config.start();
+    let mut client = program.client();
+    let mut status = |name: &str, password: &str| client.ask(asking("/", &basic(&format!("{name}:{password}")))).status;
+    let costly = bcrypt("zoe", "swordfish", 4).replace("$04$", "$15$");
+    for wrong in [String::new(), "zoe:swordfish".to_owned(), costly] {
+        users.write(&[bcrypt("amy", "catfish", 4), wrong.clone()][usize::from(wrong.is_empty())..]);
+        program.reload_in_vain(&config);
+        assert_eq!((status("amy", "swordfish"), status("amy", "catfish")), (200, 401), "{wrong}");
+    }
+    assert!(program.said_times("`zoe` has a bcrypt cost of 15, out of bounds") > 0);
+}
+
+#[test]
 fn passwords_that_are_looked_at_keep_nobody_else_waiting() {
     const GUESSES: usize = 200;
     const OTHERS: usize = 200;

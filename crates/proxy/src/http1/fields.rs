@@ -121,7 +121,7 @@ impl Kind {
 /// `-`. A client must not be able to say `X_Forwarded_For` past a rule for `X-Forwarded-For`.
 pub(crate) fn same_variable(name: &[u8], known: &[u8]) -> bool {
     let folded = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
-    name.iter().map(folded).eq(known.iter().map(u8::to_ascii_lowercase))
+    name.iter().map(folded).eq(known.iter().map(folded))
 }
 
 /// One field line.

@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use plimsoll_config::ListenerProtocol;
+use plimsoll_config::{Listener, ListenerProtocol};
 use plimsoll_core::{Admission, Time};
 
 use super::What;
@@ -29,7 +29,10 @@ pub(crate) fn arrive(connection: &mut Connection) -> Entrance {
         return Entrance::Open;
     }
     // A client on a Unix socket has none.
-    let Some(address) = address_of(connection) else { return Entrance::Open };
+    let Some(address) = connection.peer.ip() else { return Entrance::Open };
+    if speaks_for_others(address, &service.listener) {
+        return Entrance::Open;
+    }
     let (now, mut until, mut holds) = (connection.worker.now(), None, Vec::new());
     for limit in &service.limits.connections {
         match limit.admit(limit.address_key(address), What::Connection, now) {
@@ -50,9 +53,10 @@ pub(crate) fn arrive(connection: &mut Connection) -> Entrance {
     until.map_or(Entrance::Open, Entrance::Later)
 }
 
-/// Who counts as having connected: the other end itself, whoever it speaks for.
-fn address_of(connection: &Connection) -> Option<IpAddr> {
-    connection.peer.ip()
+/// Whether it is a proxy that is believed about whom it serves. Its clients are known only by their requests, and to count all
+/// of them as one would cut them off together.
+fn speaks_for_others(address: IpAddr, listener: &Listener) -> bool {
+    listener.trusted_proxies.as_ref().is_some_and(|proxies| proxies.from.contains(Some(address)))
 }
 
 /// Closes it by a reset, so that nothing of it is left with us. Where connections are what is served, the log tells of it.

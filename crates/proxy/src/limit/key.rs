@@ -6,7 +6,20 @@ use plimsoll_config::LimitKey;
 use plimsoll_core::ClientKey;
 
 use super::Limit;
-use crate::http1::fields::Field;
+use crate::http1::fields::{Field, same_variable};
+use crate::http1::{Reject, cookies};
+
+/// A browser sends two or three cookies of one name, where paths or domains of theirs have changed. Who sends more wants to
+/// count as somebody else each time.
+const MOST_COOKIES: usize = 4;
+
+/// Which of them a server goes by, nobody can tell.
+const SEVERAL_FIELDS: Reject =
+    Reject::bad("a field that clients are told apart by comes more than once, with different values");
+const MANY_COOKIES: Reject = Reject::bad("a cookie that clients are told apart by comes with more than four values");
+
+/// Whom a request counts for in one limit: nobody where it does not show what is counted by, several where it shows several.
+pub(super) type Keys = [Option<ClientKey>; MOST_COOKIES];
 
 /// A request and its client.
 pub(super) struct Asker<'a> {
@@ -17,17 +30,27 @@ pub(super) struct Asker<'a> {
 }
 
 impl Limit {
-    /// Which client of this limit it is; `None` where it does not show what is counted by.
-    pub(super) fn key(&self, asker: &Asker<'_>) -> Option<ClientKey> {
+    /// Which clients of this limit it is; in the error why that cannot be told.
+    pub(super) fn keys(&self, asker: &Asker<'_>) -> Result<Keys, Reject> {
         match &self.rules.key {
-            LimitKey::Client => asker.address.map(|address| self.address_key(address)),
-            LimitKey::Header(name) => asker.values(name).next().map(|value| ClientKey::named(value, self.seed)),
+            LimitKey::Client => Ok([asker.address.map(|address| self.address_key(address)), None, None, None]),
+            LimitKey::Header(name) => self.of_values(asker.values(name), 1).ok_or(SEVERAL_FIELDS),
             LimitKey::Cookie(name) => {
-                let value = asker.values("cookie").find_map(|cookies| cookie(cookies, name.as_bytes()));
-                value.map(|value| ClientKey::named(value, self.seed))
+                let values = cookies::named(asker.head, asker.fields, name).map(unquoted);
+                self.of_values(values, MOST_COOKIES).ok_or(MANY_COOKIES)
             }
-            LimitKey::Route => None,
+            LimitKey::Route => Ok(Keys::default()),
         }
+    }
+
+    /// The clients that send these values; `None` where those are more than `most` different ones.
+    fn of_values<'a>(&self, values: impl Iterator<Item = &'a [u8]>, most: usize) -> Option<Keys> {
+        let mut found: [Option<&[u8]>; MOST_COOKIES] = Default::default();
+        for value in values {
+            let place = found.iter_mut().take(most).find(|found| found.is_none_or(|found| found == value))?;
+            *place = Some(value);
+        }
+        Some(found.map(|value| value.map(|value| ClientKey::named(value, self.seed))))
     }
 
     /// The client at an address.
@@ -37,21 +60,18 @@ impl Limit {
 }
 
 impl<'a> Asker<'a> {
-    /// The values of a field, in their order.
+    /// The values of a field, in their order, and of those that some servers take for it.
     fn values(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         let (head, fields) = (self.head, self.fields);
-        let named = move |field: &&Field| field.name.slice(head).eq_ignore_ascii_case(name.as_bytes());
+        let named = move |field: &&Field| same_variable(field.name.slice(head), name.as_bytes());
         fields.iter().filter(named).map(move |field| field.value.slice(head))
     }
 }
 
-/// The value of the first cookie of this name in a `Cookie` field (RFC 6265, section 4.2.1).
-fn cookie<'a>(cookies: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    cookies.split(|byte| *byte == b';').find_map(|pair| {
-        let (own, value) = pair.trim_ascii().split_at_checked(name.len())?;
-        let value = value.trim_ascii_start().strip_prefix(b"=")?;
-        (own == name).then(|| value.trim_ascii())
-    })
+/// The value of a cookie without the quotes that it may stand in (RFC 6265, section 4.1.1), which mean nothing.
+fn unquoted(value: &[u8]) -> &[u8] {
+    let inner = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\""));
+    inner.unwrap_or(value)
 }
 
 #[cfg(test)]
@@ -59,12 +79,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cookie_is_found_by_its_whole_name() {
-        let cookies = b"a=1; sid=x=y ;sid2=z; sid=late";
-        let found = |name: &str| cookie(cookies, name.as_bytes()).map(|value| std::str::from_utf8(value).unwrap());
-        assert_eq!(found("sid"), Some("x=y"));
-        assert_eq!(found("sid2"), Some("z"));
-        assert_eq!((found("si"), found("SID"), found("id")), (None, None, None));
-        assert_eq!(cookie(b"sid; a", b"sid"), None);
+    fn quotes_around_a_cookie_are_not_part_of_it() {
+        let shown = ["x", "\"x\"", "\"x", "x\"", "\"", "\"\"", ""].map(|value| unquoted(value.as_bytes()));
+        assert_eq!(shown, [&b"x"[..], b"x", b"\"x", b"x\"", b"\"", b"", b""]);
     }
 }

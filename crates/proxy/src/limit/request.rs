@@ -3,7 +3,7 @@
 use plimsoll_config::Over;
 use plimsoll_core::ClientLimit;
 
-use super::Reached;
+use super::Denial;
 use super::key::Asker;
 use crate::http1::Reject;
 use crate::http1::framing::BodyLength;
@@ -24,9 +24,10 @@ impl Busy<'_> {
             head: &self.input.filled()[..head_length],
             fields: &desk.request.fields,
         };
-        let Err(Reached { limit, rule }) = desk.limited.admit(counted, &asker, self.connection.worker.recently())
-        else {
-            return None;
+        let (limit, rule) = match desk.limited.admit(counted, &asker, self.connection.worker.recently()) {
+            Ok(()) => return None,
+            Err(Denial::Over { limit, rule }) => (limit, rule),
+            Err(Denial::Ambiguous(reject)) => return Some(self.decline(reject, desk, head_length)),
         };
         desk.entry.limited(&limit.name);
         let reason = match rule {

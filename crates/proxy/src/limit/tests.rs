@@ -27,7 +27,10 @@ fn ask(limited: &mut Limited, counted: &[Counted], address: &str, field: &str) -
     let mut request = RequestHead::default();
     request.parse(head.as_bytes(), HeadRules { max_target: 100, bare_lf: false }).unwrap();
     let asker = Asker { address: address.parse().ok(), head: head.as_bytes(), fields: &request.fields };
-    limited.admit(counted, &asker, Time::ZERO).map_err(|reached| reached.rule)
+    limited.admit(counted, &asker, Time::ZERO).map_err(|denial| match denial {
+        Denial::Over { rule, .. } => rule,
+        Denial::Ambiguous(reject) => panic!("{}", reject.reason),
+    })
 }
 
 #[test]

@@ -116,6 +116,10 @@ impl Errand {
 
     async fn open(&self, server: &Server) -> Result<ServerConn, OutcomeKind> {
         let (worker, served) = (&self.entered.worker, &self.mirroring.served);
+        if !worker.shortage.is_over() {
+            // Those whose client waits for an answer come first.
+            return Err(OutcomeKind::Aborted);
+        }
         let opened = server_conn::open(worker, served, server, self.greeting.as_deref()).await;
         opened.map_err(|error| match error {
             // It is no server's doing.

@@ -22,8 +22,7 @@ use crate::worker::{Desk, Worker};
 
 const NO_ROUTE: Reject = Reject { status: 404, reason: "no route is for this request" };
 
-/// Said in one word, as the log has it.
-pub(crate) const FORBIDDEN: Reject = Reject { status: 403, reason: "forbidden" };
+pub(crate) const FORBIDDEN: Reject = Reject { status: 403, reason: "clients at this address are not let in" };
 
 /// What a request has to wait for before a server is picked for it.
 enum Hold {
@@ -219,7 +218,7 @@ impl Busy<'_> {
     }
 
     /// Refuses the request whose head is the first `head_length` bytes read. The connection is good for another one.
-    fn decline(&mut self, reject: Reject, desk: &Desk, head_length: usize) -> Next {
+    pub(crate) fn decline(&mut self, reject: Reject, desk: &Desk, head_length: usize) -> Next {
         self.input.consume(head_length);
         Next::Answer { reject, refused: None, unread: desk.request.body != BodyLength::None }
     }

@@ -78,12 +78,15 @@ fn the_process_is_told_with_its_listeners() {
     let mut status = samples::status();
     status.file = Some("plimsoll.toml".to_owned());
     status.differences = 2;
+    status.descriptor_shortages = 3;
     status.workers.push(api::Worker { number: 1, alive: false, load: 0.0, open: 0, requests: 0 });
     let text = process(&status, PIPE);
     assert_eq!(
         text,
         "plimsoll 0.1.0 (process 77), up 1h 1m, configuration 3 of plimsoll.toml, 2 settings differ from it (plimsoll diff)\n\
-         listener web: 127.0.0.1:8080 -> pool app, 5 of 1000 connections open\nworker 1 has died\n"
+         listener web: 127.0.0.1:8080 -> pool app, 5 of 1000 connections open\n\
+         all listeners: 5 of 2011 connections open\nran out of descriptors 3 times: raise the limit on open files\n\
+         worker 1 has died\n"
     );
 }
 

@@ -1,6 +1,7 @@
 //! The commands that ask a running Plimsoll and change it, against the real program.
 
 mod changes;
+mod clients;
 mod reach;
 mod results;
 mod secured;
@@ -33,8 +34,13 @@ impl Served {
             let listener = format!("[listen.{name}]\nbind = \"127.0.0.1:0\"\npool = \"{name}\"\n");
             file = format!("{file}{listener}[pool.{name}]\n{settings}\n");
         }
+        Self::of_file(&file)
+    }
+
+    /// With this file, which has the admin API at `admin.sock`.
+    fn of_file(file: &str) -> Self {
         let folder = Folder::new();
-        folder.file("plimsoll.toml", &file);
+        folder.file("plimsoll.toml", file);
         let mut served = Self { folder, program: None, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
         served.start();
         served

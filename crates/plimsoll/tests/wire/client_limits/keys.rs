@@ -36,6 +36,56 @@ fn a_client_is_what_a_cookie_says() {
 }
 
 #[test]
+fn a_field_that_comes_twice_is_one_client_or_refused() {
+    let (server, mut program) =
+        program("[limit.keys]\nkey = { header = \"X-Api-Key\" }\nrequest_rate = \"2/h\"", "limit = \"keys\"");
+    let mut client = program.client();
+    let mut ask = |fields: &str| client.ask(with("/", fields));
+    // Nobody is counted by that, whichever of them a server would go by.
+    for fields in ["X-Api-Key: b\r\nX-Api-Key: a", "X-Api-Key: b\r\nX_API_Key: a", "x-api-key:\r\nX-Api-Key: a"] {
+        let refused = ask(fields);
+        assert_eq!(refused.status, 400);
+        assert!(refused.text().contains("comes more than once, with different values"), "{}", refused.text());
+    }
+    assert_eq!(ask("X-Api-Key: a\r\nx-api-key: a").status, 200);
+    assert_eq!([ask("X_Api_Key: a").status, ask("X-Api-Key: a").status], [200, 429]);
+    assert_eq!([ask("X-Api-Key: b").status, ask("X-Api-Key: b").status], [200, 200]);
+    assert_eq!(server.count(), 4);
+    program.assert_well();
+}
+
+#[test]
+fn every_cookie_of_the_name_counts_and_too_many_are_refused() {
+    let (server, program) =
+        program("[limit.sessions]\nkey = { cookie = \"sid\" }\nrequest_rate = \"3/h\"", "limit = \"sessions\"");
+    let mut client = program.client();
+    let mut ask = |fields: &str| client.ask(with("/", fields));
+    // A session cannot hide behind cookies that are made up, in one field or several.
+    assert_eq!(ask("Cookie: sid=b; sid=a").status, 200);
+    assert_eq!(ask("Cookie: sid=c\r\nCookie: x=1; sid=\"a\"").status, 200);
+    assert_eq!(ask("Cookie: sid=a; sid=\"a\"; sid=a").status, 200, "it is one value, and counts once");
+    for fields in ["Cookie: sid=d; sid=a", "Cookie: sid=a; sid=e", "Cookie: sid=f\r\nCookie: sid=a"] {
+        assert_eq!(ask(fields).status, 429);
+    }
+    assert_eq!(
+        [ask("Cookie: sid=b").status, ask("Cookie: sid=b").status, ask("Cookie: sid=b").status],
+        [200, 200, 429]
+    );
+    let many = ask("Cookie: sid=1; sid=2; sid=3\r\nCookie: sid=4; sid=5");
+    assert_eq!(many.status, 400);
+    assert!(many.text().contains("more than four values"), "{}", many.text());
+    assert_eq!(ask("Cookie: sid=1; sid=2; sid=3; sid=4").status, 200);
+    assert_eq!(server.count(), 6);
+}
+
+#[test]
+fn a_dry_run_refuses_no_request_that_cannot_be_told() {
+    let limit = "[limit.keys]\nkey = { header = \"X-Api-Key\" }\nrequest_rate = \"1/h\"\ndry_run = true";
+    let (_server, program) = program(limit, "limit = \"keys\"");
+    assert_eq!(program.ask(with("/", "X-Api-Key: b\r\nX-Api-Key: a")).status, 200);
+}
+
+#[test]
 fn a_route_can_be_limited_as_a_whole_and_by_itself() {
     let (server, program) = program(
         "[limit.whole]\nkey = \"route\"\nrequest_rate = \"2/h\"",

@@ -2,6 +2,7 @@
 
 mod client_limits;
 mod clients;
+mod descriptors;
 mod ends;
 mod fields;
 mod frames;

@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
+
 use super::{Client, until};
 
 /// A configuration text in the making: one listener, one pool, and what else a test adds.
@@ -231,15 +233,22 @@ impl Program {
     pub(crate) fn reload(&self, config: &Config) {
         let before = self.said_times("reloaded: configuration");
         fs::write(&self.file, config.text()).unwrap();
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+        kill_process(Pid::from_child(&self.child), Signal::HUP).unwrap();
         until("the new configuration is in force", || self.said_times("reloaded: configuration") > before);
+    }
+
+    /// Tries to put another configuration in force, with which something is wrong.
+    #[track_caller]
+    pub(crate) fn reload_in_vain(&self, config: &Config) {
+        let before = self.said_times("not reloaded");
+        fs::write(&self.file, config.text()).unwrap();
+        kill_process(Pid::from_child(&self.child), Signal::HUP).unwrap();
+        until("the new configuration is refused", || self.said_times("not reloaded") > before);
     }
 
     /// Asks for a graceful stop.
     pub(crate) fn terminate(&self) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
     }
 
     /// Waits until it has ended by itself.
@@ -255,6 +264,13 @@ impl Program {
     /// The most memory it has held so far, in KiB.
     pub(crate) fn peak_memory(&self) -> u64 {
         self.status("VmHWM")
+    }
+
+    /// Leaves it so many descriptors beside those that it has open, as if others had used up the rest.
+    pub(crate) fn leave_descriptors(&self, room: u64) {
+        let open = fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count() as u64;
+        let limit = Rlimit { current: Some(open + room), maximum: Some(open + room) };
+        prlimit(Some(Pid::from_child(&self.child)), Resource::Nofile, limit).unwrap();
     }
 
     fn status(&self, key: &str) -> u64 {

@@ -1,0 +1,107 @@
+//! Client connections that are idle, and which of them make room when others wait for it: the oldest, between two requests
+//! and never within one or before the first, which may be on its way.
+//!
+//! Each is a task that waits for its next byte. It is called, and then looks itself whether it has to leave: by then it may
+//! have something to do, or others have left.
+
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use plimsoll_core::Time;
+
+use crate::room::Room;
+use crate::serve::Connection;
+
+/// The idle connections of a worker, those of each room in the order in which they became so.
+#[derive(Default)]
+pub(crate) struct Parked {
+    rooms: Vec<(Arc<Room>, BTreeMap<u64, Waker>)>,
+    /// The number of the next one.
+    next: u64,
+}
+
+impl Parked {
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    fn put(&mut self, room: &Arc<Room>, number: u64, waker: Waker) {
+        let position = self.position(room).unwrap_or_else(|| {
+            self.rooms.push((Arc::clone(room), BTreeMap::new()));
+            self.rooms.len() - 1
+        });
+        self.rooms[position].1.insert(number, waker);
+    }
+
+    /// Whether one that was put in has not been called since.
+    fn holds(&self, room: &Arc<Room>, number: u64) -> bool {
+        self.position(room).is_some_and(|position| self.rooms[position].1.contains_key(&number))
+    }
+
+    fn remove(&mut self, room: &Arc<Room>, number: u64) {
+        if let Some(position) = self.position(room) {
+            self.rooms[position].1.remove(&number);
+            if self.rooms[position].1.is_empty() {
+                self.rooms.swap_remove(position);
+            }
+        }
+    }
+
+    /// There are few rooms.
+    fn position(&self, room: &Arc<Room>) -> Option<usize> {
+        self.rooms.iter().position(|(known, _)| Arc::ptr_eq(known, room))
+    }
+
+    /// Calls the oldest of each room, as many as lack a place there.
+    pub(crate) fn call(&mut self) {
+        for (room, parked) in &mut self.rooms {
+            for _ in 0..room.lacking().min(parked.len()) {
+                if let Some((_, waker)) = parked.pop_first() {
+                    waker.wake();
+                }
+            }
+        }
+    }
+}
+
+impl Connection {
+    /// Waits for the next byte; breaks when there will be none. One that is between requests may have to make room.
+    pub(crate) async fn park(&mut self, until: Time, between_requests: bool) -> ControlFlow<()> {
+        self.deadline.set(until);
+        let (mut stopping, mut number) = (false, None);
+        let flow = poll_fn(|cx| {
+            if self.wire.poll_read_ready(cx).is_ready() {
+                return Poll::Ready(ControlFlow::Continue(()));
+            }
+            self.shorten_for_stop(&mut stopping);
+            if between_requests && self.makes_room(&mut number, cx) {
+                return Poll::Ready(ControlFlow::Break(()));
+            }
+            self.deadline.poll(cx).map(|()| ControlFlow::Break(()))
+        })
+        .await;
+        if let (Some(number), Some(place)) = (number, &self.room) {
+            self.worker.parked.borrow_mut().remove(place.room(), number);
+        }
+        flow
+    }
+
+    /// Whether it has to leave, because somebody waits for its place and it was called. It has a number from then on when it
+    /// became idle.
+    fn makes_room(&mut self, number: &mut Option<u64>, cx: &Context<'_>) -> bool {
+        let Some(place) = &mut self.room else { return false };
+        let mut parked = self.worker.parked.borrow_mut();
+        match *number {
+            Some(number) if parked.holds(place.room(), number) => return false,
+            Some(_) if place.makes_room() => return true,
+            _ => {}
+        }
+        let number = *number.get_or_insert_with(|| parked.number());
+        parked.put(place.room(), number, cx.waker().clone());
+        false
+    }
+}
