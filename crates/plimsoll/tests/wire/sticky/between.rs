@@ -117,5 +117,7 @@ fn a_cookie_that_has_expired_is_ignored_and_one_that_is_half_over_is_renewed() {
         .collect();
     assert!(names.len() > 1, "who is not known is balanced: {names:?}");
     let (old, new) = (made("a", 20), made("b", 10));
-    assert_eq!(program.ask(with(&format!("{old}; {new}"))).text(), "b", "the newest names the server it had last");
+    for _ in 0..3 {
+        assert_eq!(program.ask(with(&format!("{old}; {new}"))).text(), "b", "the newest names the server it had last");
+    }
 }
