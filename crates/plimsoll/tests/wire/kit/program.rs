@@ -261,6 +261,17 @@ impl Program {
         status.unwrap()
     }
 
+    /// Whether each of its threads waits for something to happen, rather than for its turn on a core.
+    pub(crate) fn is_asleep(&self) -> bool {
+        let mut tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        tasks.all(|task| {
+            let status = fs::read_to_string(task.unwrap().path().join("status")).unwrap_or_default();
+            status
+                .lines()
+                .any(|line| line.strip_prefix("State:").is_some_and(|state| state.trim_start().starts_with('S')))
+        })
+    }
+
     /// The most memory it has held so far, in KiB.
     pub(crate) fn peak_memory(&self) -> u64 {
         self.status("VmHWM")
