@@ -32,13 +32,13 @@ pub(super) fn check(route: &raw::Route, listener: &raw::Listener, reader: &mut R
         allow: listener.allow.as_ref().filter(|_| listener.allow_file.is_none()),
         deny: listener.deny.as_ref(),
     };
-    let Some((key, clients)) =
-        route.client.as_ref().map(|clients| ("client", clients)).or(own.allow.map(|own| ("allow", own)))
-    else {
-        return;
+    // Whether a route denies all whom it allows is looked at where its rules are read.
+    let (key, clients, gates) = match (&route.client, own.allow) {
+        (Some(clients), _) => ("client", clients, &[&before, &own][..]),
+        (None, Some(allowed)) => ("allow", allowed, &[&before][..]),
+        (None, None) => return,
     };
-    let turns =
-        |client: &Network| [&before, &own].into_iter().find_map(|gate| Some((gate.whose, gate.turns_away(client)?)));
+    let turns = |client: &Network| gates.iter().find_map(|gate| Some((gate.whose, gate.turns_away(client)?)));
     let turned: Option<Vec<_>> = clients.value.0.iter().map(|client| turns(&client.value)).collect();
     if let Some((whose, (by, span))) = turned.and_then(|turned| turned.into_iter().next()) {
         let line = reader.line(span.start);

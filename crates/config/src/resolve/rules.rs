@@ -70,6 +70,8 @@ pub(super) fn of_route(
     let (request, response) = (raw.request_headers.as_ref(), raw.response_headers.as_ref());
     let response_headers = after(&rules.response_headers, head::edits(response, Side::Response, listener, reader));
     let compress = match &raw.compress {
+        // Answers of ours are short.
+        _ if raw.redirect.is_some() || raw.respond.is_some() => None,
         Some(own) => compress(own, reader),
         None => rules.compress.clone(),
     };
@@ -127,7 +129,6 @@ pub(super) fn check(raw: &raw::Route, listener: &raw::Listener, reader: &mut Rea
         ("timeout", place(raw.timeout.as_ref())),
         ("retry", place(raw.retry.as_ref())),
         ("mirror", place(raw.mirror.as_ref())),
-        // Answers of ours are short.
         ("compress", place(raw.compress.as_ref())),
     ];
     for (key, span) in given {
@@ -246,7 +247,8 @@ pub(super) fn access(
             None if deny.covers(&NetworkSet::everybody(by_unix)) => format!("`{key}` leaves nobody who could come"),
             _ => return access,
         };
-        reader.report(span.clone(), message, "write a smaller network, or remove it");
+        let help = "write a smaller network; a route that is for nobody says `respond = { status = 403 }`";
+        reader.report(span.clone(), message, help);
     }
     access
 }
