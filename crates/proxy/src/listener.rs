@@ -161,7 +161,17 @@ async fn accept_one(
             }
         }
     }
-    let entry = room.enter().await;
+    let mut entering = std::pin::pin!(room.enter());
+    let mut called = false;
+    let entry = poll_fn(|cx| {
+        let entered = entering.as_mut().poll(cx);
+        if entered.is_pending() && !std::mem::replace(&mut called, true) {
+            // Who is idle here leaves at once; the other workers see to it with their next tick.
+            worker.parked.borrow_mut().call();
+        }
+        entered
+    })
+    .await;
     Some((waiting.take()?, entry))
 }
 

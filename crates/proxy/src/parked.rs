@@ -68,40 +68,51 @@ impl Parked {
     }
 }
 
+/// One that is idle.
+#[derive(Default)]
+struct Idle {
+    /// When it became so, in the order of all; 0 is not known yet.
+    number: u64,
+    noticed_stop: bool,
+}
+
 impl Connection {
     /// Waits for the next byte; breaks when there will be none. One that is between requests may have to make room.
     pub(crate) async fn park(&mut self, until: Time, between_requests: bool) -> ControlFlow<()> {
         self.deadline.set(until);
-        let (mut stopping, mut number) = (false, None);
+        let mut idle = Idle::default();
         let flow = poll_fn(|cx| {
             if self.wire.poll_read_ready(cx).is_ready() {
                 return Poll::Ready(ControlFlow::Continue(()));
             }
-            self.shorten_for_stop(&mut stopping);
-            if between_requests && self.makes_room(&mut number, cx) {
+            self.shorten_for_stop(&mut idle.noticed_stop);
+            if between_requests && self.makes_room(&mut idle.number, cx) {
                 return Poll::Ready(ControlFlow::Break(()));
             }
             self.deadline.poll(cx).map(|()| ControlFlow::Break(()))
         })
         .await;
-        if let (Some(number), Some(place)) = (number, &self.room) {
-            self.worker.parked.borrow_mut().remove(place.room(), number);
+        if let Some(place) = &self.room {
+            self.worker.parked.borrow_mut().remove(place.room(), idle.number);
         }
         flow
     }
 
-    /// Whether it has to leave, because somebody waits for its place and it was called. It has a number from then on when it
-    /// became idle.
-    fn makes_room(&mut self, number: &mut Option<u64>, cx: &Context<'_>) -> bool {
-        let Some(place) = &mut self.room else { return false };
+    /// Whether it has to leave, because it was called and somebody waits for its place, which is given back by that.
+    fn makes_room(&mut self, number: &mut u64, cx: &Context<'_>) -> bool {
+        let Some(place) = &self.room else { return false };
         let mut parked = self.worker.parked.borrow_mut();
-        match *number {
-            Some(number) if parked.holds(place.room(), number) => return false,
-            Some(_) if place.makes_room() => return true,
-            _ => {}
+        if *number == 0 {
+            *number = parked.number();
+        } else if parked.holds(place.room(), *number) {
+            return false;
+        } else if place.is_wanted() {
+            parked.remove(place.room(), *number);
+            drop(parked);
+            self.room = None;
+            return true;
         }
-        let number = *number.get_or_insert_with(|| parked.number());
-        parked.put(place.room(), number, cx.waker().clone());
+        parked.put(place.room(), *number, cx.waker().clone());
         false
     }
 }

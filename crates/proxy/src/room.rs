@@ -41,9 +41,7 @@ struct State {
     limit: usize,
     inside: usize,
     entered: u64,
-    /// Of those inside, how many leave for others and are still there.
-    leaving: usize,
-    /// Who wait elsewhere until somebody leaves.
+    /// For how many of those who wait elsewhere somebody should leave.
     outside: usize,
     /// In the order they came, each with a number that only grows.
     waiting: VecDeque<(u64, Waker)>,
@@ -62,12 +60,12 @@ pub(crate) struct Entry {
 impl Entry {
     /// The room that it is in.
     pub(crate) fn room(&self) -> &Arc<Room> {
-        &self.room.room
+        &self.room.0
     }
 
-    /// Whether it is to leave for somebody who waits for a place, in the room or in the house. It is to leave then.
-    pub(crate) fn makes_room(&mut self) -> bool {
-        self.room.makes_room() || self.house.as_mut().is_some_and(Inside::makes_room)
+    /// Whether somebody waits for its place, in the room or in the house. Then it must be given back at once.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.room().is_wanted() || self.house.as_ref().is_some_and(|house| house.0.is_wanted())
     }
 
     /// Holds these too, as long as the place.
@@ -78,28 +76,16 @@ impl Entry {
 
 /// A place inside one room, given back when dropped.
 #[derive(Debug)]
-struct Inside {
-    room: Arc<Room>,
-    /// It leaves for another.
-    leaves: bool,
-}
-
-impl Inside {
-    fn makes_room(&mut self) -> bool {
-        let mut state = lock(&self.room.state);
-        let leaves = state.lacking() > 0 && !self.leaves;
-        state.leaving += usize::from(leaves);
-        self.leaves |= leaves;
-        leaves
-    }
-}
+struct Inside(Arc<Room>);
 
 /// One who waits elsewhere until somebody leaves; no more when dropped.
 pub(crate) struct Outsider<'a>(&'a Room);
 
 impl Drop for Outsider<'_> {
     fn drop(&mut self) {
-        lock(&self.0.state).outside -= 1;
+        let mut state = lock(&self.0.state);
+        // Somebody may have left for it.
+        state.outside = state.outside.saturating_sub(1);
     }
 }
 
@@ -119,7 +105,7 @@ impl Room {
     }
 
     fn of(limit: usize, house: Option<Arc<Self>>) -> Self {
-        let state = State { limit, inside: 0, entered: 0, leaving: 0, outside: 0, waiting: VecDeque::new(), next: 0 };
+        let state = State { limit, inside: 0, entered: 0, outside: 0, waiting: VecDeque::new(), next: 0 };
         Self { state: Mutex::new(state), house, refused: Refused::default(), denied: AtomicU64::new(0) }
     }
 
@@ -136,7 +122,7 @@ impl Room {
     async fn go_inside(self: &Arc<Self>) -> Inside {
         let mut turn = Turn { room: self, number: None };
         poll_fn(|cx| turn.poll(cx)).await;
-        Inside { room: Arc::clone(self), leaves: false }
+        Inside(Arc::clone(self))
     }
 
     /// From now on it has room for `limit`. Nobody who is inside has to leave.
@@ -181,7 +167,17 @@ impl Room {
         Occupancy { limit, inside, entered }
     }
 
-    /// How many would enter here or the house if as many left, beside those for whom somebody leaves already.
+    /// Whether somebody waits for a place here that one who is inside could leave to him.
+    fn is_wanted(&self) -> bool {
+        let mut state = lock(&self.state);
+        let wanted = state.lacking() > 0;
+        if wanted && state.outside > 0 {
+            state.outside -= 1;
+        }
+        wanted
+    }
+
+    /// How many would enter here or the house if as many left.
     pub(crate) fn lacking(&self) -> usize {
         let of_house = self.house.as_ref().map_or(0, |house| lock(&house.state).lacking());
         lock(&self.state).lacking() + of_house
@@ -217,9 +213,9 @@ impl State {
         self.limit.saturating_sub(self.inside)
     }
 
-    /// How many more should leave for those who wait.
+    /// How many should leave for those who wait.
     fn lacking(&self) -> usize {
-        (self.waiting.len().saturating_sub(self.free()) + self.outside).saturating_sub(self.leaving)
+        self.waiting.len().saturating_sub(self.free()) + self.outside
     }
 
     fn waker(&self, position: usize) -> Option<Waker> {
@@ -240,10 +236,7 @@ impl Default for Room {
 
 impl Drop for Inside {
     fn drop(&mut self) {
-        self.room.change(|state| {
-            state.inside -= 1;
-            state.leaving -= usize::from(self.leaves);
-        });
+        self.0.change(|state| state.inside -= 1);
     }
 }
 
@@ -393,18 +386,20 @@ mod tests {
         let house = Room::new(3);
         let room = Room::within(&house, 2);
         let mut inside: Vec<Entry> = (0..2).filter_map(|_| Comer::new(&room).poll()).collect();
-        assert!(room.lacking() == 0 && !inside[0].makes_room());
+        assert!(room.lacking() == 0 && !inside[0].is_wanted());
         let mut second = Comer::new(&room);
         assert!(second.poll().is_none());
-        assert_eq!(room.lacking(), 1);
-        assert!(inside[0].makes_room() && !inside[1].makes_room(), "one is enough");
-        assert!(!inside[0].makes_room() && room.lacking() == 0);
+        assert!(room.lacking() == 1 && inside[0].is_wanted());
         inside.remove(0);
-        assert_eq!(room.lacking(), 0, "its place is free");
+        assert!(room.lacking() == 0 && !inside[0].is_wanted(), "one is enough");
         inside.extend(second.poll());
         let outsider = room.stand_outside();
-        assert!(room.lacking() == 1 && inside[1].makes_room());
+        assert_eq!(room.lacking(), 1);
+        assert!(inside[1].is_wanted() && !inside[0].is_wanted(), "one is enough");
         drop(outsider);
+        assert_eq!(room.lacking(), 0);
+        drop(room.stand_outside());
+        assert!(!inside[0].is_wanted(), "it waits no more");
         inside.clear();
         assert_eq!((room.lacking(), room.occupancy().inside, house.occupancy().inside), (0, 0, 0));
     }
