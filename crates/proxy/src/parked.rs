@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use plimsoll_core::Time;
 
@@ -69,33 +69,38 @@ impl Parked {
 }
 
 /// One that is idle.
-#[derive(Default)]
 struct Idle {
     /// When it became so, in the order of all; 0 is not known yet.
     number: u64,
+    between_requests: bool,
     noticed_stop: bool,
 }
 
 impl Connection {
     /// Waits for the next byte; breaks when there will be none. One that is between requests may have to make room.
-    pub(crate) async fn park(&mut self, until: Time, between_requests: bool) -> ControlFlow<()> {
+    ///
+    /// No `async fn`, which would keep its arguments twice: most connections are here, and their memory is what they cost.
+    pub(crate) fn park(&mut self, until: Time, between_requests: bool) -> impl Future<Output = ControlFlow<()>> {
         self.deadline.set(until);
-        let mut idle = Idle::default();
-        let flow = poll_fn(|cx| {
-            if self.wire.poll_read_ready(cx).is_ready() {
-                return Poll::Ready(ControlFlow::Continue(()));
+        let mut idle = Idle { number: 0, between_requests, noticed_stop: false };
+        poll_fn(move |cx| {
+            let flow = ready!(self.poll_parked(&mut idle, cx));
+            if let Some(place) = &self.room {
+                self.worker.parked.borrow_mut().remove(place.room(), idle.number);
             }
-            self.shorten_for_stop(&mut idle.noticed_stop);
-            if between_requests && self.makes_room(&mut idle.number, cx) {
-                return Poll::Ready(ControlFlow::Break(()));
-            }
-            self.deadline.poll(cx).map(|()| ControlFlow::Break(()))
+            Poll::Ready(flow)
         })
-        .await;
-        if let Some(place) = &self.room {
-            self.worker.parked.borrow_mut().remove(place.room(), idle.number);
+    }
+
+    fn poll_parked(&mut self, idle: &mut Idle, cx: &mut Context<'_>) -> Poll<ControlFlow<()>> {
+        if self.wire.poll_read_ready(cx).is_ready() {
+            return Poll::Ready(ControlFlow::Continue(()));
         }
-        flow
+        self.shorten_for_stop(&mut idle.noticed_stop);
+        if idle.between_requests && self.makes_room(&mut idle.number, cx) {
+            return Poll::Ready(ControlFlow::Break(()));
+        }
+        self.deadline.poll(cx).map(|()| ControlFlow::Break(()))
     }
 
     /// Whether it has to leave, because it was called and somebody waits for its place, which is given back by that.
