@@ -55,15 +55,21 @@ function tellLimit(row, limit) {
 
 /** What a limit says, as people say it. */
 function inWords(limit) {
-  const { key, connections, requests, connection_rate: coming, request_rate: asking, over, delay_seconds: delay } = limit;
+  const { key, connections, requests, connection_rate: coming, request_rate: asking } = limit;
   const rules = [
     connections && `${plural(connections, "connection")} at once`,
     requests && `${plural(requests, "request")} at once`,
     coming && `connections ${coming}`,
     asking && `requests ${asking}`,
   ];
-  const more = over === "delay" ? `delayed up to ${delay} s` : over === "close" ? "closed" : "rejected";
-  return `${key}: ${rules.filter(Boolean).join(", ")}; ${limit.dry_run ? "dry run" : `more are ${more}`}`;
+  return `${key}: ${rules.filter(Boolean).join(", ")}; ${limit.dry_run ? "dry run" : more(limit)}`;
+}
+
+/** What becomes of more. Before its first request nobody can be told anything, so a connection is closed. */
+function more({ over, delay_seconds: delay, connections, requests, connection_rate: coming, request_rate: asking }) {
+  if (over === "delay") return `more are delayed up to ${delay} s`;
+  if (over === "close" || !(requests || asking)) return "more are closed";
+  return connections || coming ? "more connections are closed, more requests are rejected" : "more are rejected";
 }
 
 function choose(name) {

@@ -1,11 +1,13 @@
-"""The example of a web site in a real Chromium: redirect, TLS and the sticky cookie by a browser's own rules.
+"""Examples in a real Chromium: the sticky cookie of a web site by a browser's own rules, and the clients of a limit.
 
     PLIMSOLL=target/debug/plimsoll python -m unittest -v crates/plimsoll/tests/live/test_browser.py
 """
 
 import http.server
 import pathlib
+import re
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -47,29 +49,15 @@ def serve(name):
     return server
 
 
-class Site(unittest.TestCase):
-    """Plain HTTP, HTTPS, and two servers with a backup, as `examples/site.toml` has them."""
+class Examples(unittest.TestCase):
+    """Each test starts a file of `examples/` before servers of its own, and a browser."""
 
     def setUp(self):
-        folder = tempfile.TemporaryDirectory(prefix="plimsoll-site-")
+        folder = tempfile.TemporaryDirectory(prefix="plimsoll-browser-")
         self.addCleanup(folder.cleanup)
         self.folder = pathlib.Path(folder.name)
-        self.plain, self.secured = free_port(), free_port()
-        text = (EXAMPLES / "site.toml").read_text()
-        text = text.replace("8080", str(self.plain)).replace("8443", str(self.secured)).replace("9900", str(free_port()))
-        for port, name in zip((9001, 9002, 9003), ("one", "two", "spare")):
-            server = serve(name)
-            self.addCleanup(server.server_close)
-            self.addCleanup(server.shutdown)
-            text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{server.server_port}")
-        self.file = self.folder / "site.toml"
-        self.file.write_text(text)
-        (self.folder / "sticky.key").write_text("k" * 64)
-        made = [PROGRAM, "cert", "--name", "localhost", "--out", self.folder]
-        subprocess.run(made, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.file = self.folder / "plimsoll.toml"
         self.running = None
-        self.start()
-        self.addCleanup(self.stop)
         options = webdriver.ChromeOptions()
         options.binary_location = "/usr/bin/chromium"
         # The certificate is nobody's; that it holds is curl's to say.
@@ -80,11 +68,24 @@ class Site(unittest.TestCase):
         self.driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
         self.addCleanup(self.driver.quit)
 
+    def place(self, name, names, ports):
+        """Writes the example `name` with a server for each name, and free ports in the place of these. Gives them."""
+        free = [free_port() for _ in ports]
+        put = dict(zip(ports, free))
+        for place, server_name in enumerate(names):
+            server = serve(server_name)
+            self.addCleanup(server.server_close)
+            self.addCleanup(server.shutdown)
+            put[9001 + place] = server.server_port
+        text = (EXAMPLES / name).read_text()
+        self.file.write_text(re.sub(r"\b[89]\d{3}\b", lambda found: str(put[int(found[0])]), text))
+        return free
+
     def start(self):
-        """Starts the program, and waits until it listens."""
+        """Starts the program, and waits until all that it needs is there."""
         with open(self.folder / "said", "wb") as said:
             self.running = subprocess.Popen([PROGRAM, "serve", self.file], stderr=said)
-        until("both listeners", lambda: (self.folder / "said").read_bytes().count(b"listening on") == 2)
+        until("its dashboard", lambda: b"dashboard on" in (self.folder / "said").read_bytes())
 
     def stop(self):
         """Stops it."""
@@ -97,8 +98,14 @@ class Site(unittest.TestCase):
         return self.driver.find_element(By.TAG_NAME, "body").text.split("\n")
 
     def test_a_browser_is_redirected_and_stays_with_its_server(self):
-        name, cookies = self.open(f"http://localhost:{self.plain}/shop?item=7")
-        self.assertEqual(self.driver.current_url, f"https://localhost:{self.secured}/shop?item=7")
+        plain, secured, _ = self.place("site.toml", ("one", "two", "spare"), (8080, 8443, 9900))
+        (self.folder / "sticky.key").write_text("k" * 64)
+        made = [PROGRAM, "cert", "--name", "localhost", "--out", self.folder]
+        subprocess.run(made, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.start()
+        self.addCleanup(self.stop)
+        name, cookies = self.open(f"http://localhost:{plain}/shop?item=7")
+        self.assertEqual(self.driver.current_url, f"https://localhost:{secured}/shop?item=7")
         self.assertIn(name, ("one", "two"))
         self.assertEqual(cookies, "no cookie")
         self.assertEqual(self.driver.execute_script("return document.cookie"), "", "no script sees it")
@@ -108,13 +115,39 @@ class Site(unittest.TestCase):
         self.assertAlmostEqual(kept["expiry"], time.time() + 8 * HOURS, delta=300)
         self.assertNotIn("127.0.0.1", kept["value"])
         self.driver.execute_script("document.cookie = 'own=1; path=/'")
-        seen = [self.open(f"https://localhost:{self.secured}/page/{number}") for number in range(8)]
+        seen = [self.open(f"https://localhost:{secured}/page/{number}") for number in range(8)]
         self.assertEqual(seen, [[name, "own=1"]] * 8, "servers get the browser's own cookies alone")
         self.stop()
         self.start()
-        seen = [self.open(f"https://localhost:{self.secured}/again/{number}") for number in range(4)]
+        seen = [self.open(f"https://localhost:{secured}/again/{number}") for number in range(4)]
         self.assertEqual(seen, [[name, "own=1"]] * 4, "a restart forgets nobody")
         self.assertEqual(self.driver.get_cookie("srv")["value"], kept["value"])
+
+    def test_the_dashboard_shows_the_busiest_clients_of_a_limit(self):
+        web, admin = self.place("client-limits.toml", ("large", "small"), (8080, 9900))
+        self.start()
+        self.addCleanup(self.stop)
+        # Each client is an address of this machine; the busiest has one connection more than it may.
+        held = []
+        for address, count in (("127.0.0.2", 101), ("127.0.0.3", 3)):
+            for _ in range(count):
+                client = socket.create_connection(("127.0.0.1", web), PATIENCE, (address, 0))
+                self.addCleanup(client.close)
+                held.append(client)
+        for client in held[:100] + held[101:]:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+            self.assertTrue(client.recv(1 << 16).startswith(b"HTTP/1.1 200"))
+        self.driver.get(f"http://127.0.0.1:{admin}/")
+
+        def rows(table):
+            script = "return [...document.querySelectorAll(arguments[0])].map((row) => [...row.children].map((c) => c.textContent))"
+            return self.driver.execute_script(script, f"#{table} tbody tr")
+
+        shown = [["127.0.0.2", "100", "0", "1", "100"], ["127.0.0.3", "3", "0", "0", "3"]]
+        until("both clients", lambda: [row[:3] + row[4:] for row in rows("clients-table")] == shown)
+        [[name, rules, clients, refused, _]] = rows("limits-table")
+        self.assertEqual((name, rules), ("per_address", "client: 100 connections at once; more are closed"))
+        self.assertEqual((clients, refused), ("2 of 100,000", "1 by connections"))
 
 
 if __name__ == "__main__":
