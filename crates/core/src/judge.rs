@@ -82,6 +82,10 @@ impl Home {
             let transition = change(health);
             let changed = transition.is_some();
             if let Some(transition) = transition {
+                if transition.to == HealthState::Up {
+                    // What failed before it came back has had its consequence.
+                    health.window = record_of(&server.live);
+                }
                 self.events.add(server.id(), transition, now);
             }
             changed

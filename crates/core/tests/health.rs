@@ -132,6 +132,33 @@ fn failures_of_long_ago_are_not_held_against_a_server() {
 }
 
 #[test]
+fn what_failed_before_a_server_came_back_is_not_held_against_it() {
+    let rise = NonZeroU32::new(2).unwrap();
+    let probe = ProbeRule { fall: NonZeroU32::MIN, rise, initial: Initial::Ready };
+    let pool = pool(2, PoolRules { probe: Some(probe), ..rules() });
+    end_on(&pool, "s1", at(200), 50, OutcomeKind::Success);
+    end_on(&pool, "s0", at(200), 5, OutcomeKind::ConnectFailed);
+    assert_eq!(state(&pool, "s0"), HealthState::Ejected);
+    probe_of(&pool, "s0", true, at(300));
+    probe_of(&pool, "s0", true, at(400));
+    assert_eq!(state(&pool, "s0"), HealthState::Up);
+    // Three of seven fail, as of a server that is not warm yet. With those from before it would be half of all.
+    let mut now = 500;
+    for _ in 0..5 {
+        end_on(&pool, "s0", at(now), 4, OutcomeKind::Success);
+        end_on(&pool, "s0", at(now + 200), 3, OutcomeKind::TimedOut);
+        now += 400;
+    }
+    assert_eq!(state(&pool, "s0"), HealthState::Up);
+    let mut kinds = [OutcomeKind::TimedOut, OutcomeKind::TimedOut, OutcomeKind::Success].into_iter().cycle();
+    while state(&pool, "s0") == HealthState::Up && now < 9000 {
+        end_on(&pool, "s0", at(now), 1, kinds.next().unwrap());
+        now += 200;
+    }
+    assert_eq!(state(&pool, "s0"), HealthState::Ejected, "those since then are");
+}
+
+#[test]
 fn the_time_out_doubles_and_good_behaviour_takes_doublings_off() {
     let pool = pool(2, rules());
     let mut now = Time::ZERO;
