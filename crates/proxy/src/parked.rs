@@ -111,7 +111,7 @@ impl Connection {
             *number = parked.number();
         } else if parked.holds(place.room(), *number) {
             return false;
-        } else if place.is_wanted() {
+        } else if place.makes_room() {
             parked.remove(place.room(), *number);
             drop(parked);
             self.room = None;

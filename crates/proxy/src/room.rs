@@ -63,9 +63,10 @@ impl Entry {
         &self.room.0
     }
 
-    /// Whether somebody waits for its place, in the room or in the house. Then it must be given back at once.
-    pub(crate) fn is_wanted(&self) -> bool {
-        self.room().is_wanted() || self.house.as_ref().is_some_and(|house| house.0.is_wanted())
+    /// Whether it is to make room for somebody who waits, in the room or in the house: then it must be given back at once, as
+    /// one who waits elsewhere is taken for served by that.
+    pub(crate) fn makes_room(&self) -> bool {
+        self.room().makes_room() || self.house.as_ref().is_some_and(|house| house.0.makes_room())
     }
 
     /// Holds these too, as long as the place.
@@ -167,8 +168,8 @@ impl Room {
         Occupancy { limit, inside, entered }
     }
 
-    /// Whether somebody waits for a place here that one who is inside could leave to him.
-    fn is_wanted(&self) -> bool {
+    /// Whether one who is inside is to leave for somebody who waits, which takes one of those outside for served.
+    fn makes_room(&self) -> bool {
         let mut state = lock(&self.state);
         let wanted = state.lacking() > 0;
         if wanted && state.outside > 0 {
@@ -386,20 +387,20 @@ mod tests {
         let house = Room::new(3);
         let room = Room::within(&house, 2);
         let mut inside: Vec<Entry> = (0..2).filter_map(|_| Comer::new(&room).poll()).collect();
-        assert!(room.lacking() == 0 && !inside[0].is_wanted());
+        assert!(room.lacking() == 0 && !inside[0].makes_room());
         let mut second = Comer::new(&room);
         assert!(second.poll().is_none());
-        assert!(room.lacking() == 1 && inside[0].is_wanted());
+        assert!(room.lacking() == 1 && inside[0].makes_room());
         inside.remove(0);
-        assert!(room.lacking() == 0 && !inside[0].is_wanted(), "one is enough");
+        assert!(room.lacking() == 0 && !inside[0].makes_room(), "one is enough");
         inside.extend(second.poll());
         let outsider = room.stand_outside();
         assert_eq!(room.lacking(), 1);
-        assert!(inside[1].is_wanted() && !inside[0].is_wanted(), "one is enough");
+        assert!(inside[1].makes_room() && !inside[0].makes_room(), "one is enough");
         drop(outsider);
         assert_eq!(room.lacking(), 0);
         drop(room.stand_outside());
-        assert!(!inside[0].is_wanted(), "it waits no more");
+        assert!(!inside[0].makes_room(), "it waits no more");
         inside.clear();
         assert_eq!((room.lacking(), room.occupancy().inside, house.occupancy().inside), (0, 0, 0));
     }

@@ -2,19 +2,21 @@
 
 use std::task::{Context, Poll, ready};
 
-use plimsoll_core::{OutcomeKind, Time};
+use plimsoll_core::{OutcomeKind, ServerId, Time};
 
 use super::{Exchange, Parties, Phase};
 use crate::compress::Recoding;
 use crate::flow::Flow;
 use crate::grpc::Status;
+use crate::http1::forwarding::ClientFacts;
 use crate::http1::framing::BodyLength;
-use crate::http1::request::MethodKind;
+use crate::http1::request::{MethodKind, RequestHead};
 use crate::http1::scan::Scan;
 use crate::http1::variables::Values;
 use crate::http1::write::{self, ResponseRules};
 use crate::http1::{Reject, fields};
 use crate::http2;
+use crate::route::Route;
 use crate::sticky;
 use crate::trouble::Trouble;
 use crate::worker::Desk;
@@ -236,16 +238,7 @@ impl Exchange<'_> {
         }
         let server = self.permit.as_ref().map(|permit| permit.server().id());
         let edits = tries.route().and_then(|route| {
-            route.response_edits.telling(|| Values {
-                head: asked,
-                request,
-                target: &[],
-                client: facts,
-                id: &entry.id,
-                route: &route.name,
-                pool: server.map_or("", |id| id.pool()),
-                server: server.map_or("", |id| id.name()),
-            })
+            route.response_edits.telling(|| values((asked, request), facts, &entry.id, route, server))
         });
         let (body, hsts, marks) = (*response_framing, &*tries.service.hsts, &*marks.to_client);
         let rules = ResponseRules { body, connection, hsts, edits, recoding, stick, marks };
@@ -261,4 +254,16 @@ impl Exchange<'_> {
             permit.answered(now);
         }
     }
+}
+
+/// What the edits of a response can tell of: the head that was asked with, who asked, by which id and route, and who answers.
+pub(super) fn values<'a>(
+    (head, request): (&'a [u8], &'a RequestHead),
+    client: &'a ClientFacts,
+    id: &'a [u8],
+    route: &'a Route,
+    server: Option<&'a ServerId>,
+) -> Values<'a> {
+    let (pool, server) = server.map_or(("", ""), |id| (id.pool(), id.name()));
+    Values { head, request, target: &[], client, id, route: &route.name, pool, server }
 }

@@ -3,11 +3,10 @@
 use std::task::{Context, Poll, ready};
 
 use super::Exchange;
+use super::answer::values;
 use crate::compress::{Press, Recoding, Step};
 use crate::http1::framing::BodyLength;
 use crate::http1::request::MethodKind;
-use crate::http1::variables::Values;
-use crate::route::Route;
 use crate::trouble::Trouble;
 
 impl Exchange<'_> {
@@ -20,25 +19,13 @@ impl Exchange<'_> {
         let rule = route.rules.compress.as_ref().filter(|_| desk.call.is_none())?;
         let head = &self.from_server.filled()[..length];
         let edits = &route.response_edits;
-        let say = |out: &mut Vec<u8>| edits.write(out, &self.values(route), |_| false);
+        let say = |out: &mut Vec<u8>| {
+            let server = self.permit.as_ref().map(|permit| permit.server().id());
+            let values = values((&desk.head, &desk.request), self.parties.facts, &desk.entry.id, route, server);
+            edits.write(out, &values, |_| false);
+        };
         let bodiless = desk.request.method_kind == MethodKind::Head;
         Recoding::of((head, &desk.response), (rule, desk.wish), bodiless, (edits, say))
-    }
-
-    /// What the edits of the response can tell of.
-    fn values<'a>(&'a self, route: &'a Route) -> Values<'a> {
-        let desk = &*self.parties.desk;
-        let server = self.permit.as_ref().map(|permit| permit.server().id());
-        Values {
-            head: &desk.head,
-            request: &desk.request,
-            target: &[],
-            client: self.parties.facts,
-            id: &desk.entry.id,
-            route: &route.name,
-            pool: server.map_or("", |id| id.pool()),
-            server: server.map_or("", |id| id.name()),
-        }
     }
 
     /// From now on the body, which comes as `source`, is compressed as `recoding` says. What has come of it is taken in, so
