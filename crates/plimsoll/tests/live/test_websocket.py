@@ -1,20 +1,23 @@
 """WebSockets over TLS on both sides of a running Plimsoll, with the client and the server of the `websockets` library.
 
+Those for asyncio: the ones with threads read from a TLS session while they write to it, which OpenSSL does not allow, and
+now and then lose a request before it is sent.
+
     PLIMSOLL=target/debug/plimsoll python -m unittest -v crates/plimsoll/tests/live/test_websocket.py
 """
 
+import asyncio
 import json
 import pathlib
 import ssl
 import subprocess
 import tempfile
-import threading
 import unittest
 import urllib.request
 
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
-from websockets.sync.server import serve
 
 from rpc import PATIENCE, PROGRAM, free_port, until
 
@@ -36,17 +39,17 @@ bind = "127.0.0.1:{admin}"
 LARGE = bytes(range(256)) * 8192
 
 
-class WebSockets(unittest.TestCase):
+class WebSockets(unittest.IsolatedAsyncioTestCase):
     """Each test has two servers and a program of its own."""
 
-    def setUp(self):
+    async def asyncSetUp(self):
         self.folder = pathlib.Path(self.enterContext(tempfile.TemporaryDirectory(prefix="plimsoll-wss-")))
         made = [PROGRAM, "cert", "--name", "localhost", "--out", self.folder]
         subprocess.run(made, check=True, capture_output=True, timeout=PATIENCE)
         self.of_server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.of_server.load_cert_chain(self.folder / "localhost.pem", self.folder / "localhost.key")
         self.of_client = ssl.create_default_context(cafile=self.folder / "localhost.pem")
-        self.ports = [self.server() for _ in range(2)]
+        self.ports = [await self.server() for _ in range(2)]
         self.web, self.admin = free_port(), free_port()
         servers = ", ".join(f'"127.0.0.1:{port}"' for port in self.ports)
         config = self.folder / "plimsoll.toml"
@@ -54,22 +57,21 @@ class WebSockets(unittest.TestCase):
         self.said = self.enterContext(open(self.folder / "said", "w+b"))
         self.running = subprocess.Popen([PROGRAM, "serve", config], stderr=self.said)
         self.addCleanup(self.end)
-        until("the program", lambda: self.in_flight() == [0, 0])
+        await self.until_in_flight([0, 0])
 
-    def server(self):
+    async def server(self):
         """A server that gives back what it gets, until it is told to go; gives its port."""
 
-        def echo(socket):
-            for message in socket:
+        async def echo(socket):
+            async for message in socket:
                 if message == "go":
-                    socket.close(4000, "as you wish")
+                    await socket.close(4000, "as you wish")
                     return
-                socket.send(message)
+                await socket.send(message)
 
-        server = serve(echo, "127.0.0.1", 0, ssl=self.of_server, max_size=None)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        self.addCleanup(server.shutdown)
-        return server.socket.getsockname()[1]
+        serving = serve(echo, "127.0.0.1", 0, ssl=self.of_server, max_size=None)
+        server = await self.enterAsyncContext(serving)
+        return server.sockets[0].getsockname()[1]
 
     def end(self):
         """Stops the program, which must end well."""
@@ -84,31 +86,38 @@ class WebSockets(unittest.TestCase):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/api/v1/pools/app", timeout=PATIENCE) as answer:
             return [server["in_flight"] for server in json.load(answer)["servers"]]
 
-    def connect(self):
+    async def until_in_flight(self, expected):
+        """Waits until the servers have these numbers in flight, while sockets and servers go on."""
+        await asyncio.to_thread(until, f"{expected} in flight", lambda: self.in_flight() == expected)
+
+    async def connect(self):
         """A client's WebSocket through the program."""
         where = f"wss://localhost:{self.web}/chat"
-        return self.enterContext(connect(where, ssl=self.of_client, open_timeout=PATIENCE, max_size=None))
+        opening = connect(where, ssl=self.of_client, open_timeout=PATIENCE, max_size=None)
+        return await self.enterAsyncContext(opening)
 
-    def test_what_is_sent_comes_back_and_each_socket_counts_until_it_is_closed(self):
-        sockets = [self.connect() for _ in range(6)]
+    async def test_what_is_sent_comes_back_and_each_socket_counts_until_it_is_closed(self):
+        sockets = [await self.connect() for _ in range(6)]
         self.assertEqual(self.in_flight(), [3, 3])
-        for number, socket in enumerate(sockets):
-            socket.send(f"hello {number}")
-            self.assertEqual(socket.recv(PATIENCE), f"hello {number}")
-        sockets[0].send(LARGE)
-        self.assertEqual(sockets[0].recv(PATIENCE), LARGE)
-        sockets[1].ping().wait(PATIENCE)
-        for socket in sockets:
-            socket.close()
-        until("the end of all", lambda: self.in_flight() == [0, 0])
+        async with asyncio.timeout(PATIENCE):
+            for number, socket in enumerate(sockets):
+                await socket.send(f"hello {number}")
+                self.assertEqual(await socket.recv(), f"hello {number}")
+            await sockets[0].send(LARGE)
+            self.assertEqual(await sockets[0].recv(), LARGE)
+            await (await sockets[1].ping())
+            for socket in sockets:
+                await socket.close()
+        await self.until_in_flight([0, 0])
 
-    def test_a_server_that_closes_is_heard_with_its_reason(self):
-        socket = self.connect()
-        socket.send("go")
-        with self.assertRaises(ConnectionClosed) as closed:
-            socket.recv(PATIENCE)
+    async def test_a_server_that_closes_is_heard_with_its_reason(self):
+        socket = await self.connect()
+        async with asyncio.timeout(PATIENCE):
+            await socket.send("go")
+            with self.assertRaises(ConnectionClosed) as closed:
+                await socket.recv()
         self.assertEqual((closed.exception.rcvd.code, closed.exception.rcvd.reason), (4000, "as you wish"))
-        until("the end of it", lambda: self.in_flight() == [0, 0])
+        await self.until_in_flight([0, 0])
 
 
 if __name__ == "__main__":

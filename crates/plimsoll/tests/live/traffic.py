@@ -115,5 +115,8 @@ class Server:
                     self.busy -= 1
         except (OSError, asyncio.IncompleteReadError):
             pass
+        except asyncio.CancelledError:
+            # Only by `Traffic.stop`. Python 3.11 takes a cancelled server for one that failed, and tells of it at length.
+            pass
         finally:
             writer.close()
