@@ -75,7 +75,7 @@ settings! {
         /// Keeps each worker on one of the cores this process may use.
         pin_workers: bool, default false;
         /// Client connections at once of all listeners together, each of which has a `max_connections` of its own. Past
-        /// it, new ones wait to be accepted, and those leave for them that are idle between two requests of HTTP/1.
+        /// it, new ones wait to be accepted, and those leave for them that are idle between two requests.
         max_connections: Whole<1, MOST_CLIENTS>, optional "half of what the limit on open files leaves";
         /// Whom to become once everything is bound, by name or number: for a start as root.
         user: Account, optional "who starts it";
@@ -140,7 +140,7 @@ settings! {
         /// is the last address in its `X-Forwarded-For` that is not itself one of them. Nobody else is believed.
         trusted_proxies: TrustedProxies, optional "nobody";
         /// Client connections at once, all workers together. Past it, new ones wait to be accepted, and those leave for them
-        /// that are idle between two requests of HTTP/1, the one that was idle longest first.
+        /// that are idle between two requests, the one that was idle longest first.
         max_connections: Whole<1, MOST_CLIENTS>, default 20000;
         /// The largest request head. A larger one gets 431.
         max_head: Bytes<KIB, MIB>, default "16KiB";

@@ -1,8 +1,8 @@
 //! Client connections that are idle, and which of them make room when others wait for it: the oldest, between two requests
 //! and never within one or before the first, which may be on its way.
 //!
-//! Each is a task that waits for its next byte. It is called, and then looks itself whether it has to leave: by then it may
-//! have something to do, or others have left.
+//! Each is a task that waits for its next byte, or for the next stream of HTTP/2. It is called, and then looks itself whether
+//! it has to leave: by then it may have something to do, or others have left.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -12,8 +12,9 @@ use std::task::{Context, Poll, Waker, ready};
 
 use plimsoll_core::Time;
 
-use crate::room::Room;
+use crate::room::{Entry, Room};
 use crate::serve::Connection;
+use crate::worker::Worker;
 
 /// The idle connections of a worker, those of each room in the order in which they became so.
 #[derive(Default)]
@@ -68,10 +69,42 @@ impl Parked {
     }
 }
 
+/// Whose turn it is to leave among those that are idle: the number that a connection has in their order; 0 is none.
+#[derive(Default)]
+pub(crate) struct Turn(u64);
+
+impl Turn {
+    /// Whether an idle connection has to leave its `place`, because it was called and somebody waits for that: it is given
+    /// back then.
+    pub(crate) fn makes_room(&mut self, worker: &Worker, place: &mut Option<Entry>, cx: &Context<'_>) -> bool {
+        let Some(entry) = place else { return false };
+        let mut parked = worker.parked.borrow_mut();
+        if self.0 == 0 {
+            self.0 = parked.number();
+        } else if parked.holds(entry.room(), self.0) {
+            return false;
+        } else if entry.makes_room() {
+            parked.remove(entry.room(), self.0);
+            drop(parked);
+            *place = None;
+            return true;
+        }
+        parked.put(entry.room(), self.0, cx.waker().clone());
+        false
+    }
+
+    /// The connection is idle no more.
+    pub(crate) fn end(&mut self, worker: &Worker, place: Option<&Entry>) {
+        if let Some(entry) = place.filter(|_| self.0 != 0) {
+            worker.parked.borrow_mut().remove(entry.room(), self.0);
+        }
+        self.0 = 0;
+    }
+}
+
 /// One that is idle.
 struct Idle {
-    /// When it became so, in the order of all; 0 is not known yet.
-    number: u64,
+    turn: Turn,
     between_requests: bool,
     noticed_stop: bool,
 }
@@ -82,12 +115,10 @@ impl Connection {
     /// No `async fn`, which would keep its arguments twice: most connections are here, and their memory is what they cost.
     pub(crate) fn park(&mut self, until: Time, between_requests: bool) -> impl Future<Output = ControlFlow<()>> {
         self.deadline.set(until);
-        let mut idle = Idle { number: 0, between_requests, noticed_stop: false };
+        let mut idle = Idle { turn: Turn::default(), between_requests, noticed_stop: false };
         poll_fn(move |cx| {
             let flow = ready!(self.poll_parked(&mut idle, cx));
-            if let Some(place) = &self.room {
-                self.worker.parked.borrow_mut().remove(place.room(), idle.number);
-            }
+            idle.turn.end(&self.worker, self.room.as_ref());
             Poll::Ready(flow)
         })
     }
@@ -97,27 +128,9 @@ impl Connection {
             return Poll::Ready(ControlFlow::Continue(()));
         }
         self.shorten_for_stop(&mut idle.noticed_stop);
-        if idle.between_requests && self.makes_room(&mut idle.number, cx) {
+        if idle.between_requests && idle.turn.makes_room(&self.worker, &mut self.room, cx) {
             return Poll::Ready(ControlFlow::Break(()));
         }
         self.deadline.poll(cx).map(|()| ControlFlow::Break(()))
-    }
-
-    /// Whether it has to leave, because it was called and somebody waits for its place, which is given back by that.
-    fn makes_room(&mut self, number: &mut u64, cx: &Context<'_>) -> bool {
-        let Some(place) = &self.room else { return false };
-        let mut parked = self.worker.parked.borrow_mut();
-        if *number == 0 {
-            *number = parked.number();
-        } else if parked.holds(place.room(), *number) {
-            return false;
-        } else if place.makes_room() {
-            parked.remove(place.room(), *number);
-            drop(parked);
-            self.room = None;
-            return true;
-        }
-        parked.put(place.room(), *number, cx.waker().clone());
-        false
     }
 }

@@ -30,9 +30,9 @@ use crate::worker::{ClientCount, Desk, Worker};
 
 mod ours;
 
-/// How long a quiet connection keeps its state: a client in a loop never waits for it to be built anew, and an
-/// idle one soon costs little.
-const WARM: Duration = Duration::from_millis(50);
+/// How long a quiet connection keeps its state, and its place: a client in a loop never waits for either, and an idle
+/// one soon costs little.
+pub(crate) const WARM: Duration = Duration::from_millis(50);
 
 /// How long a graceful stop leaves an idle connection open: the next request may be on its way already, and is
 /// then answered with `Connection: close`.

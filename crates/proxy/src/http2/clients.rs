@@ -22,8 +22,10 @@ use super::text;
 use super::watch::{Pulse, Tally};
 use super::{FRAME, Line, SEND_BUFFER, end_of_life};
 use crate::listener::Place;
+use crate::parked::Turn;
 use crate::peer::Peer;
-use crate::serve::{self, Connection, Known, LINGER, LINGER_BYTES};
+use crate::room;
+use crate::serve::{self, Connection, Known, LINGER, LINGER_BYTES, WARM};
 use crate::timers::Deadline;
 use crate::wire::Wire;
 use crate::worker::Worker;
@@ -33,22 +35,25 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Serves an HTTP/2 connection of which `read` has been read already to its end.
 pub(crate) async fn serve(mut connection: Connection, read: Vec<u8>) {
-    let counted = (connection.count.take(), connection.room.take());
+    let counted = connection.count.take();
     // Boxed, so that a connection that is quiet for hours does not hold the memory of its beginning.
     if let Some((mut served, wire)) = Box::pin(begin(connection, read)).await {
         while let Some((request, respond)) = poll_fn(|cx| served.poll(cx)).await {
             served.serve_stream(request, respond);
         }
+        served.turn.end(&served.worker, served.room.as_ref());
+        let room = served.room.take();
         drop(served);
         // Whether the client or our patience ends it makes no difference.
         let _ = tokio::time::timeout(LINGER, Box::pin(see_out(&wire))).await;
+        drop(room);
     }
     drop(counted);
 }
 
 /// Reads the preface and begins; `None` where it does not come. What carries the connection is there for its end.
 async fn begin(connection: Connection, read: Vec<u8>) -> Option<(Box<Served>, Rc<RefCell<Wire>>)> {
-    let Connection { wire, peer, place, deadline, worker, .. } = connection;
+    let Connection { wire, peer, place, deadline, worker, room, .. } = connection;
     let (rules, head_timeout, keep_alive, max_head) = {
         let service = place.service();
         let listener = &service.listener;
@@ -71,10 +76,13 @@ async fn begin(connection: Connection, read: Vec<u8>) -> Option<(Box<Served>, Rc
         wrong,
         cut: false,
         keep_alive,
-        idle_until: now + keep_alive,
+        idle_since: now,
         old_at: end_of_life(rules.max_age, &worker, now),
         ending: None,
         busy: false,
+        asked: false,
+        room,
+        turn: Turn::default(),
         known: None,
         worker,
     };
@@ -125,13 +133,19 @@ struct Served {
     /// The client has been told what it did wrong.
     cut: bool,
     keep_alive: Duration,
-    /// When the connection closes if no stream is opened before.
-    idle_until: Time,
+    /// When the last stream was over, or the connection was made.
+    idle_since: Time,
     old_at: Option<Time>,
     /// The client has been told to open no more streams; this is when the connection is cut if it has none.
     ending: Option<Time>,
     /// It had streams at the last look.
     busy: bool,
+    /// It had a stream at all.
+    asked: bool,
+    /// `None` once it was given back, to one who waited for it.
+    room: Option<room::Entry>,
+    /// To leave, while it has no streams.
+    turn: Turn,
     known: Option<Known>,
 }
 
@@ -164,6 +178,12 @@ impl Served {
                 // So that it is sent.
                 continue;
             }
+            if self.makes_room(now, cx) {
+                // The client is told what was served, so that it can send elsewhere what is on its way.
+                self.connection.abrupt_shutdown(Reason::NO_ERROR);
+                self.ending = Some(now + FAREWELL);
+                continue;
+            }
             if self.ending.is_some_and(|end| now >= end) && !self.busy {
                 return Poll::Ready(None);
             }
@@ -188,7 +208,7 @@ impl Served {
     fn look_for_streams(&mut self, now: Time) {
         let busy = self.connection.has_streams();
         if busy || self.busy {
-            self.idle_until = now + self.keep_alive;
+            self.idle_since = now;
         }
         self.busy = busy;
         if !busy {
@@ -197,8 +217,18 @@ impl Served {
         }
     }
 
+    /// Whether it leaves for somebody who waits. One that is about to end anyway does not, nor one on which a request may be
+    /// on its way: the first, or one of a client in a loop.
+    fn makes_room(&mut self, now: Time, cx: &Context<'_>) -> bool {
+        if self.busy || !self.asked || self.ending.is_some() || now < self.idle_since + WARM {
+            self.turn.end(&self.worker, self.room.as_ref());
+            return false;
+        }
+        self.turn.makes_room(&self.worker, &mut self.room, cx)
+    }
+
     fn is_to_end(&self, now: Time) -> bool {
-        let idle = now >= self.idle_until && !self.busy;
+        let idle = now >= self.idle_since + self.keep_alive && !self.busy;
         idle || self.place.closing() || self.old_at.is_some_and(|old| now >= old)
     }
 
@@ -207,10 +237,12 @@ impl Served {
         let end = match self.ending {
             Some(end) if now < end => end,
             Some(_) => now + FAREWELL,
-            None => self.idle_until,
+            None => self.idle_since + self.keep_alive,
         };
-        let dues = [Some(end), self.old_at.filter(|_| self.ending.is_none()), self.pulse.as_ref().map(Pulse::next)];
-        dues.into_iter().flatten().fold(end, Time::min)
+        let lives = self.ending.is_none();
+        let quiet_at = Some(self.idle_since + WARM).filter(|at| lives && *at > now);
+        let old_at = self.old_at.filter(|_| lives);
+        [quiet_at, old_at, self.pulse.as_ref().map(Pulse::next)].into_iter().flatten().fold(end, Time::min)
     }
 
     /// What is served now. Asked for each stream, and made for the first of many.
@@ -227,6 +259,7 @@ impl Served {
 
     /// Serves a stream on a task of its own.
     fn serve_stream(&mut self, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+        self.asked = true;
         let (parts, body) = request.into_parts();
         let Ok(head) = text::of_request(&parts, body.is_end_stream()) else {
             respond.send_reset(Reason::PROTOCOL_ERROR);

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use super::frames::code::NO_ERROR;
 use super::frames::{
-    ACK, Conn, DATA, END_STREAM, Fate, Frame, GOAWAY, HEADERS, INITIAL_WINDOW_SIZE, PING, data, get, ping, post,
-    window_update,
+    ACK, Conn, DATA, END_STREAM, Fate, Frame, GOAWAY, HEADERS, INITIAL_WINDOW_SIZE, PING, data, get, headers, ping,
+    post, request, window_update,
 };
-use crate::kit::{Config, Gate, Server, ok};
+use crate::kit::{self, Config, Gate, Server, ok, until};
 
 #[test]
 fn a_stop_lets_streams_finish_and_takes_no_new_ones() {
@@ -221,4 +221,62 @@ fn the_end_of_a_connection_cuts_nothing_off_that_is_still_on_its_way() {
     assert_eq!(received, length);
     drop(conn);
     assert!(program.ended().success());
+}
+
+#[test]
+fn the_connection_that_was_idle_longest_leaves_for_a_client_that_waits() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let server = Server::answering(move |request| {
+        if request.target() == "/held" {
+            held.pass();
+        }
+        ok("fine")
+    });
+    let program = Config::to(&[server.address()]).listen("max_connections = 3").start();
+    // One that has asked for nothing yet may be about to, and one that waits for its answer is not idle.
+    let mut silent = Conn::connect(program.address());
+    let mut busy = Conn::connect(program.address());
+    let mut idle = Conn::connect(program.address());
+    assert!(silent.is_well());
+    busy.send(headers(1, END_STREAM, &request("GET", "/held")));
+    server.await_requests(1);
+    idle.send(get(1));
+    assert_eq!(idle.fate(1), Fate::Status(200));
+    assert_eq!(program.ask(kit::get("/")).status, 200);
+    let farewell = idle.find(|frame| frame.kind == GOAWAY).unwrap();
+    assert_eq!((&farewell.payload[..4], farewell.code()), (&[0, 0, 0, 1][..], NO_ERROR), "it names what was served");
+    idle.await_end();
+    silent.send(get(1));
+    assert_eq!(silent.fate(1), Fate::Status(200), "one was enough");
+    gate.open();
+    assert_eq!(busy.fate(1), Fate::Status(200));
+}
+
+#[test]
+fn idle_connections_of_both_versions_make_room_in_the_order_in_which_they_became_so() {
+    let server = Server::saying("fine");
+    let program = Config::to(&[server.address()]).listen("max_connections = 3").start();
+    let mut first = Conn::connect(program.address());
+    let (mut second, mut third) = (program.client(), Conn::connect(program.address()));
+    let later = || {
+        let since = Instant::now();
+        until("the next has been idle for less", || since.elapsed() > Duration::from_millis(300));
+    };
+    for stream in [1, 3] {
+        first.send(get(stream));
+        assert_eq!(first.fate(stream), Fate::Status(200));
+    }
+    later();
+    assert_eq!(second.ask(kit::get("/")).status, 200);
+    later();
+    third.send(get(1));
+    assert_eq!(third.fate(1), Fate::Status(200));
+    let mut comers = [program.client(), program.client()];
+    assert_eq!(comers[0].ask(kit::get("/")).status, 200);
+    first.await_end();
+    assert_eq!(comers[1].ask(kit::get("/")).status, 200);
+    second.assert_closed();
+    third.send(get(3));
+    assert_eq!(third.fate(3), Fate::Status(200), "it was not its turn");
 }
