@@ -24,6 +24,7 @@ use path::Rewrite;
 
 mod choose;
 mod counts;
+mod expressions;
 mod index;
 mod look;
 mod needs;

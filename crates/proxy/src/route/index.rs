@@ -10,8 +10,8 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
 use plimsoll_config::{Asked, HostPattern, PathPattern, Pattern, When};
-use regex::bytes::{RegexSet, RegexSetBuilder};
 
+use super::expressions::{Expressions, Look};
 use super::needs::{NeedId, Needs};
 
 /// Routes, by the hosts and paths that they are for and what else they need.
@@ -62,33 +62,17 @@ struct Prefixes {
     lengths: Vec<usize>,
 }
 
+/// Expressions for paths, in the order of the first route for each.
 #[derive(Debug, Default)]
 struct Regexes {
-    /// In the order of the first route for each.
-    each: Vec<Expression>,
-    /// Where each expression is, as several routes may be for the same.
-    places: HashMap<String, usize>,
-    /// All of them at once; `None` where there are too few or they are too large together.
-    set: Option<RegexSet>,
-}
-
-/// Routes for the paths in which `regex` is found.
-#[derive(Debug)]
-struct Expression {
-    regex: Pattern,
-    first: u32,
-    candidates: Candidates,
+    expressions: Expressions,
+    /// The first route for each, and all of them.
+    routes: Vec<(u32, Candidates)>,
 }
 
 /// A route that is for more pairs of a host and a path than this stands under its hosts only, and its paths are looked at
 /// one by one, so that a few lines of a file cannot become millions of entries.
 const MOST_PAIRS: usize = 256;
-
-/// Fewer expressions than this are tried one after the other: telling which of a set match takes an allocation.
-const MANY_REGEXES: usize = 16;
-
-/// The most memory that a set of expressions may take, in bytes. One expression may take 1 MiB, most take a few KiB.
-const LARGEST_SET: usize = 64 << 20;
 
 impl Index {
     pub(super) fn new(routes: &[When]) -> Self {
@@ -195,20 +179,16 @@ impl Paths {
 impl Regexes {
     /// The routes for paths like this, of which this is the first unless there are some.
     fn of(&mut self, regex: &Pattern, first: u32) -> &mut Candidates {
-        let place = *self.places.entry(regex.as_str().to_owned()).or_insert(self.each.len());
-        if place == self.each.len() {
-            self.each.push(Expression { regex: regex.clone(), first, candidates: Candidates::default() });
+        let place = self.expressions.place(regex);
+        if place == self.routes.len() {
+            self.routes.push((first, Candidates::default()));
         }
-        &mut self.each[place].candidates
+        &mut self.routes[place].1
     }
 
     fn seal(&mut self) {
-        self.each.iter_mut().for_each(|expression| expression.candidates.seal());
-        if self.each.len() > 1 {
-            let all = self.each.iter().map(|expression| expression.regex.as_str());
-            // Those that are too large for a set were none alone.
-            self.set = RegexSetBuilder::new(all).size_limit(LARGEST_SET).build().ok();
-        }
+        self.expressions.seal();
+        self.routes.iter_mut().for_each(|(_, candidates)| candidates.seal());
     }
 }
 
@@ -306,22 +286,17 @@ impl<F: Fn(u32) -> bool> Search<'_, F> {
         }
     }
 
-    fn take_regexes(&mut self, regexes: &Regexes) {
-        let Regexes { each, set, .. } = regexes;
+    fn take_regexes(&mut self, Regexes { expressions, routes }: &Regexes) {
         let path = self.path.as_bytes();
-        match set {
-            Some(set) if !set.is_match(path) => {}
-            Some(set) if each.len() >= MANY_REGEXES => {
-                for place in set.matches(path) {
-                    self.take(&each[place].candidates);
-                }
-            }
-            _ => {
-                for Expression { regex, first, candidates } in each {
+        match expressions.look(path) {
+            Look::None => {}
+            Look::These(places) => places.into_iter().for_each(|place| self.take(&routes[place].1)),
+            Look::Any => {
+                for (place, (first, candidates)) in routes.iter().enumerate() {
                     if *first >= self.best {
                         break;
                     }
-                    if regex.is_match(path) {
+                    if expressions.is_in(place, path) {
                         self.take(candidates);
                     }
                 }

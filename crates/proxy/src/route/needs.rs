@@ -7,6 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use plimsoll_config::{Asked, Network, ValuePattern, When};
 
+use super::expressions::{Expressions, Look};
+
 /// All that some route needs, each with its number.
 #[derive(Debug, Default)]
 pub(super) struct Needs {
@@ -15,7 +17,8 @@ pub(super) struct Needs {
     clients: Networks,
 }
 
-/// One of them: that a field or a parameter is there, that it has a certain value, or that the client is in a network.
+/// One of them: that a field or a parameter is there, that it has a certain value or one like an expression, or that the client
+/// is in a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct NeedId(u32);
 
@@ -27,12 +30,15 @@ struct Names {
     all: Vec<Name>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Name {
     text: String,
     /// That it is there.
     present: Option<NeedId>,
     values: HashMap<Vec<u8>, NeedId>,
+    expressions: Expressions,
+    /// That it has a value like an expression, for each of them.
+    like: Vec<NeedId>,
 }
 
 #[derive(Debug, Default)]
@@ -55,6 +61,9 @@ impl Needs {
         let all: Vec<_> = routes.iter().map(|when| needs.of(when, &mut tally)).collect();
         let rarest = |own: Vec<Vec<NeedId>>| own.into_iter().min_by_key(|any| tally.count(any)).unwrap_or_default();
         let all = all.into_iter().map(rarest).collect();
+        for name in needs.fields.all.iter_mut().chain(&mut needs.parameters.all) {
+            name.expressions.seal();
+        }
         (needs, all)
     }
 
@@ -115,19 +124,25 @@ impl Tally {
 impl Names {
     /// The number of what a condition needs, which one route more has. That something is not there can only be seen by a look.
     fn number(&mut self, name: &str, pattern: &ValuePattern, tally: &mut Tally) -> Option<NeedId> {
-        let value = match pattern {
-            ValuePattern::Exact(value) => Some(value.as_bytes()),
-            ValuePattern::Present | ValuePattern::Regex(_) => None,
-            ValuePattern::Absent => return None,
-        };
+        if *pattern == ValuePattern::Absent {
+            return None;
+        }
         let place = self.place((name.as_bytes(), |byte| *byte)).unwrap_or_else(|place| {
-            self.all.insert(place, Name { text: name.to_owned(), present: None, values: HashMap::new() });
+            self.all.insert(place, Name { text: name.to_owned(), ..Name::default() });
             place
         });
-        let Name { present, values, .. } = &mut self.all[place];
-        let need = match value {
-            Some(value) => *values.entry(value.to_vec()).or_insert(tally.next()),
-            None => *present.get_or_insert(tally.next()),
+        let Name { present, values, expressions, like, .. } = &mut self.all[place];
+        let need = match pattern {
+            ValuePattern::Exact(value) => *values.entry(value.as_bytes().to_vec()).or_insert(tally.next()),
+            ValuePattern::Present => *present.get_or_insert(tally.next()),
+            ValuePattern::Regex(expression) => {
+                let place = expressions.place(expression);
+                if place == like.len() {
+                    like.push(tally.next());
+                }
+                like[place]
+            }
+            ValuePattern::Absent => return None,
         };
         Some(tally.add(need))
     }
@@ -135,10 +150,17 @@ impl Names {
     /// Adds to `found` what a value of a `name` meets. The bytes of the name are compared as `fold` makes them.
     fn find(&self, (name, fold): (&[u8], fn(&u8) -> u8), value: &[u8], found: &mut Vec<NeedId>) {
         if let Ok(place) = self.place((name, fold)) {
-            let Name { present, values, .. } = &self.all[place];
+            let Name { present, values, expressions, like, .. } = &self.all[place];
             found.extend(present);
             if !values.is_empty() {
                 found.extend(values.get(value));
+            }
+            match expressions.look(value) {
+                Look::None => {}
+                Look::These(places) => found.extend(places.into_iter().map(|place| like[place])),
+                Look::Any => found.extend(
+                    (0..).zip(like).filter(|(place, _)| expressions.is_in(*place, value)).map(|(_, need)| need),
+                ),
             }
         }
     }

@@ -383,6 +383,22 @@ fn routes_for_other_values_are_not_looked_at() {
 }
 
 #[test]
+fn routes_for_values_like_other_expressions_are_not_looked_at() {
+    for many in [8, 1000] {
+        let like = |number: usize| ValuePattern::Regex(pattern(&format!("^v{number}(-|$)")));
+        let kind = |number: usize| match number % 2 {
+            0 => When { headers: vec![("x-t".to_owned(), like(number))], ..When::default() },
+            _ => When { query: vec![("k".to_owned(), like(number))], ..When::default() },
+        };
+        let all: Vec<_> = (0..many).map(kind).collect();
+        assert_eq!(looked_at(&all, &[("X-T", "w6"), ("Host", "v6")], "k=w7&z=v7"), (0, None));
+        assert_eq!(looked_at(&all, &[("X-T", "v7")], "k=v6"), (0, None), "each has its own");
+        assert_eq!(looked_at(&all, &[("X-T", "w"), ("X-T", "v6-x")], "k=v7"), (1, Some(6)));
+        assert_eq!(looked_at(&all, &[], "k=v7-&k=v5").1, Some(5));
+    }
+}
+
+#[test]
 fn many_expressions_are_looked_at_at_once() {
     let all: Vec<_> =
         (0..100).map(|number| to(&[PathPattern::Regex(pattern(&format!("^/u{number}/[a-z]+$")))])).collect();
