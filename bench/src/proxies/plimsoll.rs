@@ -135,14 +135,16 @@ tls_options = {{ session_tickets = false, min_version = \"1.3\" }}
     }
 }
 
-/// So many routes, for other hosts, paths and values in turn, and behind them the one that all requests have. The fields and
+/// So many routes, for other hosts, paths and values and for expressions of these in turn, and behind them the one that all requests have. The fields and
 /// parameters that they look at are ones that requests have.
 fn routes_of(count: usize) -> String {
-    let other = |number: usize| match number % 5 {
+    let other = |number: usize| match number % 7 {
         0 => format!("  {{ host = \"h{number}.example.com\", pool = \"app\" }},\n"),
         1 => format!("  {{ path = \"/p{number}/part\", pool = \"app\" }},\n"),
         2 => format!("  {{ header = {{ accept-language = \"x-{number}\" }}, pool = \"app\" }},\n"),
         3 => format!("  {{ path = \"/\", query = {{ page = \"{number}\" }}, pool = \"app\" }},\n"),
+        4 => format!("  {{ path = {{ regex = \"^/r{number}/[0-9]+$\" }}, pool = \"app\" }},\n"),
+        5 => format!("  {{ header = {{ user-agent = {{ regex = \"^bot-{number}/\" }} }}, pool = \"app\" }},\n"),
         _ => format!("  {{ host = \"*.h{number}.example.com\", path = \"/p\", method = \"POST\", pool = \"app\" }},\n"),
     };
     let others: String = (1..count).map(other).collect();
