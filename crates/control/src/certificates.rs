@@ -7,9 +7,9 @@ use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::api::EventKind;
-use crate::control::Shared;
 use crate::file_watch::FilesWatch;
 use crate::journal::Happened;
+use crate::shared::Shared;
 
 /// How often the files are looked at. A change is taken up after two looks at most.
 const LOOK: Duration = Duration::from_secs(2);

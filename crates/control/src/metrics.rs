@@ -27,11 +27,11 @@ use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
-use crate::control::Shared;
-use crate::samples::Reading;
-use crate::webhook::Told;
+use crate::shared::Shared;
+use crate::webhook::counts::Told;
 use limits::Limits;
 use page::Page;
+use pools::Pools;
 use process::Process;
 use workers::Workers;
 
@@ -90,13 +90,6 @@ struct Scene {
     limits: Limits,
 }
 
-/// The pools, and how many servers of one are shown.
-#[derive(Debug)]
-struct Pools {
-    all: Vec<Reading>,
-    most_servers: usize,
-}
-
 impl Collector for Scene {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut page = Page::new(encoder);
@@ -136,11 +129,4 @@ fn webhook(page: &mut Page<'_>, told: Told) -> fmt::Result {
         page.counters((name, help), [([], count)])?;
     }
     page.gauges(("plimsoll_webhook_events_waiting", "Events that wait to be told."), [([], told.waiting as f64)])
-}
-
-impl Pools {
-    /// Whether each server of a pool is shown.
-    fn shows(&self, pool: &Reading) -> bool {
-        pool.stats.servers.len() <= self.most_servers
-    }
 }

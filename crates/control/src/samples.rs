@@ -1,27 +1,28 @@
 //! What the pools and workers did lately: rates over the last ten seconds, and the last ten minutes for charts.
 //!
-//! `pool` follows one pool, its rates and the sums that metrics tell; `ledger` sums up without ever going down, `past` keeps
+//! `pool` follows one pool, its `rates` and the sums that metrics tell; `ledger` sums up without ever going down, `past` keeps
 //! the points of charts, `permits` looks for leaks, `workers` tells how busy the workers were.
 
-mod ledger;
+pub(crate) mod ledger;
 mod past;
 mod permits;
 mod pool;
+pub(crate) mod rates;
 #[cfg(test)]
 mod tests;
 mod workers;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use plimsoll_core::{Audit, Explanation, Pool, PoolStats, Pools, RebalanceStats, RetryBudget, Time};
+use plimsoll_core::{Audit, Pool, Pools, Time};
 
 use crate::api::History;
 use crate::plane::PlaneStats;
-pub(crate) use ledger::Totals;
 use permits::Permits;
 use pool::{Sampled, Turn};
+use rates::{PoolRates, Reading};
 use workers::Workers;
 
 /// Servers whose distributions are read at one sample; of more, each is read every few samples. At two microseconds a
@@ -38,38 +39,6 @@ struct Inner {
     workers: Workers,
     permits: Permits,
     samples: u64,
-}
-
-/// What went on over the last ten seconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Rates {
-    /// Requests finished a second.
-    pub(crate) requests_per_second: f64,
-    /// The share of errors among them, 0 to 1.
-    pub(crate) error_rate: f64,
-    /// The median response time of successes, in milliseconds.
-    pub(crate) p50_ms: Option<f64>,
-    /// The 99th percentile of the same.
-    pub(crate) p99_ms: Option<f64>,
-}
-
-/// The rates of a pool and of each of its servers, by name.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct PoolRates {
-    pub(crate) all: Rates,
-    pub(crate) servers: HashMap<String, Rates>,
-}
-
-/// Everything a pool tells at one moment.
-#[derive(Debug)]
-pub(crate) struct Reading {
-    pub(crate) stats: PoolStats,
-    /// What its servers have done together: sums that do not go down when one leaves.
-    pub(crate) totals: Totals,
-    /// How a pick would see each server.
-    pub(crate) explanation: Explanation,
-    pub(crate) budget: RetryBudget,
-    pub(crate) rebalance: Option<RebalanceStats>,
 }
 
 impl Samples {

@@ -10,10 +10,10 @@ use crate::admin;
 use crate::alarm::Alarm;
 use crate::api::EventKind;
 use crate::certificates;
-use crate::control::Shared;
 use crate::file_watch::FileWatch;
 use crate::journal::Happened;
 use crate::observer::{self, Observer};
+use crate::shared::Shared;
 use crate::webhook;
 
 /// How often a watched file is looked at.

@@ -2,7 +2,7 @@
 
 mod limit;
 mod pool;
-mod why;
+pub(crate) mod why;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,11 +12,9 @@ use plimsoll_config::{Route, Target};
 use plimsoll_core::Time;
 
 use crate::api;
-use crate::control::{Published, Shared};
 use crate::plane::{ListenerStats, PlaneStats};
+use crate::shared::{Published, Shared};
 use crate::wall::{self, Wall};
-
-pub(crate) use why::Unknown;
 
 /// How much is told of the servers of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

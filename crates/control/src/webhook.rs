@@ -3,13 +3,14 @@
 //! Events wait in the journal's order; up to a hundred go at once. Each is told at least once: again when the answer got lost,
 //! or when another receiver was configured while one was asked. What cannot be told after several tries is given up, and
 //! so is the oldest when too many wait: both are counted, and the next that arrives says how many were lost. `hook` is
-//! one receiver and how it is asked.
+//! one receiver and how it is asked, `counts` what became of the events.
 
+pub(crate) mod counts;
 mod hook;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use plimsoll_config::{Occasion, Webhook};
@@ -17,8 +18,8 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::api::{Event, EventKind};
-use crate::control::{Published, Shared};
 use crate::journal::Happened;
+use crate::shared::{Published, Shared};
 use hook::{Failure, Hook};
 
 /// Events told at once: some tens of kilobytes.
@@ -26,40 +27,6 @@ const AT_ONCE: usize = 100;
 
 /// At the end there is one more try, which may take so long: a stop must not wait for a receiver that is gone.
 const LAST_TRY: Duration = Duration::from_secs(1);
-
-/// What became of events that were to be told, since the process started.
-#[derive(Debug, Default)]
-pub(crate) struct Counts {
-    delivered: AtomicU64,
-    dropped: AtomicU64,
-    failures: AtomicU64,
-    waiting: AtomicU64,
-}
-
-/// The same at one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Told {
-    /// Events that the receiver took.
-    pub(crate) delivered: u64,
-    /// Events that were lost: too many waited, or every try failed.
-    pub(crate) dropped: u64,
-    /// Tries that failed.
-    pub(crate) failures: u64,
-    /// Events that wait.
-    pub(crate) waiting: u64,
-}
-
-impl Counts {
-    pub(crate) fn read(&self) -> Told {
-        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        Told {
-            delivered: read(&self.delivered),
-            dropped: read(&self.dropped),
-            failures: read(&self.failures),
-            waiting: read(&self.waiting),
-        }
-    }
-}
 
 /// Tells of events as the configuration in force wants it, until `ended` says so.
 pub(crate) async fn run(shared: Arc<Shared>, mut ended: watch::Receiver<bool>) {

@@ -6,8 +6,8 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::api::Problem;
-use crate::control::ControlError;
-use crate::desired::EditError;
+use crate::control_error::ControlError;
+use crate::desired::edit_error::EditError;
 
 /// JSON, or why not.
 pub(super) type Answer<T> = Result<Json<T>, Problem>;

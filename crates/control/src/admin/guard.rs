@@ -6,8 +6,7 @@
 //! site cannot send JSON without being asked first, which we never allow.
 
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
@@ -20,10 +19,9 @@ use tokio::time::sleep;
 
 use super::answer::finish;
 use super::ask::is_json;
+use super::desk::Desk;
 use super::page;
-use super::routes::Desk;
-use crate::api::{EventKind, Problem};
-use crate::journal::Happened;
+use crate::api::Problem;
 
 /// By which door a request came.
 #[derive(Clone, Debug)]
@@ -36,22 +34,9 @@ pub(super) struct Via {
     pub(super) open: bool,
 }
 
-/// Wrong tokens lately.
-#[derive(Debug, Default)]
-pub(super) struct Intruders(Mutex<Attempts>);
-
-#[derive(Debug, Default)]
-struct Attempts {
-    untold: u64,
-    told: Option<Instant>,
-}
-
 /// What a wrong token costs. With the bound on connections it leaves a thousand guesses a second to all of them together,
 /// against at least 2^64 tokens.
 const PENALTY: Duration = Duration::from_millis(100);
-
-/// Wrong tokens are told at most this often.
-const BETWEEN_TELLINGS: Duration = Duration::from_secs(10);
 
 /// Hears a request or refuses it, and finishes the answer.
 pub(super) async fn guard(State(desk): State<Desk>, request: Request, next: Next) -> Response {
@@ -76,7 +61,7 @@ fn admit(desk: &Desk, request: &Request) -> Result<(), Problem> {
     check_host(via, uri, fields, &setup.hosts)?;
     check_site(method, uri, fields)?;
     if via.open && !page::is_public(uri.path()) && !shows(fields, setup.token.as_ref()) {
-        desk.intruders.tell(desk, via, fields);
+        desk.intruders.tell(&desk.shared.journal, via.peer, fields);
         let detail = "this address requires a token: send `Authorization: Bearer TOKEN`";
         return Err(Problem::new(StatusCode::UNAUTHORIZED, detail));
     }
@@ -156,26 +141,4 @@ fn shows(fields: &HeaderMap, token: Option<&Secret>) -> bool {
     let Some((scheme, credentials)) = shown.as_bytes().split_at_checked("Bearer ".len()) else { return false };
     // The time this takes tells the length of the token at most, and nothing of what is in it.
     scheme.eq_ignore_ascii_case(b"Bearer ") && bool::from(credentials.trim_ascii().ct_eq(token.bytes()))
-}
-
-impl Intruders {
-    /// Tells the journal, now and then.
-    fn tell(&self, desk: &Desk, via: &Via, fields: &HeaderMap) {
-        let mut attempts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Who shows nothing at all has only not been told yet.
-        if !fields.contains_key(header::AUTHORIZATION) {
-            return;
-        }
-        attempts.untold += 1;
-        if attempts.told.is_some_and(|told| told.elapsed() < BETWEEN_TELLINGS) {
-            return;
-        }
-        let untold = std::mem::take(&mut attempts.untold);
-        attempts.told = Some(Instant::now());
-        drop(attempts);
-        let peer = via.peer.map_or_else(String::new, |peer| format!(", the last from {peer}"));
-        let times = if untold == 1 { "once".to_owned() } else { format!("{untold} times") };
-        let message = format!("the admin API was asked with a wrong token {times}{peer}");
-        desk.shared.journal.add(Happened::new(EventKind::Warning, message));
-    }
 }

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-use super::routes::Desk;
+use super::desk::Desk;
 use crate::dashboard::{ASSETS, Asset};
 
 /// What the page may load and where it may ask: here, and nowhere else.

@@ -19,13 +19,14 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{sleep, timeout};
 
+use super::desk::Desk;
 use super::door::{Door, Listener};
 use super::guard::Via;
 use super::patience::Patient;
-use super::routes::{self, Desk};
+use super::routes;
 use crate::api::EventKind;
-use crate::control::Shared;
 use crate::journal::Happened;
+use crate::shared::Shared;
 
 /// Connections at once at one door. Each door has its own, so that nobody on the network can keep an operator out who
 /// comes by the socket.

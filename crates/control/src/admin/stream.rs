@@ -20,9 +20,10 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use utoipa::IntoParams;
 
 use super::ask::Query;
-use super::routes::{Desk, Missing, Refusals};
+use super::desk::Desk;
+use super::refusals::{Missing, Refusals};
 use crate::api::{Message, MessageKind, Problem};
-use crate::control::Shared;
+use crate::shared::Shared;
 use crate::views::{Detail, Picture};
 
 /// How often is told what is.

@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use plimsoll_config::{Config, Pool, Server};
 use plimsoll_core::AdminState;
 
-use super::EditError;
+use super::edit_error::EditError;
 use crate::api::{Difference, NewServer, ServerPatch, State};
 
 /// All edits, by pool.

@@ -4,10 +4,31 @@ use std::fmt;
 
 use plimsoll_core::{OutcomeKind, Verdict};
 
-use super::Pools;
 use super::page::{Labels, Page};
-use super::servers::{OUTCOMES, RESPONSE};
-use crate::samples::{Reading, Totals};
+use crate::samples::ledger::Totals;
+use crate::samples::rates::Reading;
+
+/// What is told of response times.
+pub(super) const RESPONSE: &str =
+    "From the pick to the end of the answer, of successes; of what lasts, such as WebSockets, to the first byte.";
+
+/// The words for outcomes, in the order of `OutcomeKind::ALL`: those of the API.
+pub(super) const OUTCOMES: [&str; OutcomeKind::ALL.len()] =
+    ["success", "rejected", "failed", "connect_failed", "timed_out", "aborted"];
+
+/// The pools, and how many servers of one are shown.
+#[derive(Debug)]
+pub(super) struct Pools {
+    pub(super) all: Vec<Reading>,
+    pub(super) most_servers: usize,
+}
+
+impl Pools {
+    /// Whether each server of a pool is shown.
+    pub(super) fn shows(&self, pool: &Reading) -> bool {
+        pool.stats.servers.len() <= self.most_servers
+    }
+}
 
 /// Writes what there is to tell.
 pub(super) fn write(page: &mut Page<'_>, pools: &Pools) -> fmt::Result {

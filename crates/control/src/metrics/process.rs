@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::page::Page;
 use crate::api::EventKind;
-use crate::control::Shared;
 use crate::journal::Tally;
+use crate::shared::Shared;
 
 /// What there is to tell of the process.
 #[derive(Debug)]

@@ -4,16 +4,8 @@ use std::fmt;
 
 use plimsoll_core::{AdminState, Considered, HealthState, MAX_IN_FLIGHT, MemberStats, OutcomeKind, ServerId};
 
-use super::Pools;
 use super::page::{Labels, Page};
-
-/// What is told of response times.
-pub(super) const RESPONSE: &str =
-    "From the pick to the end of the answer, of successes; of what lasts, such as WebSockets, to the first byte.";
-
-/// The words for outcomes, in the order of `OutcomeKind::ALL`: those of the API.
-pub(super) const OUTCOMES: [&str; OutcomeKind::ALL.len()] =
-    ["success", "rejected", "failed", "connect_failed", "timed_out", "aborted"];
+use super::pools::{OUTCOMES, Pools, RESPONSE};
 
 /// Writes what there is to tell.
 pub(super) fn write(page: &mut Page<'_>, pools: &Pools) -> fmt::Result {

@@ -73,7 +73,7 @@ fn page(samples: &Samples, pools: &CorePools, most_servers: usize) -> String {
         workers: Workers::new(plane(), samples),
         process: Process::of(Tally { last_reload: Some((jiff::Timestamp::UNIX_EPOCH, false)), ..Tally::default() }),
         permits: pools.audit(),
-        webhook: crate::webhook::Told::default(),
+        webhook: crate::webhook::counts::Told::default(),
         limits: plane().limits,
     };
     text(scene)

@@ -9,7 +9,7 @@ use plimsoll_core::{Ask, Pool, Server, ServerId, Time};
 
 use super::ledger::{About, Ledger, Totals};
 use super::past::{Past, Point, SAMPLES_A_POINT};
-use super::{PoolRates, Rates, Reading};
+use super::rates::{PoolRates, Rates, Reading};
 use crate::api::History;
 use crate::wall;
 

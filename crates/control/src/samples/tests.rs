@@ -2,6 +2,7 @@
 
 use plimsoll_core::{Ask, Outcome, OutcomeKind, PoolSpec, ServerSpec};
 
+use super::rates::Rates;
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);

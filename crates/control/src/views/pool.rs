@@ -12,7 +12,7 @@ use plimsoll_core::{
 use super::{Detail, Picture};
 use crate::api;
 use crate::plane::StickyStats;
-use crate::samples::{PoolRates, Rates};
+use crate::samples::rates::{PoolRates, Rates};
 
 impl Picture<'_> {
     /// A pool, if there is one of this name.

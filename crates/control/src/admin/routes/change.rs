@@ -9,12 +9,14 @@ use serde::de::DeserializeOwned;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::read::Nothing;
-use super::{Desk, Missing, Refusals, Unchanged};
 use crate::admin::answer::Answer;
 use crate::admin::ask::{Given, Named, Query};
+use crate::admin::desk::Desk;
+use crate::admin::refusals::{Missing, Refusals, Unchanged};
 use crate::api::{AddServers, Changed, Problem, Reloaded, ServerPatch};
-use crate::control::{ControlError, Shared};
+use crate::control_error::ControlError;
 use crate::desired::Edit;
+use crate::shared::Shared;
 
 /// Adds servers to a pool, all of them or none. It is an edit: it holds until it is undone, through any reload.
 #[utoipa::path(post, path = "/api/v1/pools/{pool}/servers", params(("pool" = String, Path, description = "The pool.")),

@@ -6,9 +6,10 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 use utoipa::IntoParams;
 
-use super::{Desk, Missing, Refusals};
 use crate::admin::answer::Answer;
 use crate::admin::ask::{Named, Query};
+use crate::admin::desk::Desk;
+use crate::admin::refusals::{Missing, Refusals};
 use crate::api::{Client, Difference, Event, Limit, Listener, Pool, Problem, Server, Status};
 use crate::views::{Detail, Picture};
 

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::Desk;
+use crate::admin::desk::Desk;
 use crate::api::Problem;
 use crate::metrics;
 

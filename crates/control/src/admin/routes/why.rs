@@ -5,11 +5,13 @@ use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::{Desk, Missing, Refusals};
 use crate::admin::answer::Answer;
 use crate::admin::ask::{Named, Query};
+use crate::admin::desk::Desk;
+use crate::admin::refusals::{Missing, Refusals};
 use crate::api::{Explanation, History, Pick, Problem};
-use crate::views::{Picture, Unknown};
+use crate::views::Picture;
+use crate::views::why::Unknown;
 
 /// Every server of a pool as a pick would see it now, and which it would take.
 #[utoipa::path(get, path = "/api/v1/pools/{pool}/explain", params(("pool" = String, Path, description = "The pool."), Explain),
