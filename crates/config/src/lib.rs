@@ -12,6 +12,7 @@
 //! (`files`), and to see whether the folder of a log or a socket is there; the environment only for a token.
 
 mod address;
+mod address_text;
 mod bind;
 mod condition;
 mod diagnostic;

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde_json::json;
 
-use crate::address::{Fault, read_text};
+use crate::address_text::{Fault, read_text};
 use crate::protocol::Network;
 use crate::reader::Reader;
 use crate::setting::{Item, Place, Setting, Shape};

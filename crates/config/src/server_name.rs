@@ -7,7 +7,7 @@ use std::ops::Range;
 use serde_json::json;
 use toml::de::DeValue;
 
-use crate::address::{Fault, parse_host, read_text};
+use crate::address_text::{Fault, parse_host, read_text};
 use crate::protocol::ServerName;
 use crate::reader::Reader;
 use crate::resolved::Host;

@@ -65,7 +65,7 @@ fn in_line(number: usize, line: &[u8]) -> Result<Option<Network>, Fault> {
     if text.is_empty() {
         return Ok(None);
     }
-    let fault = |fault: crate::address::Fault| {
+    let fault = |fault: crate::address_text::Fault| {
         let what = format!("in line {number} {} {}", quoted(text), fault.what);
         Fault { what, help: fault.help }
     };

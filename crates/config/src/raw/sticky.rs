@@ -4,7 +4,7 @@ use plimsoll_core::HashBound;
 use serde_json::json;
 use toml::de::DeValue;
 
-use crate::address::parse_host;
+use crate::address_text::parse_host;
 use crate::http::is_token;
 use crate::quantity::Seconds;
 use crate::reader::Reader;

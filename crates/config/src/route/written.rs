@@ -5,7 +5,8 @@ use serde_json::{Value as Json, json};
 
 use super::expression;
 use super::{HostPattern, PathPattern, ValuePattern, normalise_path};
-use crate::address::{Fault, host_alone, parse_host, read_text};
+use crate::address::host_alone;
+use crate::address_text::{Fault, parse_host, read_text};
 use crate::http::Named;
 use crate::pattern::Regex;
 use crate::reader::Reader;
