@@ -4,12 +4,13 @@
 //! [`Config`] in which every default is filled in and every rule holds, or [`Diagnostics`]: everything that is wrong,
 //! each with its line and what to write instead. [`reference()`] and [`schema`] tell what can be written.
 //!
-//! Inside, `raw` declares each setting once; `setting` and `reader` are the machinery that a declaration becomes; `value`,
-//! `quantity`, `address`, `bind`, `network`, `server_name`, `webhook`, `condition`, `http`, `log`, `pattern`, `template`,
-//! `secret`, `users` and `page` are the types a setting can have; `resolve` checks what no setting can know alone. `route`
-//! tells of a request whether a route is for it; `process` holds what only the program can judge. Nothing here looks up a
-//! name, opens a socket or asks the time, and the disk is touched only where a configuration names a file beside it
-//! (`files`), and to see whether the folder of a log or a socket is there; the environment only for a token.
+//! Inside, `raw` declares each setting once; `setting`, `entries` and `reader` are the machinery that a declaration becomes;
+//! `value`, `quantity`, `address`, `bind` (which share `address_text`), `network`, `server_name`, `webhook`, `condition`,
+//! `http`, `log`, `pattern`, `template`, `secret`, `users` and `page` are the types a setting can have; `resolve` checks what
+//! no setting can know alone. `route` tells of a request whether a route is for it; `process` holds what only the program can
+//! judge. Nothing here looks up a name, opens a socket or asks the time, and the disk
+//! is touched only where a configuration names a file beside it (`files`), and to see whether the folder of a log or a socket
+//! is there; the environment only for a token.
 
 mod address;
 mod address_text;
@@ -17,6 +18,7 @@ mod bind;
 mod condition;
 mod diagnostic;
 mod document;
+mod entries;
 mod exposed;
 mod files;
 mod http;

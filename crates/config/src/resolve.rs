@@ -2,14 +2,11 @@
 
 use std::num::NonZeroUsize;
 
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
-
+use crate::entries::untouched;
 use crate::files::Files;
 use crate::raw;
 use crate::reader::Reader;
 use crate::resolved::{ClientTimeouts, Config, Forward, KeepAlive, ServerTimeouts};
-use crate::setting::{Place, Setting};
 
 mod admin;
 mod binds;
@@ -75,13 +72,6 @@ pub(crate) fn resolve(file: &raw::File, mut files: Files<'_>, reader: &mut Reade
         cookies::check(&config, pool, reader);
     }
     config
-}
-
-/// A table in which the file sets nothing.
-fn untouched<T: Setting>() -> T {
-    let item = Spanned::new(0..0, DeValue::Table(DeTable::new()));
-    let place = Place { key: String::new(), within: String::new() };
-    T::read(&item, &place, &mut Reader::default()).expect("each setting of the table has a default that fits")
 }
 
 impl Default for ClientTimeouts {

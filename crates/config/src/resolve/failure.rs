@@ -5,8 +5,8 @@ use std::ops::Range;
 use plimsoll_core::{Eject, Percent, WarmUp};
 
 use super::pool::count;
-use super::untouched;
 use crate::condition::{Condition, Statuses};
+use crate::entries::untouched;
 use crate::probe::{Conditions, StatusSet};
 use crate::quantity::show_duration;
 use crate::raw;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::untouched;
+use crate::entries::untouched;
 use crate::files::Files;
 use crate::protocol::{
     CertPair, ClientCert, ClientHttp2, Hsts, ListenerTls, Network, ProxyFrom, ServerHttp2, ServerTls, TrustedProxies,
