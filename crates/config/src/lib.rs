@@ -8,9 +8,9 @@
 //! `value`, `quantity`, `address`, `bind` (which share `address_text`), `network`, `server_name`, `webhook`, `condition`,
 //! `http`, `log`, `pattern`, `template`, `secret`, `users` and `page` are the types a setting can have; `resolve` checks what
 //! no setting can know alone. `route` tells of a request whether a route is for it; `process` holds what only the program can
-//! judge. Nothing here looks up a name, opens a socket or asks the time, and the disk
-//! is touched only where a configuration names a file beside it (`files`), and to see whether the folder of a log or a socket
-//! is there; the environment only for a token.
+//! judge. Nothing here looks up a name, opens a socket or asks the time, and the disk is touched only where a configuration
+//! names a file beside it (`files`), and to see whether the folder of a log or a socket is there; the environment only for a
+//! token.
 
 mod address;
 mod address_text;
