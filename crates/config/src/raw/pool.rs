@@ -4,7 +4,12 @@ use plimsoll_core::{AdminState, PolicyKind, WhenNone};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{DAY, Eject, Hash, MILLISECOND, Probe, Rebalance, Retry, SECOND, ServerHttp2, ServerTls, Sticky, WarmUp};
+use super::bounds::{DAY, MILLISECOND, SECOND};
+use super::failure::{Eject, Retry, WarmUp};
+use super::probe::Probe;
+use super::protocol::{ServerHttp2, ServerTls};
+use super::rebalance::Rebalance;
+use super::sticky::{Hash, Sticky};
 use crate::address::Address;
 use crate::page::PagePath;
 use crate::protocol::{ProxyVersion, ServerProtocol};

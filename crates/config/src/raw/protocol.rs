@@ -3,7 +3,7 @@
 use serde_json::json;
 use toml::de::{DeTable, DeValue};
 
-use super::{DAY, KIB, MIB, MILLISECOND, SECOND};
+use super::bounds::{DAY, KIB, MIB, MILLISECOND, SECOND};
 use crate::protocol::{ListenerProtocol, Network, ProxyVersion, ServerProtocol, TlsVersion, UnknownServerName};
 use crate::quantity::{Bytes, Lasts, LastsOrOff, Seconds};
 use crate::reader::Reader;
