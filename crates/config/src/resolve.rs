@@ -17,6 +17,7 @@ mod failure;
 mod head;
 mod limit;
 mod listener;
+mod lists;
 mod log;
 mod names;
 mod pool;

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use plimsoll_core::ProbeRule;
 
-use super::failure::statuses;
-use super::pool::count;
+use super::lists::statuses;
 use crate::pattern::Regex;
 use crate::probe::{Check, Http, Probe};
 use crate::protocol::ServerProtocol;
@@ -50,7 +49,7 @@ pub(super) fn resolve(
         tls: by_tls && pool.tls.value.0.is_some(),
         send_proxy: raw.send_proxy.value,
     };
-    let rule = ProbeRule { fall: count(raw.fall.value.0), rise: count(raw.rise.value.0), initial: raw.initial.value.0 };
+    let rule = ProbeRule { fall: raw.fall.value.count(), rise: raw.rise.value.count(), initial: raw.initial.value.0 };
     Some((probe, rule))
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use super::lists::unique;
 use super::{coverage, denied, redirect, rules};
 use crate::files::Files;
 use crate::http::Named;
@@ -124,7 +125,7 @@ fn each<T, U: PartialEq>(
     what: impl Fn(&T) -> U,
     reader: &mut Reader,
 ) -> Vec<U> {
-    list.map_or_else(Vec::new, |list| rules::unique(key, list, what, reader))
+    list.map_or_else(Vec::new, |list| unique(key, list, what, reader))
 }
 
 /// The conditions on fields, by their names in lower case.
