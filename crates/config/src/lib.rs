@@ -52,13 +52,12 @@ pub use diagnostic::{Diagnostic, Diagnostics};
 pub use document::{reference, schema};
 pub use limit::{Limit, LimitKey, Over};
 pub use log::{LogFormat, LogPiece, LogTarget, LogVariable};
-pub use network::NetworkSet;
+pub use network::{Network, NetworkSet};
 pub use probe::{Check, Conditions, GrpcStatusSet, Http, Pattern, Probe, StatusSet};
 pub use process::{Need, Process, Unmet};
 pub use protocol::{
-    Bind, CertPair, ClientCert, ClientField, ClientHttp2, Hsts, ListenerProtocol, ListenerTls, Network, ProxyFrom,
-    ProxyVersion, ServerHttp2, ServerName, ServerProtocol, ServerTls, Target, TlsVersion, TrustedProxies,
-    UnknownServerName,
+    Bind, CertPair, ClientCert, ClientField, ClientHttp2, Hsts, ListenerProtocol, ListenerTls, ProxyFrom, ProxyVersion,
+    ServerHttp2, ServerName, ServerProtocol, ServerTls, Target, TlsVersion, TrustedProxies, UnknownServerName,
 };
 pub use quantity::{show_bytes, show_rate};
 pub use resolved::{

@@ -2,11 +2,13 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::{Action, NetworkSet, Route, Secret};
+use crate::network::{Network, NetworkSet};
+use crate::route::{Action, Route};
+use crate::secret::Secret;
 
 /// A place to listen at.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -226,50 +228,6 @@ pub enum ClientField {
     XForwardedFor,
     /// `Forwarded` (RFC 7239).
     Forwarded,
-}
-
-/// A range of addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Network {
-    /// All whose first bits are those of an address; bits beyond are zero.
-    Ip {
-        /// The address.
-        address: IpAddr,
-        /// How many bits count.
-        bits: u8,
-    },
-    /// Whoever comes over a Unix socket.
-    Unix,
-}
-
-impl Network {
-    /// Whether `address` is in it; `None` is a client on a Unix socket. An IPv4 address inside an IPv6 one is taken for
-    /// what it is.
-    pub fn contains(&self, address: Option<IpAddr>) -> bool {
-        match (self, address.map(|address| address.to_canonical())) {
-            (Self::Unix, None) => true,
-            (Self::Ip { address: IpAddr::V4(own), bits }, Some(IpAddr::V4(other))) => {
-                let apart = u32::from(*own) ^ u32::from(other);
-                apart.checked_shr(32 - u32::from(*bits)).unwrap_or(0) == 0
-            }
-            (Self::Ip { address: IpAddr::V6(own), bits }, Some(IpAddr::V6(other))) => {
-                let apart = u128::from(*own) ^ u128::from(other);
-                apart.checked_shr(128 - u32::from(*bits)).unwrap_or(0) == 0
-            }
-            _ => false,
-        }
-    }
-}
-
-impl fmt::Display for Network {
-    /// Writes it as the file says it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Ip { address, bits } if *bits == if address.is_ipv4() { 32 } else { 128 } => write!(f, "{address}"),
-            Self::Ip { address, bits } => write!(f, "{address}/{bits}"),
-            Self::Unix => f.write_str("unix"),
-        }
-    }
 }
 
 /// What is spoken with the servers of a pool.

@@ -3,7 +3,8 @@
 
 use self::bounds::{DAY, KIB, LARGEST_BODY, MIB, MILLISECOND, MOST_CLIENTS};
 use crate::bind::Bind;
-use crate::protocol::{ListenerProtocol, Network};
+use crate::network::Network;
+use crate::protocol::ListenerProtocol;
 use crate::quantity::{Bytes, Lasts};
 use crate::resolved::{BareLf, FieldMode, HostMode};
 use crate::secret::FilePath;

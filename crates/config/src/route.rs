@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use plimsoll_core::Percent;
 
-use crate::network::NetworkSet;
+use crate::network::{Network, NetworkSet};
 use crate::probe::StatusSet;
-use crate::protocol::Network;
 use crate::resolved::{Page, Retry, ServerTimeouts};
 use crate::template::Template;
 

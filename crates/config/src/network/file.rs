@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{NetworkSet, network};
+use super::{Network, NetworkSet, network};
 use crate::files::{Files, Unfit, content_of};
 use crate::process::Need;
-use crate::protocol::Network;
 use crate::reader::Reader;
 use crate::secret::FilePath;
 use crate::setting::Field;

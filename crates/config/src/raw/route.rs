@@ -9,7 +9,7 @@ use super::failure::Retry;
 use super::head::HeaderEdits;
 use super::redirect::Redirect;
 use crate::http::{ByField, Method};
-use crate::protocol::Network;
+use crate::network::Network;
 use crate::quantity::{Bytes, Lasts, Share};
 use crate::reader::Reader;
 use crate::route::HostPattern;

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::entries::untouched;
 use crate::files::Files;
+use crate::network::Network;
 use crate::protocol::{
-    CertPair, ClientCert, ClientHttp2, Hsts, ListenerTls, Network, ProxyFrom, ServerHttp2, ServerTls, TrustedProxies,
+    CertPair, ClientCert, ClientHttp2, Hsts, ListenerTls, ProxyFrom, ServerHttp2, ServerTls, TrustedProxies,
 };
 use crate::quantity::show_bytes;
 use crate::raw;

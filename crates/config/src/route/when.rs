@@ -4,8 +4,8 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::parameters::Parameters;
+use crate::network::Network;
 use crate::probe::Pattern;
-use crate::protocol::Network;
 use crate::wording::quoted;
 
 /// The requests a route is for: those that meet all of this.
