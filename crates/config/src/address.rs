@@ -6,9 +6,11 @@ use plimsoll_core::AdminState;
 use serde_json::json;
 use toml::de::DeValue;
 
+use crate::address_text::Host;
 use crate::address_text::{Fault, LONGEST_SOCKET, UNIX_PATTERN, parse_host, port, read_text, split, unix_path};
+use crate::pool::Server;
 use crate::reader::Reader;
-use crate::resolved::{Host, HostMode, Server};
+use crate::resolved::HostMode;
 use crate::setting::{Item, Place, Setting, Shape};
 use crate::value::{NAME_HELP, name_fault};
 use crate::wording::{nearest, quoted};

@@ -1,13 +1,38 @@
 //! What addresses are written with: hosts, ports and paths of Unix sockets, and what is wrong with a text that has none.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
+use std::path::PathBuf;
 
 use toml::de::DeValue;
 
 use crate::reader::Reader;
-use crate::resolved::Host;
 use crate::setting::{Item, Place, Setting};
 use crate::wording::quoted;
+
+/// Where a server is: a literal address, a name the program looks up, or a Unix socket.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Host {
+    /// A literal address.
+    Ip(IpAddr),
+    /// A host name, in lower case.
+    Name(String),
+    /// The path of a Unix socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Host {
+    /// Writes the host as it stands before the colon of an authority, IPv6 addresses in brackets; a Unix socket as the
+    /// file says it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]"),
+            Self::Ip(ip) => write!(f, "{ip}"),
+            Self::Name(name) => f.write_str(name),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
 
 /// Why a text is no address, to follow the text, and what to write instead.
 #[derive(Debug, PartialEq, Eq)]

@@ -4,9 +4,9 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use serde_json::json;
 
+use crate::address_text::Host;
 use crate::address_text::{EXAMPLE_PORT, Fault, UNIX_PATTERN, parse_host, port, read_text, split, unix_path};
 use crate::reader::Reader;
-use crate::resolved::Host;
 use crate::setting::{Item, Place, Setting, Shape};
 
 /// A place to listen at.

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::network::NetworkSet;
+use crate::page::Page;
 use crate::quantity::show_bytes;
-use crate::resolved::Page;
 use crate::users::Users;
 
 /// Where the other files of a configuration are, and the pages that were read.

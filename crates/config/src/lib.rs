@@ -27,6 +27,7 @@ mod log;
 mod network;
 mod page;
 mod pattern;
+mod pool;
 mod probe;
 mod process;
 mod protocol;
@@ -48,21 +49,24 @@ mod value;
 mod webhook;
 mod wording;
 
+pub use address_text::Host;
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use document::{reference, schema};
 pub use limit::{Limit, LimitKey, Over};
 pub use log::{LogFormat, LogPiece, LogTarget, LogVariable};
 pub use network::{Network, NetworkSet};
+pub use page::Page;
+pub use pool::{KeepAlive, OnDown, Pool, Retry, Server, ServerTimeouts, Unavailable};
 pub use probe::{Check, Conditions, GrpcStatusSet, Http, Pattern, Probe, StatusSet};
 pub use process::{Need, Process, Unmet};
 pub use protocol::{
     Bind, CertPair, ClientCert, ClientField, ClientHttp2, Hsts, ListenerProtocol, ListenerTls, ProxyFrom, ProxyVersion,
-    ServerHttp2, ServerName, ServerProtocol, ServerTls, Target, TlsVersion, TrustedProxies, UnknownServerName,
+    ServerHttp2, ServerName, ServerProtocol, ServerTls, TlsVersion, TrustedProxies, UnknownServerName,
 };
 pub use quantity::{show_bytes, show_rate};
 pub use resolved::{
-    AccessLog, Admin, BareLf, ClientTimeouts, Config, FieldMode, Forward, FromClient, Host, HostMode, KeepAlive,
-    Listener, OnDown, Page, Pool, RequestId, Retry, Server, ServerTimeouts, Tls, Trace, Unavailable,
+    AccessLog, Admin, BareLf, ClientTimeouts, Config, FieldMode, Forward, FromClient, HostMode, Listener, RequestId,
+    Target, Tls, Trace,
 };
 pub use route::{
     Access, Action, Algorithm, Asked, BasicAuth, Compress, DecodedQuery, Denial, Fields, HeaderEdit, HostPattern,

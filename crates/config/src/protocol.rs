@@ -1,13 +1,11 @@
 //! What is spoken with clients and with servers: TLS, HTTP/2, the PROXY protocol.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::network::{Network, NetworkSet};
-use crate::route::{Action, Route};
 use crate::secret::Secret;
 
 /// A place to listen at.
@@ -48,64 +46,6 @@ pub enum ListenerProtocol {
     Http,
     /// Anything; each connection is balanced.
     Tcp,
-}
-
-/// What the requests or connections of a listener come to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
-    /// HTTP: the first of these routes that a request matches. Never empty; where the listener itself says what becomes of
-    /// the others, its route is the last and matches all.
-    Routes(Vec<Route>),
-    /// TCP: the pool of this name, which is among [`Config::pools`](crate::Config::pools), serves all connections.
-    Pool(String),
-    /// TCP without TLS of our own: the pool is chosen by the name that the client's TLS handshake asks for, and the bytes
-    /// go through as they are.
-    Sni {
-        /// Which pool serves which names. Never empty, no name twice.
-        names: Vec<(ServerName, String)>,
-        /// The pool for any other name, and for what is no TLS; `None` closes the connection.
-        other: Option<String>,
-    },
-}
-
-impl Target {
-    /// The routes of HTTP.
-    pub fn routes(&self) -> &[Route] {
-        if let Self::Routes(routes) = self { routes } else { &[] }
-    }
-
-    /// The pools that it names, each once.
-    pub fn pools(&self) -> Vec<&str> {
-        let all: Vec<&str> = match self {
-            Self::Routes(routes) => routes.iter().flat_map(Route::pools).collect(),
-            Self::Pool(pool) => vec![pool],
-            Self::Sni { names, other } => names.iter().map(|(_, pool)| pool).chain(other).map(String::as_str).collect(),
-        };
-        let mut known = HashSet::with_capacity(all.len());
-        all.into_iter().filter(|pool| known.insert(*pool)).collect()
-    }
-}
-
-impl fmt::Display for Target {
-    /// Writes it to follow where it listens: `pool app`, `redirect to https://$host$target`, `12 routes to pools a, b`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let pools = self.pools();
-        let named = format!("pool{} {}", if pools.len() == 1 { "" } else { "s" }, pools.join(", "));
-        match self {
-            Self::Pool(pool) => write!(f, "pool {pool}"),
-            Self::Sni { .. } => write!(f, "{named} by server name"),
-            Self::Routes(routes) => match &routes[..] {
-                [Route { action: Action::Redirect(redirect), .. }] => write!(f, "redirect to {}", redirect.to),
-                [Route { action: Action::Pools(_), when, .. }] if when.is_any() => write!(f, "{named}"),
-                _ => {
-                    // Those that the file has: not the one that stands for the listener itself.
-                    let count = routes.iter().filter(|route| route.line > 0).count();
-                    let several = if count == 1 { "" } else { "s" };
-                    write!(f, "{count} route{several} to {}", if pools.is_empty() { "no pool" } else { &named })
-                }
-            },
-        }
-    }
 }
 
 /// A name of a TLS server, in lower case.

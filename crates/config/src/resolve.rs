@@ -4,9 +4,10 @@ use std::num::NonZeroUsize;
 
 use crate::entries::untouched;
 use crate::files::Files;
+use crate::pool::{KeepAlive, ServerTimeouts};
 use crate::raw;
 use crate::reader::Reader;
-use crate::resolved::{ClientTimeouts, Config, Forward, KeepAlive, ServerTimeouts};
+use crate::resolved::{ClientTimeouts, Config, Forward};
 
 mod admin;
 mod binds;

@@ -7,8 +7,9 @@ use std::time::Duration;
 use plimsoll_core::Percent;
 
 use crate::network::{Network, NetworkSet};
+use crate::page::Page;
+use crate::pool::{Retry, ServerTimeouts};
 use crate::probe::StatusSet;
-use crate::resolved::{Page, Retry, ServerTimeouts};
 use crate::template::Template;
 
 mod expression;

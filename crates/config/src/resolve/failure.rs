@@ -7,11 +7,11 @@ use plimsoll_core::{Eject, Percent, WarmUp};
 use super::lists::report_repeated;
 use crate::condition::{Condition, Statuses};
 use crate::entries::untouched;
+use crate::pool::Retry;
 use crate::probe::Conditions;
 use crate::quantity::show_duration;
 use crate::raw;
 use crate::reader::Reader;
-use crate::resolved::Retry;
 use crate::setting::Field;
 use crate::value::{List, OrOff};
 

@@ -7,12 +7,13 @@ use std::path::Path;
 use plimsoll_core::{PoolRules, QueueRule, WhenNone};
 
 use super::{binds, failure, probe, protocol, rebalance, sticky};
+use crate::address_text::Host;
 use crate::condition::Condition;
 use crate::files::Files;
+use crate::pool::{KeepAlive, OnDown, Pool, Server, ServerTimeouts, Unavailable};
 use crate::protocol::ServerProtocol;
 use crate::raw;
 use crate::reader::Reader;
-use crate::resolved::{Host, KeepAlive, OnDown, Pool, Server, ServerTimeouts, Unavailable};
 use crate::setting::Field;
 use crate::value::Entry;
 use crate::wording::quoted;

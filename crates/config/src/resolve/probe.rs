@@ -6,12 +6,13 @@ use std::time::Duration;
 use plimsoll_core::ProbeRule;
 
 use super::lists::statuses;
+use crate::address_text::Host;
 use crate::pattern::Regex;
+use crate::pool::Server;
 use crate::probe::{Check, Http, Probe};
 use crate::protocol::ServerProtocol;
 use crate::raw;
 use crate::reader::Reader;
-use crate::resolved::{Host, Server};
 use crate::setting::Field;
 use crate::wording::quoted;
 

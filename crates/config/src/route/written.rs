@@ -7,11 +7,11 @@ use super::expression;
 use super::path::{NOT_IN_PATHS, normalise_path};
 use super::when::{HostPattern, PathPattern, ValuePattern};
 use crate::address::host_alone;
+use crate::address_text::Host;
 use crate::address_text::{Fault, parse_host, read_text};
 use crate::http::Named;
 use crate::pattern::Regex;
 use crate::reader::Reader;
-use crate::resolved::Host;
 use crate::setting::{Field, Item, Place, Setting, Shape, settings};
 use crate::wording::quoted;
 
