@@ -4,9 +4,9 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use serde_json::json;
 
-use crate::address::{EXAMPLE_PORT, Fault, parse_host, port, read_text, split};
+use crate::address_text::Host;
+use crate::address_text::{EXAMPLE_PORT, Fault, UNIX_PATTERN, parse_host, port, read_text, split, unix_path};
 use crate::reader::Reader;
-use crate::resolved::Host;
 use crate::setting::{Item, Place, Setting, Shape};
 
 /// A place to listen at.
@@ -23,9 +23,6 @@ pub(crate) struct IpBind(pub(crate) SocketAddr);
 
 /// What an address or a port to listen on looks like.
 const IP_PATTERN: &str = "([^/]+:)?[0-9]+";
-
-/// What the path of a Unix socket looks like.
-pub(crate) const UNIX_PATTERN: &str = "unix:(/[^/]|[^/@])(.*[^/])?";
 
 impl Setting for Bind {
     fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {
@@ -59,27 +56,6 @@ impl Setting for IpBind {
             table: None,
         }
     }
-}
-
-/// The path in `text`, where that is a Unix socket.
-pub(crate) fn unix_path(text: &str) -> Result<Option<&str>, Fault> {
-    if text.starts_with('/') {
-        return Fault::new("is a path", format!("write \"unix:{text}\" for a Unix socket"));
-    }
-    let Some(path) = text.strip_prefix("unix:") else { return Ok(None) };
-    if let Some(path) = path.strip_prefix("//") {
-        return Fault::new("is a URL", format!("write \"unix:/{}\"", path.trim_start_matches('/')));
-    }
-    let what = if path.starts_with('@') {
-        "is an abstract socket, which has no owner and no mode"
-    } else if path.is_empty() || path.ends_with('/') {
-        "names no file"
-    } else if path.chars().any(char::is_control) {
-        "has a control character in it"
-    } else {
-        return Ok(Some(path));
-    };
-    Fault::new(what, "write the path of a Unix socket, such as \"unix:/run/app.sock\"")
 }
 
 /// Where `text` says to listen. A port alone, and `localhost`, are this machine only.

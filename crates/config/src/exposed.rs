@@ -1,6 +1,7 @@
 //! What is right and yet worth a warning: secrets that everyone may read, and those that are missing.
 
-use crate::resolved::{Admin, Config, Listener, Pool};
+use crate::pool::Pool;
+use crate::resolved::{Admin, Config, Listener};
 use crate::secret::Secret;
 use crate::sticky::Sticky;
 use crate::wording::quoted;

@@ -2,14 +2,13 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::network::NetworkSet;
+use crate::page::Page;
 use crate::quantity::show_bytes;
-use crate::resolved::Page;
-use crate::source::unreadable;
 use crate::users::Users;
 
 /// Where the other files of a configuration are, and the pages that were read.
@@ -55,4 +54,14 @@ pub(crate) fn content_of(file: &Path, largest: u64) -> Result<Vec<u8>, Unfit> {
         return Err(Unfit(format!("this is larger than {}", show_bytes(largest))));
     }
     Ok(content)
+}
+
+/// Why a file could not be read.
+pub(crate) fn unreadable(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        io::ErrorKind::IsADirectory => "this is a folder, not a file".to_owned(),
+        io::ErrorKind::PermissionDenied => "this user may not read it".to_owned(),
+        _ => format!("cannot be read: {error}"),
+    }
 }

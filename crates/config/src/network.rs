@@ -2,14 +2,58 @@
 
 mod file;
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde_json::json;
 
-use crate::address::{Fault, read_text};
-use crate::protocol::Network;
+use crate::address_text::{Fault, read_text};
 use crate::reader::Reader;
 use crate::setting::{Item, Place, Setting, Shape};
+
+/// A range of addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Network {
+    /// All whose first bits are those of an address; bits beyond are zero.
+    Ip {
+        /// The address.
+        address: IpAddr,
+        /// How many bits count.
+        bits: u8,
+    },
+    /// Whoever comes over a Unix socket.
+    Unix,
+}
+
+impl Network {
+    /// Whether `address` is in it; `None` is a client on a Unix socket. An IPv4 address inside an IPv6 one is taken for
+    /// what it is.
+    pub fn contains(&self, address: Option<IpAddr>) -> bool {
+        match (self, address.map(|address| address.to_canonical())) {
+            (Self::Unix, None) => true,
+            (Self::Ip { address: IpAddr::V4(own), bits }, Some(IpAddr::V4(other))) => {
+                let apart = u32::from(*own) ^ u32::from(other);
+                apart.checked_shr(32 - u32::from(*bits)).unwrap_or(0) == 0
+            }
+            (Self::Ip { address: IpAddr::V6(own), bits }, Some(IpAddr::V6(other))) => {
+                let apart = u128::from(*own) ^ u128::from(other);
+                apart.checked_shr(128 - u32::from(*bits)).unwrap_or(0) == 0
+            }
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Network {
+    /// Writes it as the file says it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip { address, bits } if *bits == if address.is_ipv4() { 32 } else { 128 } => write!(f, "{address}"),
+            Self::Ip { address, bits } => write!(f, "{address}/{bits}"),
+            Self::Unix => f.write_str("unix"),
+        }
+    }
+}
 
 impl Setting for Network {
     fn read(item: &Item<'_>, place: &Place, reader: &mut Reader) -> Option<Self> {

@@ -1,15 +1,24 @@
 //! The page a client gets from us and not from a server: a file that is read with the configuration.
 
+mod file;
+
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::files::{Files, Unfit, content_of};
-use crate::process::Need;
 use crate::reader::Reader;
-use crate::resolved::Page;
-use crate::setting::{Field, Item, Place, Setting, Shape};
-use crate::wording::{listed, quoted, quoted_path};
+use crate::setting::{Item, Place, Setting, Shape};
+use crate::wording::{listed, quoted};
+
+/// A page of the user's own, read when the configuration was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// What it is, by the extension of its file's name.
+    pub content_type: &'static str,
+    /// The file's content.
+    pub content: Arc<[u8]>,
+}
 
 /// The path of a page, and what its name says it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,9 +26,6 @@ pub(crate) struct PagePath {
     path: String,
     content_type: &'static str,
 }
-
-/// The largest page, in bytes: one is kept in memory whole, and each client that is refused gets it.
-const LARGEST: u64 = 1 << 20;
 
 /// What a page can be, by the end of its name. HTML, style sheets and plain text do not all say how they are encoded,
 /// so it is said for them.
@@ -61,37 +67,4 @@ impl Setting for PagePath {
             table: None,
         }
     }
-}
-
-impl Files<'_> {
-    /// The page at the path that the setting `key` says, or a report why it cannot be had. Each is read once.
-    pub(crate) fn page(&mut self, key: &str, setting: &Field<PagePath>, reader: &mut Reader) -> Option<Page> {
-        let PagePath { path, content_type } = &setting.value;
-        if let Some(page) = self.pages.get(path) {
-            return Some(page.clone());
-        }
-        let file = self.path(path);
-        match content_of(&file, LARGEST).and_then(|content| checked(content, content_type)) {
-            Ok(content) => {
-                reader.need(setting.span.clone(), Need::Read(file));
-                let page = Page { content_type, content: content.into() };
-                self.pages.insert(path.clone(), page.clone());
-                Some(page)
-            }
-            Err(Unfit(why)) => {
-                let message = format!("{} cannot be used: {why}", quoted(key));
-                let help = format!("it was looked for at {}", quoted_path(&file));
-                reader.report(setting.span.clone(), message, help);
-                None
-            }
-        }
-    }
-}
-
-/// What was in a file, or why that can be no page.
-fn checked(content: Vec<u8>, content_type: &str) -> Result<Vec<u8>, Unfit> {
-    if content_type.ends_with("utf-8") && std::str::from_utf8(&content).is_err() {
-        return Err(Unfit("this is not saved as UTF-8".to_owned()));
-    }
-    Ok(content)
 }

@@ -1,12 +1,12 @@
 //! What is spoken with clients and with servers: TLS, HTTP/2, the PROXY protocol.
 
-use std::collections::HashSet;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::{Action, NetworkSet, Route, Secret};
+use crate::network::{Network, NetworkSet};
+use crate::secret::Secret;
 
 /// A place to listen at.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -46,64 +46,6 @@ pub enum ListenerProtocol {
     Http,
     /// Anything; each connection is balanced.
     Tcp,
-}
-
-/// What the requests or connections of a listener come to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
-    /// HTTP: the first of these routes that a request matches. Never empty; where the listener itself says what becomes of
-    /// the others, its route is the last and matches all.
-    Routes(Vec<Route>),
-    /// TCP: the pool of this name, which is among [`Config::pools`](crate::Config::pools), serves all connections.
-    Pool(String),
-    /// TCP without TLS of our own: the pool is chosen by the name that the client's TLS handshake asks for, and the bytes
-    /// go through as they are.
-    Sni {
-        /// Which pool serves which names. Never empty, no name twice.
-        names: Vec<(ServerName, String)>,
-        /// The pool for any other name, and for what is no TLS; `None` closes the connection.
-        other: Option<String>,
-    },
-}
-
-impl Target {
-    /// The routes of HTTP.
-    pub fn routes(&self) -> &[Route] {
-        if let Self::Routes(routes) = self { routes } else { &[] }
-    }
-
-    /// The pools that it names, each once.
-    pub fn pools(&self) -> Vec<&str> {
-        let all: Vec<&str> = match self {
-            Self::Routes(routes) => routes.iter().flat_map(Route::pools).collect(),
-            Self::Pool(pool) => vec![pool],
-            Self::Sni { names, other } => names.iter().map(|(_, pool)| pool).chain(other).map(String::as_str).collect(),
-        };
-        let mut known = HashSet::with_capacity(all.len());
-        all.into_iter().filter(|pool| known.insert(*pool)).collect()
-    }
-}
-
-impl fmt::Display for Target {
-    /// Writes it to follow where it listens: `pool app`, `redirect to https://$host$target`, `12 routes to pools a, b`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let pools = self.pools();
-        let named = format!("pool{} {}", if pools.len() == 1 { "" } else { "s" }, pools.join(", "));
-        match self {
-            Self::Pool(pool) => write!(f, "pool {pool}"),
-            Self::Sni { .. } => write!(f, "{named} by server name"),
-            Self::Routes(routes) => match &routes[..] {
-                [Route { action: Action::Redirect(redirect), .. }] => write!(f, "redirect to {}", redirect.to),
-                [Route { action: Action::Pools(_), when, .. }] if when.is_any() => write!(f, "{named}"),
-                _ => {
-                    // Those that the file has: not the one that stands for the listener itself.
-                    let count = routes.iter().filter(|route| route.line > 0).count();
-                    let several = if count == 1 { "" } else { "s" };
-                    write!(f, "{count} route{several} to {}", if pools.is_empty() { "no pool" } else { &named })
-                }
-            },
-        }
-    }
 }
 
 /// A name of a TLS server, in lower case.
@@ -226,50 +168,6 @@ pub enum ClientField {
     XForwardedFor,
     /// `Forwarded` (RFC 7239).
     Forwarded,
-}
-
-/// A range of addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Network {
-    /// All whose first bits are those of an address; bits beyond are zero.
-    Ip {
-        /// The address.
-        address: IpAddr,
-        /// How many bits count.
-        bits: u8,
-    },
-    /// Whoever comes over a Unix socket.
-    Unix,
-}
-
-impl Network {
-    /// Whether `address` is in it; `None` is a client on a Unix socket. An IPv4 address inside an IPv6 one is taken for
-    /// what it is.
-    pub fn contains(&self, address: Option<IpAddr>) -> bool {
-        match (self, address.map(|address| address.to_canonical())) {
-            (Self::Unix, None) => true,
-            (Self::Ip { address: IpAddr::V4(own), bits }, Some(IpAddr::V4(other))) => {
-                let apart = u32::from(*own) ^ u32::from(other);
-                apart.checked_shr(32 - u32::from(*bits)).unwrap_or(0) == 0
-            }
-            (Self::Ip { address: IpAddr::V6(own), bits }, Some(IpAddr::V6(other))) => {
-                let apart = u128::from(*own) ^ u128::from(other);
-                apart.checked_shr(128 - u32::from(*bits)).unwrap_or(0) == 0
-            }
-            _ => false,
-        }
-    }
-}
-
-impl fmt::Display for Network {
-    /// Writes it as the file says it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Ip { address, bits } if *bits == if address.is_ipv4() { 32 } else { 128 } => write!(f, "{address}"),
-            Self::Ip { address, bits } => write!(f, "{address}/{bits}"),
-            Self::Unix => f.write_str("unix"),
-        }
-    }
 }
 
 /// What is spoken with the servers of a pool.

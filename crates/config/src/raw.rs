@@ -1,8 +1,10 @@
 //! Every setting of the file: its type, bounds, default and meaning. The reader, the reference and the JSON schema
 //! all come from what is declared here.
 
+use self::bounds::{DAY, KIB, LARGEST_BODY, MIB, MILLISECOND, MOST_CLIENTS};
 use crate::bind::Bind;
-use crate::protocol::{ListenerProtocol, Network};
+use crate::network::Network;
+use crate::protocol::ListenerProtocol;
 use crate::quantity::{Bytes, Lasts};
 use crate::resolved::{BareLf, FieldMode, HostMode};
 use crate::secret::FilePath;
@@ -13,6 +15,7 @@ use crate::wording::quoted;
 
 mod admin;
 mod answer;
+mod bounds;
 mod client;
 mod failure;
 mod head;
@@ -41,31 +44,15 @@ pub(crate) use process::Account;
 pub(crate) use protocol::{
     CertPair, ClientCert, ClientHttp2, Hsts, ProxyFrom, ServerHttp2, ServerTls, ServerTlsTable, TlsOptions,
 };
-pub(crate) use rebalance::Rebalance;
 pub(crate) use redirect::{REDIRECT_STATUSES, Redirect, RedirectTable, RedirectTo};
 pub(crate) use route::{Mirror, Route, RouteTimeouts};
-pub(crate) use sticky::{Hash, HashBy, Sticky};
+pub(crate) use sticky::{HashBy, Sticky};
 pub(crate) use webhook::Webhook;
-
-// Bounds on durations, in milliseconds. None may be zero where that would refuse everyone, and none may outlast a
-// day: what waits longer is a mistake of units.
-const MILLISECOND: u64 = 1;
-const SECOND: u64 = 1000;
-const DAY: u64 = 24 * 3600 * SECOND;
-
-// Bounds on heads. Below 1 KiB ordinary browsers are refused; a head is held in memory whole, so above 1 MiB a few
-// thousand clients could fill it.
-const KIB: u64 = 1 << 10;
-const MIB: u64 = 1 << 20;
 
 /// The shortest limit on request targets: room for "/" and a short path.
 const SHORTEST_TARGET: u64 = 16;
-/// 1 TiB: above it a limit protects nothing, and is a slip of the keyboard.
-const LARGEST_BODY: u64 = 1 << 40;
 /// More threads than this serve no machine, and each costs memory.
 const MOST_WORKERS: u64 = 1024;
-/// Above what one machine can hold in sockets.
-const MOST_CLIENTS: u64 = 10_000_000;
 
 settings! {
     /// The whole file.

@@ -2,14 +2,12 @@
 
 use std::num::NonZeroUsize;
 
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
-
+use crate::entries::untouched;
 use crate::files::Files;
+use crate::pool::{KeepAlive, ServerTimeouts};
 use crate::raw;
 use crate::reader::Reader;
-use crate::resolved::{ClientTimeouts, Config, Forward, KeepAlive, ServerTimeouts};
-use crate::setting::{Place, Setting};
+use crate::resolved::{ClientTimeouts, Config, Forward};
 
 mod admin;
 mod binds;
@@ -20,6 +18,7 @@ mod failure;
 mod head;
 mod limit;
 mod listener;
+mod lists;
 mod log;
 mod names;
 mod pool;
@@ -75,13 +74,6 @@ pub(crate) fn resolve(file: &raw::File, mut files: Files<'_>, reader: &mut Reade
         cookies::check(&config, pool, reader);
     }
     config
-}
-
-/// A table in which the file sets nothing.
-fn untouched<T: Setting>() -> T {
-    let item = Spanned::new(0..0, DeValue::Table(DeTable::new()));
-    let place = Place { key: String::new(), within: String::new() };
-    T::read(&item, &place, &mut Reader::default()).expect("each setting of the table has a default that fits")
 }
 
 impl Default for ClientTimeouts {

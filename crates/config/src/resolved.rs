@@ -5,20 +5,25 @@
 //! pool has a server that is not a backup, fallbacks come to an end, pages, certificates and lists have been read. What is
 //! left for the program is what needs the machine: looking host names up, binding sockets and looking into certificates.
 
+use std::collections::HashSet;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use plimsoll_core::{AdminState, Percent, PolicyKind, PoolRules};
+use plimsoll_core::Percent;
 
-use crate::{
-    Access, Bind, ClientHttp2, Conditions, HashOn, HeaderEdit, Hsts, Limit, ListenerProtocol, ListenerTls, LogFormat,
-    LogTarget, Probe, Process, ProxyFrom, ProxyVersion, Secret, ServerHttp2, ServerProtocol, ServerTls, StatusSet,
-    Sticky, Target, TrustedProxies, Webhook,
-};
+use crate::limit::Limit;
+use crate::log::{LogFormat, LogTarget};
+use crate::page::Page;
+use crate::pool::Pool;
+use crate::probe::StatusSet;
+use crate::process::Process;
+use crate::protocol::{Bind, ClientHttp2, Hsts, ListenerProtocol, ListenerTls, ProxyFrom, ServerName, TrustedProxies};
+use crate::route::{Access, Action, HeaderEdit, Route};
+use crate::secret::Secret;
+use crate::webhook::Webhook;
 
 /// A whole configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,6 +159,64 @@ impl Listener {
     }
 }
 
+/// What the requests or connections of a listener come to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// HTTP: the first of these routes that a request matches. Never empty; where the listener itself says what becomes of
+    /// the others, its route is the last and matches all.
+    Routes(Vec<Route>),
+    /// TCP: the pool of this name, which is among [`Config::pools`], serves all connections.
+    Pool(String),
+    /// TCP without TLS of our own: the pool is chosen by the name that the client's TLS handshake asks for, and the bytes
+    /// go through as they are.
+    Sni {
+        /// Which pool serves which names. Never empty, no name twice.
+        names: Vec<(ServerName, String)>,
+        /// The pool for any other name, and for what is no TLS; `None` closes the connection.
+        other: Option<String>,
+    },
+}
+
+impl Target {
+    /// The routes of HTTP.
+    pub fn routes(&self) -> &[Route] {
+        if let Self::Routes(routes) = self { routes } else { &[] }
+    }
+
+    /// The pools that it names, each once.
+    pub fn pools(&self) -> Vec<&str> {
+        let all: Vec<&str> = match self {
+            Self::Routes(routes) => routes.iter().flat_map(Route::pools).collect(),
+            Self::Pool(pool) => vec![pool],
+            Self::Sni { names, other } => names.iter().map(|(_, pool)| pool).chain(other).map(String::as_str).collect(),
+        };
+        let mut known = HashSet::with_capacity(all.len());
+        all.into_iter().filter(|pool| known.insert(*pool)).collect()
+    }
+}
+
+impl fmt::Display for Target {
+    /// Writes it to follow where it listens: `pool app`, `redirect to https://$host$target`, `12 routes to pools a, b`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pools = self.pools();
+        let named = format!("pool{} {}", if pools.len() == 1 { "" } else { "s" }, pools.join(", "));
+        match self {
+            Self::Pool(pool) => write!(f, "pool {pool}"),
+            Self::Sni { .. } => write!(f, "{named} by server name"),
+            Self::Routes(routes) => match &routes[..] {
+                [Route { action: Action::Redirect(redirect), .. }] => write!(f, "redirect to {}", redirect.to),
+                [Route { action: Action::Pools(_), when, .. }] if when.is_any() => write!(f, "{named}"),
+                _ => {
+                    // Those that the file has: not the one that stands for the listener itself.
+                    let count = routes.iter().filter(|route| route.line > 0).count();
+                    let several = if count == 1 { "" } else { "s" };
+                    write!(f, "{count} route{several} to {}", if pools.is_empty() { "no pool" } else { &named })
+                }
+            },
+        }
+    }
+}
+
 /// One line for each request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessLog {
@@ -259,178 +322,4 @@ pub struct Forward {
     pub forwarded: FieldMode,
     /// `Host`.
     pub host: HostMode,
-}
-
-/// A set of servers with a policy.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pool {
-    /// The name in the file, `app` in `[pool.app]`.
-    pub name: String,
-    /// The rule of the pick.
-    pub policy: PolicyKind,
-    /// The servers, in the order of the file. At least one is no backup; names differ.
-    pub servers: Vec<Server>,
-    /// How long to wait for a server.
-    pub timeouts: ServerTimeouts,
-    /// How idle connections to the servers are kept.
-    pub keep_alive: KeepAlive,
-    /// What is spoken with the servers.
-    pub protocol: ServerProtocol,
-    /// HTTP/2 with the servers.
-    pub http2: ServerHttp2,
-    /// TLS with the servers; `None` is none.
-    pub tls: Option<ServerTls>,
-    /// The PROXY header that connections to the servers begin with; `None` is none. Such a connection carries one request.
-    pub send_proxy: Option<ProxyVersion>,
-    /// What its policy goes by, where that is `hash`.
-    pub hash: Option<HashOn>,
-    /// How clients come back to the server that they had before; `None` is not at all.
-    pub sticky: Option<Sticky>,
-    /// What the pool does beside choosing: health, warm-up, queue, the budget of retries.
-    pub rules: PoolRules,
-    /// How servers are probed; `None` when they are not. `rules.probe` is there when this is.
-    pub probe: Option<Probe>,
-    /// What counts as a failure of a server. Never empty; where `rules.eject` is `None` it is the default.
-    pub eject_on: Conditions,
-    /// What becomes of requests in flight on a server that goes down or is ejected.
-    pub on_down: OnDown,
-    /// When and how often a request is tried again.
-    pub retry: Retry,
-    /// What a client is told when no server can take its request.
-    pub unavailable: Unavailable,
-}
-
-/// One server of a pool.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Server {
-    /// The name in the file, else its address as the file says it, in lower case. Unlike any other name in the pool.
-    pub name: String,
-    /// Where it is.
-    pub host: Host,
-    /// Its port, never 0 but for a Unix socket, which has none.
-    pub port: u16,
-    /// Its share: twice the weight, twice the load. 0 takes nothing new.
-    pub weight: u16,
-    /// The most requests it carries at once; `None` is no limit.
-    pub max_connections: Option<NonZeroU32>,
-    /// Whether it is used only when no other server can be.
-    pub backup: bool,
-    /// What the operator wants of it.
-    pub state: AdminState,
-}
-
-/// Where a server is: a literal address, a name the program looks up, or a Unix socket.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Host {
-    /// A literal address.
-    Ip(IpAddr),
-    /// A host name, in lower case.
-    Name(String),
-    /// The path of a Unix socket.
-    Unix(PathBuf),
-}
-
-/// How long to wait for a server.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerTimeouts {
-    /// For a connection to it.
-    pub connect: Duration,
-    /// From the whole request sent to the first byte of the response.
-    pub first_byte: Duration,
-    /// The longest pause inside a response.
-    pub idle: Duration,
-    /// The longest quiet of a connection that has switched to another protocol, such as a WebSocket, and of one that came
-    /// by a listener for TCP.
-    pub tunnel: Duration,
-}
-
-/// How idle connections to the servers of a pool are kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeepAlive {
-    /// Idle connections kept to each server by each worker; 0 keeps none.
-    pub connections: usize,
-    /// How long an idle one is kept.
-    pub timeout: Duration,
-}
-
-/// What becomes of requests in flight on a server whose health is lost.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum OnDown {
-    /// They go on.
-    #[default]
-    Keep,
-    /// Their connections to the server are closed, within a second.
-    Close,
-}
-
-/// When and how often a request is tried again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Retry {
-    /// What a try must end in for another to be made.
-    pub on: Conditions,
-    /// Tries in all, the first included; 1 never tries again.
-    pub tries: u32,
-    /// No try begins later than this after the first.
-    pub within: Duration,
-    /// Whether requests of methods that are not idempotent are sent again too, though a server may have acted on them.
-    pub non_idempotent: bool,
-    /// The largest request body, in bytes, that is kept to be sent again.
-    pub buffer: usize,
-}
-
-/// What a client is told when no server can take its request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unavailable {
-    /// The status, 400 to 599.
-    pub status: u16,
-    /// `Retry-After`: whole seconds, at least one.
-    pub retry_after: Duration,
-    /// The body; `None` is a line of text.
-    pub page: Option<Page>,
-    /// The name of a pool that the request goes to instead, and whose `unavailable` answers if it cannot serve it
-    /// either; it is among [`Config::pools`], and following fallbacks never leads back here.
-    pub fallback: Option<String>,
-    /// Whether the field `Plimsoll-Reason` of the answer tells why.
-    pub reason_header: bool,
-}
-
-/// A page of the user's own, read when the configuration was.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
-    /// What it is, by the extension of its file's name.
-    pub content_type: &'static str,
-    /// The file's content.
-    pub content: Arc<[u8]>,
-}
-
-impl Server {
-    /// `host:port`, with IPv6 addresses in brackets: what a Host field for this server says. For a Unix socket that is
-    /// `localhost`.
-    pub fn authority(&self) -> String {
-        match self.host {
-            Host::Unix(_) => "localhost".to_owned(),
-            _ => self.address(),
-        }
-    }
-
-    /// Where it is, as the file says it: `host:port` or `unix:/path`.
-    pub fn address(&self) -> String {
-        match self.host {
-            Host::Unix(_) => self.host.to_string(),
-            _ => format!("{}:{}", self.host, self.port),
-        }
-    }
-}
-
-impl fmt::Display for Host {
-    /// Writes the host as it stands before the colon of an authority, IPv6 addresses in brackets; a Unix socket as the
-    /// file says it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Ip(IpAddr::V6(ip)) => write!(f, "[{ip}]"),
-            Self::Ip(ip) => write!(f, "{ip}"),
-            Self::Name(name) => f.write_str(name),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
 }

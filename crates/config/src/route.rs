@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use plimsoll_core::Percent;
 
-use crate::network::NetworkSet;
-use crate::probe::{Pattern, StatusSet};
-use crate::protocol::Network;
-use crate::resolved::{Page, Retry, ServerTimeouts};
+use crate::network::{Network, NetworkSet};
+use crate::page::Page;
+use crate::pool::{Retry, ServerTimeouts};
+use crate::probe::StatusSet;
 use crate::template::Template;
 
 mod expression;
@@ -21,7 +21,7 @@ pub(crate) mod written;
 
 pub use parameters::{DecodedQuery, Parameters};
 pub use path::{PathFault, normalise_path, with_slashes_decoded};
-pub use when::{Asked, Fields, Refusal};
+pub use when::{Asked, Fields, HostPattern, PathPattern, Refusal, ValuePattern, When};
 pub(crate) use when::{is_below, takes_method};
 
 /// One way through a listener: the requests it is for, what they come to, and its rules. Of the routes of a listener the
@@ -61,73 +61,6 @@ impl Route {
         let mirror = self.rules.mirror.as_ref().map(|mirror| mirror.pool.as_str());
         shares.iter().map(|share| share.pool.as_str()).chain(mirror)
     }
-}
-
-/// The requests a route is for: those that meet all of this.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct When {
-    /// The host asked for is one of these; empty is any, also none.
-    pub hosts: Vec<HostPattern>,
-    /// The path, normalised, is one of these; empty is any.
-    pub paths: Vec<PathPattern>,
-    /// The method is one of these; empty is any.
-    pub methods: Vec<String>,
-    /// Fields of the head, their names in lower case; all must be met.
-    pub headers: Vec<(String, ValuePattern)>,
-    /// Parameters of the query; all must be met.
-    pub query: Vec<(String, ValuePattern)>,
-    /// The client is in one of these; empty is any.
-    pub clients: Vec<Network>,
-}
-
-impl When {
-    /// Whether every request meets it.
-    pub fn is_any(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-/// The hosts a route is for, in lower case and without a port.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum HostPattern {
-    /// This host alone.
-    Exact(String),
-    /// Every host below this one, at any depth: `example.com` for `*.example.com`.
-    Below(String),
-}
-
-/// The paths a route is for. They are compared with the normalised path of a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PathPattern {
-    /// This path alone.
-    Exact {
-        /// It begins with a slash and is normalised.
-        path: String,
-        /// Whether capital and small letters (of ASCII) are the same.
-        ignore_case: bool,
-    },
-    /// This path and all below it, by whole segments: `/a` is for `/a` and `/a/b`, not for `/ab`.
-    Prefix {
-        /// It begins with a slash, is normalised and does not end in a slash; the root is empty.
-        path: String,
-        /// Whether capital and small letters (of ASCII) are the same.
-        ignore_case: bool,
-    },
-    /// The expression is found somewhere in the path.
-    Regex(Pattern),
-}
-
-/// What the value of a field or a parameter of the query must be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ValuePattern {
-    /// It is there, whatever it is.
-    Present,
-    /// It is not there.
-    Absent,
-    /// It is this, in one of its occurrences.
-    Exact(String),
-    /// The expression is found in one of its occurrences.
-    Regex(Pattern),
 }
 
 /// What the requests of a route come to.

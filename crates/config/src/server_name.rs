@@ -7,10 +7,10 @@ use std::ops::Range;
 use serde_json::json;
 use toml::de::DeValue;
 
-use crate::address::{Fault, parse_host, read_text};
+use crate::address_text::Host;
+use crate::address_text::{Fault, parse_host, read_text};
 use crate::protocol::ServerName;
 use crate::reader::Reader;
-use crate::resolved::Host;
 use crate::setting::{Field, Item, Place, Setting, Shape};
 use crate::value::Name;
 use crate::wording::quoted;

@@ -1,7 +1,7 @@
 //! From a file or a text to a [`Config`] or its diagnostics.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::files::Files;
+use crate::files::{Files, unreadable};
 use crate::process::{Need, Unmet};
 use crate::raw;
 use crate::reader::{Problem, Reader};
@@ -75,16 +75,6 @@ pub fn load_judged(path: &Path, judge: impl Fn(&Config, &Need) -> Option<Unmet>)
             let end = at + char::REPLACEMENT_CHARACTER.len_utf8();
             Err(diagnostic.at(&text, at..end).into())
         }
-    }
-}
-
-/// Why a file could not be read.
-pub(crate) fn unreadable(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound => "there is no such file".to_owned(),
-        io::ErrorKind::IsADirectory => "this is a folder, not a file".to_owned(),
-        io::ErrorKind::PermissionDenied => "this user may not read it".to_owned(),
-        _ => format!("cannot be read: {error}"),
     }
 }
 

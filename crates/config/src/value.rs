@@ -1,5 +1,6 @@
 //! The types a setting can have: numbers, words, names, and lists and tables of settings.
 
+use std::num::NonZeroU32;
 use std::ops::Range;
 
 use serde_json::json;
@@ -55,6 +56,13 @@ pub(crate) struct Entry<T> {
     pub(crate) span: Range<usize>,
     pub(crate) table: Option<T>,
     pub(crate) sound: bool,
+}
+
+impl<const MIN: u64, const MAX: u64> Whole<MIN, MAX> {
+    /// The same for the core, where its bounds are within what 32 bits hold, from 1 on.
+    pub(crate) fn count(self) -> NonZeroU32 {
+        NonZeroU32::new(self.0 as u32).unwrap_or(NonZeroU32::MIN)
+    }
 }
 
 impl<const MIN: u64, const MAX: u64> Setting for Whole<MIN, MAX> {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::Secret;
 use crate::reader::Reader;
+use crate::secret::Secret;
 use crate::setting::{Item, Place, Setting, Shape};
 use crate::value::Choice;
 

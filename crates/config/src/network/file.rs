@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{NetworkSet, network};
+use super::{Network, NetworkSet, network};
 use crate::files::{Files, Unfit, content_of};
 use crate::process::Need;
-use crate::protocol::Network;
 use crate::reader::Reader;
 use crate::secret::FilePath;
 use crate::setting::Field;
@@ -65,7 +64,7 @@ fn in_line(number: usize, line: &[u8]) -> Result<Option<Network>, Fault> {
     if text.is_empty() {
         return Ok(None);
     }
-    let fault = |fault: crate::address::Fault| {
+    let fault = |fault: crate::address_text::Fault| {
         let what = format!("in line {number} {} {}", quoted(text), fault.what);
         Fault { what, help: fault.help }
     };

@@ -3,7 +3,7 @@
 use serde_json::json;
 use toml::de::{DeTable, DeValue};
 
-use super::MIB;
+use super::bounds::MIB;
 use crate::http::{Text, is_token};
 use crate::page::PagePath;
 use crate::quantity::Bytes;

@@ -3,7 +3,8 @@
 use serde_json::json;
 use toml::de::DeValue;
 
-use crate::protocol::{ClientField, Network};
+use crate::network::Network;
+use crate::protocol::ClientField;
 use crate::reader::Reader;
 use crate::setting::{Field, Item, Place, Setting, Shape, settings};
 use crate::value::{Choice, OneOrMore, Word};

@@ -3,7 +3,7 @@
 use serde_json::json;
 use toml::de::{DeTable, DeValue};
 
-use super::{DAY, MIB, MILLISECOND};
+use super::bounds::{DAY, MIB, MILLISECOND};
 use crate::condition::Condition;
 use crate::quantity::{Bytes, Lasts, Share};
 use crate::reader::Reader;

@@ -4,7 +4,7 @@ use serde_json::json;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::MILLISECOND;
+use super::bounds::MILLISECOND;
 use crate::http::is_token;
 use crate::limit::{LimitKey, Over};
 use crate::quantity::{Lasts, Rate};

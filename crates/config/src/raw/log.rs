@@ -1,6 +1,6 @@
 //! The settings of the access log, of request ids and of traces.
 
-use super::{KIB, MIB};
+use super::bounds::{KIB, MIB};
 use crate::log::{Endpoint, FieldName, LogFormat, LogTarget};
 use crate::quantity::{Bytes, Share};
 use crate::resolved::FromClient;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use plimsoll_core::Initial;
 
-use super::{DAY, MIB, MILLISECOND};
+use super::bounds::{DAY, MIB, MILLISECOND};
 use crate::address::HostText;
 use crate::condition::Statuses;
 use crate::http::{ByField, FieldValue, GrpcService, Method, Target, Text};

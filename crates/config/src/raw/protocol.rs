@@ -3,8 +3,9 @@
 use serde_json::json;
 use toml::de::{DeTable, DeValue};
 
-use super::{DAY, KIB, MIB, MILLISECOND, SECOND};
-use crate::protocol::{ListenerProtocol, Network, ProxyVersion, ServerProtocol, TlsVersion, UnknownServerName};
+use super::bounds::{DAY, KIB, MIB, MILLISECOND, SECOND};
+use crate::network::Network;
+use crate::protocol::{ListenerProtocol, ProxyVersion, ServerProtocol, TlsVersion, UnknownServerName};
 use crate::quantity::{Bytes, Lasts, LastsOrOff, Seconds};
 use crate::reader::Reader;
 use crate::secret::FilePath;

@@ -1,6 +1,6 @@
 //! The settings of how long-lived connections are spread anew.
 
-use super::{DAY, MOST_CLIENTS};
+use super::bounds::{DAY, MOST_CLIENTS};
 use crate::quantity::{Lasts, Rate};
 use crate::setting::{Place, settings};
 use crate::value::Whole;

@@ -4,10 +4,12 @@ use serde_json::json;
 use toml::de::DeValue;
 
 use super::answer::{BasicAuth, Compress, ErrorPages, Respond};
+use super::bounds::{DAY, LARGEST_BODY, MIB, MILLISECOND};
+use super::failure::Retry;
 use super::head::HeaderEdits;
-use super::{DAY, LARGEST_BODY, MIB, MILLISECOND, Redirect, Retry};
+use super::redirect::Redirect;
 use crate::http::{ByField, Method};
-use crate::protocol::Network;
+use crate::network::Network;
 use crate::quantity::{Bytes, Lasts, Share};
 use crate::reader::Reader;
 use crate::route::HostPattern;

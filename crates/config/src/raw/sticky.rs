@@ -4,11 +4,11 @@ use plimsoll_core::HashBound;
 use serde_json::json;
 use toml::de::DeValue;
 
-use crate::address::parse_host;
+use crate::address_text::Host;
+use crate::address_text::parse_host;
 use crate::http::is_token;
 use crate::quantity::Seconds;
 use crate::reader::Reader;
-use crate::resolved::Host;
 use crate::secret::FilePath;
 use crate::setting::{Item, Place, Setting, Shape, settings};
 use crate::sticky::{SameSite, Secure};

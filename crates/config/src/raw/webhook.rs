@@ -1,6 +1,7 @@
 //! The settings of the webhook.
 
-use super::{DAY, MILLISECOND, Token};
+use super::admin::Token;
+use super::bounds::{DAY, MILLISECOND};
 use crate::http::{ByField, FieldValue};
 use crate::quantity::Lasts;
 use crate::setting::{Place, settings};

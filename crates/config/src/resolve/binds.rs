@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use crate::address::LONGEST_SOCKET;
+use crate::address_text::LONGEST_SOCKET;
 use crate::bind;
 use crate::protocol::Bind;
 use crate::raw;

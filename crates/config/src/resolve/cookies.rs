@@ -6,9 +6,10 @@ use std::ops::Range;
 
 use super::coverage;
 use crate::http::is_token;
+use crate::pool::Pool;
 use crate::raw;
 use crate::reader::Reader;
-use crate::resolved::{Config, Listener, Pool};
+use crate::resolved::{Config, Listener};
 use crate::route::{Action, Route, Share, When};
 use crate::sticky::{HashOn, LearnFrom, Sticky, StickyCookie};
 use crate::value::Entry;

@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 
-use crate::network::NetworkSet;
-use crate::protocol::Network;
+use crate::network::{Network, NetworkSet};
 use crate::reader::Reader;
 use crate::route::{HostPattern, PathPattern, Route, ValuePattern, When, is_below, takes_method};
 use crate::wording::quoted;

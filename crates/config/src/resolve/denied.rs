@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 
-use crate::network::NetworkSet;
-use crate::protocol::Network;
+use crate::network::{Network, NetworkSet};
 use crate::raw;
 use crate::reader::Reader;
 use crate::setting::Field;

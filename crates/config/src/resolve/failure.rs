@@ -4,21 +4,20 @@ use std::ops::Range;
 
 use plimsoll_core::{Eject, Percent, WarmUp};
 
-use super::pool::count;
-use super::untouched;
+use super::lists::report_repeated;
 use crate::condition::{Condition, Statuses};
-use crate::probe::{Conditions, StatusSet};
+use crate::entries::untouched;
+use crate::pool::Retry;
+use crate::probe::Conditions;
 use crate::quantity::show_duration;
 use crate::raw;
 use crate::reader::Reader;
-use crate::resolved::Retry;
 use crate::setting::Field;
 use crate::value::{List, OrOff};
-use crate::wording::quoted;
 
 pub(super) fn warm_up(raw: &raw::WarmUp) -> Option<WarmUp> {
     let raw = raw.0.as_ref()?;
-    Some(WarmUp { time: raw.time.value.0, exponent: count(raw.exponent.value.0), floor: raw.floor.value.0 })
+    Some(WarmUp { time: raw.time.value.0, exponent: raw.exponent.value.count(), floor: raw.floor.value.0 })
 }
 
 /// When servers are ejected, and what counts as a failure. The latter also where none is ejected, as the black-hole
@@ -36,9 +35,9 @@ pub(super) fn eject(raw: &Field<OrOff<raw::Eject>>, reader: &mut Reader) -> (Opt
         reader.report(span.clone(), message, help);
     }
     let eject = Eject {
-        failures: count(raw.failures.value.0),
+        failures: raw.failures.value.count(),
         rate: raw.rate.value.0,
-        min_requests: count(raw.min_requests.value.0),
+        min_requests: raw.min_requests.value.count(),
         interval: raw.interval.value.0,
         time,
         max_time,
@@ -118,23 +117,4 @@ fn conditions(on: &Field<List<Condition>>, table: &str, reader: &mut Reader) -> 
         }
     }
     all
-}
-
-/// The statuses that the setting `key` lists.
-pub(super) fn statuses<const LEAST: u16>(list: &[Field<Statuses<LEAST>>], key: &str, reader: &mut Reader) -> StatusSet {
-    let mut all = StatusSet::default();
-    for one in list {
-        let before = all;
-        all = all.with(one.value.first, one.value.last);
-        if all == before {
-            report_repeated(key, one.span.clone(), reader);
-        }
-    }
-    all
-}
-
-/// Reports that something of the list `key` is in it twice.
-pub(super) fn report_repeated(key: &str, span: Range<usize>, reader: &mut Reader) {
-    let message = format!("{} has this already, in what stands before", quoted(key));
-    reader.report(span, message, "remove it");
 }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
+use super::lists::report_repeated;
 use crate::raw;
 use crate::reader::Reader;
 use crate::route::HeaderEdit;
@@ -37,7 +38,7 @@ pub(super) fn edits(
     for name in removed {
         check_name(&name.value.0, name.span.clone(), (side, false), listener, reader);
         if !gone.insert(name.value.0.to_ascii_lowercase()) {
-            super::failure::report_repeated("remove", name.span.clone(), reader);
+            report_repeated("remove", name.span.clone(), reader);
         }
     }
     for named in set.iter().chain(add) {

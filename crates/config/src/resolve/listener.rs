@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use super::{binds, limit, log, protocol, redirect, route, rules, tcp};
 use crate::files::Files;
-use crate::protocol::{ListenerProtocol, Target};
+use crate::protocol::ListenerProtocol;
 use crate::quantity::show_bytes;
 use crate::raw;
 use crate::reader::Reader;
-use crate::resolved::{ClientTimeouts, Forward, Listener};
+use crate::resolved::{ClientTimeouts, Forward, Listener, Target};
 use crate::route::RouteRules;
 use crate::value::Entry;
 use crate::wording::quoted;

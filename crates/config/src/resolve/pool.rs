@@ -7,12 +7,13 @@ use std::path::Path;
 use plimsoll_core::{PoolRules, QueueRule, WhenNone};
 
 use super::{binds, failure, probe, protocol, rebalance, sticky};
+use crate::address_text::Host;
 use crate::condition::Condition;
 use crate::files::Files;
+use crate::pool::{KeepAlive, OnDown, Pool, Server, ServerTimeouts, Unavailable};
 use crate::protocol::ServerProtocol;
 use crate::raw;
 use crate::reader::Reader;
-use crate::resolved::{Host, KeepAlive, OnDown, Pool, Server, ServerTimeouts, Unavailable};
 use crate::setting::Field;
 use crate::value::Entry;
 use crate::wording::quoted;
@@ -188,12 +189,7 @@ fn queue(raw: &raw::Pool, servers: &[Server], sound: bool, reader: &mut Reader) 
         let help = "write how much a server may carry: `{ address = \"127.0.0.1:9001\", max_connections = 100 }`";
         reader.report(raw.queue.span.clone(), message, help);
     }
-    Some(QueueRule { limit: count(queue.limit.value.0), timeout: queue.timeout.value.0 })
-}
-
-/// A number that its setting bounds to what 32 bits hold, and from 1 on.
-pub(super) fn count(number: u64) -> NonZeroU32 {
-    NonZeroU32::new(number as u32).unwrap_or(NonZeroU32::MIN)
+    Some(QueueRule { limit: queue.limit.value.count(), timeout: queue.timeout.value.0 })
 }
 
 fn unavailable(raw: &raw::Unavailable, files: &mut Files<'_>, reader: &mut Reader) -> Unavailable {

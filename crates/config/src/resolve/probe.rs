@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use plimsoll_core::ProbeRule;
 
-use super::failure::statuses;
-use super::pool::count;
+use super::lists::statuses;
+use crate::address_text::Host;
 use crate::pattern::Regex;
+use crate::pool::Server;
 use crate::probe::{Check, Http, Probe};
 use crate::protocol::ServerProtocol;
 use crate::raw;
 use crate::reader::Reader;
-use crate::resolved::{Host, Server};
 use crate::setting::Field;
 use crate::wording::quoted;
 
@@ -50,7 +50,7 @@ pub(super) fn resolve(
         tls: by_tls && pool.tls.value.0.is_some(),
         send_proxy: raw.send_proxy.value,
     };
-    let rule = ProbeRule { fall: count(raw.fall.value.0), rise: count(raw.rise.value.0), initial: raw.initial.value.0 };
+    let rule = ProbeRule { fall: raw.fall.value.count(), rise: raw.rise.value.count(), initial: raw.initial.value.0 };
     Some((probe, rule))
 }
 

@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-use super::untouched;
+use crate::address_text::Host;
+use crate::entries::untouched;
 use crate::files::Files;
+use crate::network::Network;
+use crate::pool::Server;
 use crate::protocol::{
-    CertPair, ClientCert, ClientHttp2, Hsts, ListenerTls, Network, ProxyFrom, ServerHttp2, ServerTls, TrustedProxies,
+    CertPair, ClientCert, ClientHttp2, Hsts, ListenerTls, ProxyFrom, ServerHttp2, ServerTls, TrustedProxies,
 };
 use crate::quantity::show_bytes;
 use crate::raw;
 use crate::reader::Reader;
-use crate::resolved::{Host, Server};
 use crate::secret::{Secret, ocsp, pem};
 use crate::setting::Field;
 use crate::value::OrOff;

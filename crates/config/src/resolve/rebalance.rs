@@ -1,7 +1,5 @@
 //! How long-lived connections are spread anew.
 
-use std::num::NonZeroU32;
-
 use plimsoll_core::{PolicyKind, Rebalance};
 
 use crate::raw;
@@ -28,7 +26,7 @@ pub(super) fn resolve(raw: &raw::Pool, reader: &mut Reader) -> Option<Rebalance>
         reader.report(raw.rebalance.span.clone(), message, "remove `rebalance` or `sticky`");
     }
     Some(Rebalance {
-        spread: NonZeroU32::new(rule.spread.value.0 as u32).unwrap_or(NonZeroU32::MIN),
+        spread: rule.spread.value.count(),
         budget: rule.budget.value.0,
         idle: rule.idle.value.0,
         settle: rule.settle.value.0,

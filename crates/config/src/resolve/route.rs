@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use super::lists::unique;
 use super::{coverage, denied, redirect, rules};
 use crate::files::Files;
 use crate::http::Named;
+use crate::page::Page;
 use crate::raw;
 use crate::reader::Reader;
-use crate::resolved::Page;
 use crate::route::written::ValueTest;
 use crate::route::{Action, PathPattern, Respond, Route, RouteRules, Share, ValuePattern, When, is_below};
 use crate::setting::Field;
@@ -124,7 +125,7 @@ fn each<T, U: PartialEq>(
     what: impl Fn(&T) -> U,
     reader: &mut Reader,
 ) -> Vec<U> {
-    list.map_or_else(Vec::new, |list| rules::unique(key, list, what, reader))
+    list.map_or_else(Vec::new, |list| unique(key, list, what, reader))
 }
 
 /// The conditions on fields, by their names in lower case.

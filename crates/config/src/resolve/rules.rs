@@ -3,18 +3,18 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::failure::{report_repeated, retry};
+use super::failure::retry;
 use super::head::{self, Side};
 use super::limit;
+use super::lists::unique;
 use crate::bind;
 use crate::files::Files;
 use crate::http::Named;
-use crate::network::NetworkSet;
+use crate::network::{Network, NetworkSet};
+use crate::page::Page;
 use crate::probe::StatusSet;
-use crate::protocol::Network;
 use crate::raw;
 use crate::reader::Reader;
-use crate::resolved::Page;
 use crate::route::{Access, BasicAuth, Compress, HeaderEdit, Mirror, RouteRules, RouteTimeouts};
 use crate::secret::FilePath;
 use crate::setting::Field;
@@ -310,22 +310,4 @@ fn compress(raw: &Field<raw::Compress>, reader: &mut Reader) -> Option<Compress>
         types: unique("types", &raw.types, |media| media.0.clone(), reader),
         min_size: raw.min_size.value.0,
     })
-}
-
-/// What a list says, of which nothing may be there twice.
-pub(super) fn unique<T, U: PartialEq>(
-    key: &str,
-    list: &Field<OneOrMore<T>>,
-    what: impl Fn(&T) -> U,
-    reader: &mut Reader,
-) -> Vec<U> {
-    let mut all = Vec::with_capacity(list.value.0.len());
-    for field in &list.value.0 {
-        let one = what(&field.value);
-        if all.contains(&one) {
-            report_repeated(key, field.span.clone(), reader);
-        }
-        all.push(one);
-    }
-    all
 }

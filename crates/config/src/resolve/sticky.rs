@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use plimsoll_core::{HashBound, PolicyKind};
 
-use super::untouched;
+use crate::entries::untouched;
 use crate::files::Files;
 use crate::raw::{self, HashBy};
 use crate::reader::Reader;

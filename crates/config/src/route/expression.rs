@@ -2,8 +2,7 @@
 
 use percent_encoding::utf8_percent_encode;
 
-use super::written::NOT_IN_PATHS;
-use super::{PathFault, normalise_path};
+use super::path::{NOT_IN_PATHS, PathFault, normalise_path};
 use crate::wording::quoted;
 
 /// Why no path can match `expression`, to follow "can never match:", and what to write instead. Only what it begins with is

@@ -4,6 +4,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use percent_encoding::{AsciiSet, CONTROLS};
+
 /// Why a path has no single meaning, so that no route can be chosen for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PathFault {
@@ -66,6 +68,10 @@ pub fn with_slashes_decoded(normalised: &str) -> Result<Cow<'_, str>, PathFault>
     }
     normalise_path(&decoded).map(|path| Cow::Owned(path.into_owned()))
 }
+
+/// What a path cannot have as it is (RFC 3986, section 3.3).
+pub(super) const NOT_IN_PATHS: &AsciiSet =
+    &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'^').add(b'`').add(b'{').add(b'|').add(b'}').add(b'\\');
 
 /// Whether a byte means the same encoded and not (RFC 3986, section 2.3).
 fn is_unreserved(byte: u8) -> bool {

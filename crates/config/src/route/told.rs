@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::{Action, ValuePattern, When};
+use super::Action;
+use super::when::{ValuePattern, When};
 
 impl fmt::Display for When {
     /// Writes it as an operator would say it: `GET api.example.com /v1 or below it, field x-beta is yes`.
@@ -59,7 +60,8 @@ fn all(what: &str, all: &[(String, ValuePattern)]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{HostPattern, PathPattern, Redirect, Share};
+    use super::super::when::{HostPattern, PathPattern};
+    use super::super::{Redirect, Share};
     use super::*;
     use crate::template::{Piece, Template, Variable};
 

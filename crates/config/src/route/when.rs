@@ -1,11 +1,72 @@
-//! Whether a request is one that a route is for.
+//! The requests a route is for, and whether one is among them.
 
 use std::fmt;
 use std::net::IpAddr;
 
-use super::{HostPattern, Parameters, PathPattern, ValuePattern, When};
-use crate::protocol::Network;
+use super::parameters::Parameters;
+use crate::network::Network;
+use crate::probe::Pattern;
 use crate::wording::quoted;
+
+/// The requests a route is for: those that meet all of this.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct When {
+    /// The host asked for is one of these; empty is any, also none.
+    pub hosts: Vec<HostPattern>,
+    /// The path, normalised, is one of these; empty is any.
+    pub paths: Vec<PathPattern>,
+    /// The method is one of these; empty is any.
+    pub methods: Vec<String>,
+    /// Fields of the head, their names in lower case; all must be met.
+    pub headers: Vec<(String, ValuePattern)>,
+    /// Parameters of the query; all must be met.
+    pub query: Vec<(String, ValuePattern)>,
+    /// The client is in one of these; empty is any.
+    pub clients: Vec<Network>,
+}
+
+/// The hosts a route is for, in lower case and without a port.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum HostPattern {
+    /// This host alone.
+    Exact(String),
+    /// Every host below this one, at any depth: `example.com` for `*.example.com`.
+    Below(String),
+}
+
+/// The paths a route is for. They are compared with the normalised path of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PathPattern {
+    /// This path alone.
+    Exact {
+        /// It begins with a slash and is normalised.
+        path: String,
+        /// Whether capital and small letters (of ASCII) are the same.
+        ignore_case: bool,
+    },
+    /// This path and all below it, by whole segments: `/a` is for `/a` and `/a/b`, not for `/ab`.
+    Prefix {
+        /// It begins with a slash, is normalised and does not end in a slash; the root is empty.
+        path: String,
+        /// Whether capital and small letters (of ASCII) are the same.
+        ignore_case: bool,
+    },
+    /// The expression is found somewhere in the path.
+    Regex(Pattern),
+}
+
+/// What the value of a field or a parameter of the query must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ValuePattern {
+    /// It is there, whatever it is.
+    Present,
+    /// It is not there.
+    Absent,
+    /// It is this, in one of its occurrences.
+    Exact(String),
+    /// The expression is found in one of its occurrences.
+    Regex(Pattern),
+}
 
 /// What routes look at of a request.
 #[derive(Clone, Copy)]
@@ -65,6 +126,11 @@ pub enum Refusal<'a> {
 }
 
 impl When {
+    /// Whether every request meets it.
+    pub fn is_any(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Why a request is not one of these; `None` is that it is.
     pub fn refusal(&self, asked: &Asked<'_>) -> Option<Refusal<'_>> {
         fn none_of<T>(all: &[T], fits: impl FnMut(&T) -> bool) -> bool {

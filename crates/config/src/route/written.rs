@@ -1,15 +1,17 @@
 //! What a route is for, as people write it.
 
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 use serde_json::{Value as Json, json};
 
 use super::expression;
-use super::{HostPattern, PathPattern, ValuePattern, normalise_path};
-use crate::address::{Fault, host_alone, parse_host, read_text};
+use super::path::{NOT_IN_PATHS, normalise_path};
+use super::when::{HostPattern, PathPattern, ValuePattern};
+use crate::address::host_alone;
+use crate::address_text::Host;
+use crate::address_text::{Fault, parse_host, read_text};
 use crate::http::Named;
 use crate::pattern::Regex;
 use crate::reader::Reader;
-use crate::resolved::Host;
 use crate::setting::{Field, Item, Place, Setting, Shape, settings};
 use crate::wording::quoted;
 
@@ -59,10 +61,6 @@ const LONGEST_PATH: usize = 2048;
 const LONGEST_VALUE: usize = 2048;
 /// The most parameters that one route looks for.
 const MOST_PARAMETERS: usize = 50;
-
-/// What a path cannot have as it is (RFC 3986, section 3.3).
-pub(super) const NOT_IN_PATHS: &AsciiSet =
-    &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'^').add(b'`').add(b'{').add(b'|').add(b'}').add(b'\\');
 
 /// The path in `text`, which must be the one way of writing it that requests are compared in.
 fn path_text(text: &str) -> Result<String, Fault> {

@@ -63,7 +63,7 @@ impl CertPair {
 impl Secret {
     /// Reads its file again.
     fn renew(&mut self) -> Result<(), String> {
-        let unreadable = |error: io::Error| format!("{}: {}", self.source, crate::source::unreadable(&error));
+        let unreadable = |error: io::Error| format!("{}: {}", self.source, crate::files::unreadable(&error));
         let about = fs::metadata(&self.source).map_err(unreadable)?;
         // Not opened before it is known to be a file: to open a pipe waits for someone who writes to it.
         if !about.is_file() {

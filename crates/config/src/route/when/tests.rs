@@ -3,7 +3,6 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::probe::Pattern;
 
 const NOBODY: &Vec<(String, String)> = &Vec::new();
 
