@@ -9,7 +9,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use plimsoll_core::PolicyKind;
 
-use crate::remote;
+use crate::duration::duration;
+use crate::remote::arguments::Command as Remote;
 
 /// The most workers, as in the setting of that name.
 const MOST_WORKERS: u64 = 1024;
@@ -40,7 +41,7 @@ pub(crate) enum Command {
     /// Print all settings of the configuration file, in Markdown
     Reference,
     #[command(flatten)]
-    Remote(remote::arguments::Command),
+    Remote(Remote),
 }
 
 /// The arguments of `serve`.
@@ -161,25 +162,6 @@ fn workers() -> impl TypedValueParser<Value = NonZeroUsize> {
     clap::value_parser!(u64).range(1..=MOST_WORKERS).try_map(|count| NonZeroUsize::try_from(count as usize))
 }
 
-/// A whole number with a unit, as in the configuration file.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.find(|char: char| !char.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let milliseconds = match unit {
-        "ms" => 1,
-        "s" => 1000,
-        "m" => 60 * 1000,
-        "h" => 3600 * 1000,
-        _ => return Err("write a whole number with a unit: 500ms, 5s, 2m or 1h".to_owned()),
-    };
-    let number = number.parse::<u64>().map_err(|error| error.to_string())?;
-    let total = number.checked_mul(milliseconds).ok_or("that is too long")?;
-    match total {
-        0 => Err("that is no time at all".to_owned()),
-        _ => Ok(Duration::from_millis(total)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -189,15 +171,5 @@ mod tests {
     #[test]
     fn the_declarations_agree_with_each_other() {
         Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn a_duration_is_a_number_with_a_unit() {
-        for (text, milliseconds) in [("500ms", 500), ("5s", 5000), ("2m", 120_000), ("1h", 3_600_000)] {
-            assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
-        }
-        for text in ["", "5", "s", "0s", "-1s", "1.5s", "5 s", "99999999999999999999s", "9999999999999999h"] {
-            assert!(duration(text).is_err(), "{text:?} was taken");
-        }
     }
 }

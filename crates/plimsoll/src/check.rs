@@ -8,7 +8,8 @@ use plimsoll_core::AdminState;
 
 use crate::arguments::Check;
 use crate::failure::Failure;
-use crate::{console, plane, source};
+use crate::plane::{self, servers};
+use crate::{console, source};
 
 /// Checks the configuration and prints what it would do. Nothing is bound, and no name is looked up unless asked for.
 pub(crate) fn run(arguments: &Check) -> Result<(), Failure> {
@@ -63,12 +64,4 @@ fn pool_line(pool: &Pool) -> String {
         let _ = write!(line, ", sticky: {sticky}");
     }
     line
-}
-
-/// `1 server`, `2 servers`.
-pub(crate) fn servers(count: usize) -> String {
-    match count {
-        1 => "1 server".to_owned(),
-        _ => format!("{count} servers"),
-    }
 }

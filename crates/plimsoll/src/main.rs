@@ -13,6 +13,7 @@ mod cert;
 mod check;
 mod console;
 mod demo;
+mod duration;
 mod failure;
 mod limits;
 mod pid_file;

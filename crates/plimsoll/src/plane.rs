@@ -16,7 +16,6 @@ use plimsoll_core::{Pools, Time};
 use plimsoll_proxy::{Clock, Doors, Inherited, Proxy, StartError, WorkerState, cores};
 
 use crate::account::Account;
-use crate::check::servers;
 use crate::console;
 use crate::trace::Exporter;
 
@@ -297,4 +296,12 @@ fn mirror(mirror: plimsoll_proxy::MirrorStats) -> MirrorStats {
 
 fn log(log: plimsoll_proxy::LogStats) -> LogStats {
     LogStats { written: log.written, dropped: log.dropped, errors: log.errors }
+}
+
+/// `1 server`, `2 servers`.
+pub(crate) fn servers(count: usize) -> String {
+    match count {
+        1 => "1 server".to_owned(),
+        _ => format!("{count} servers"),
+    }
 }

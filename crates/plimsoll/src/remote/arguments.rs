@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use crate::arguments::duration;
+use crate::duration::duration;
 
 /// What to ask a running Plimsoll, by its admin API.
 #[derive(Debug, Subcommand)]

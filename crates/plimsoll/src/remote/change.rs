@@ -6,7 +6,7 @@ use reqwest::Method;
 use super::arguments::{Add, Connection, Drain, Limit, Servers, Weight};
 use super::client::Client;
 use super::names::{self, Named};
-use super::text::{count, visible};
+use super::text::{count, doing, visible};
 use super::{new, setup, wait};
 use crate::console::say;
 use crate::failure::Failure;
@@ -93,15 +93,6 @@ fn told(named: &Named, patch: ServerPatch) -> String {
     }
     let limit = |limit: Option<u32>| limit.map_or_else(|| "no limit".to_owned(), |limit| format!("limit {limit}"));
     format!("{}, {} before", limit(patch.max_connections.flatten()), limit(before.max_connections))
-}
-
-/// A state as something that a server does or is.
-pub(crate) fn doing(state: State) -> &'static str {
-    match state {
-        State::Ready => "ready",
-        State::Drain => "draining",
-        State::Down => "down",
-    }
 }
 
 fn tell_differences(changed: Option<Changed>) {

@@ -11,7 +11,6 @@ use serde::de::DeserializeOwned;
 use tokio::runtime::{Builder, Runtime};
 
 use super::place::Place;
-use super::stream::Stream;
 use super::text::visible;
 use super::trouble::{Origin, Problem, Trouble};
 
@@ -118,8 +117,8 @@ impl Client {
         serde_json::from_slice(&bytes).map_err(|error| self.not_understood(&error))
     }
 
-    /// Follows the stream of events from after number `after`; without it, from now on.
-    pub(crate) fn follow(&self, after: Option<u64>) -> Result<Stream<'_>, Trouble> {
+    /// Opens the stream of events from after number `after`; without it, from now on.
+    pub(super) fn open_stream(&self, after: Option<u64>) -> Result<Response, Trouble> {
         let mut request = self.http.get(self.at(["stream"])).header(ACCEPT, "text/event-stream");
         if let Some(after) = after {
             request = request.header("Last-Event-ID", after);
@@ -129,7 +128,7 @@ impl Client {
             if response.status() != StatusCode::OK {
                 return Err(self.refusal(response).await);
             }
-            Ok(Stream::new(self, response))
+            Ok(response)
         })
     }
 

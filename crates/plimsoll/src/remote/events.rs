@@ -8,7 +8,7 @@ use plimsoll_control::api::{Event, EventKind};
 use super::arguments::Events;
 use super::client::Client;
 use super::setup;
-use super::stream::Message;
+use super::stream::{Message, Stream};
 use super::table::{Sheet, Tint};
 use super::text::{visible, visible_json, visible_lines};
 use super::trouble::Trouble;
@@ -56,7 +56,7 @@ fn past(client: &Client, after: u64) -> Result<Vec<Event>, Trouble> {
 
 /// Prints what happens until the stream ends; why it did, where that is known.
 fn follow(client: &Client, seen: &mut u64, printer: &mut Printer) -> Result<Option<Trouble>, Failure> {
-    let mut stream = match client.follow(Some(*seen)) {
+    let mut stream = match Stream::follow(client, Some(*seen)) {
         Ok(stream) => stream,
         Err(trouble) if trouble.may_pass() => return Ok(Some(trouble)),
         Err(trouble) => return Err(trouble.into()),

@@ -6,9 +6,8 @@ use std::fmt::Write;
 use plimsoll_control::api::{self, HealthName, RebalancePhase, State};
 
 use super::arguments::Status;
-use super::change::doing;
 use super::table::{Cell, Column, Sheet, Table, Tint};
-use super::text::{count, lasting, maybe_milliseconds, milliseconds, rate, score, share, visible, visible_json};
+use super::text::{count, doing, lasting, maybe_milliseconds, milliseconds, rate, score, share, visible, visible_json};
 use super::{names, setup};
 use crate::console;
 use crate::failure::Failure;

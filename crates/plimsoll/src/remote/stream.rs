@@ -25,8 +25,9 @@ pub(crate) struct Message {
 }
 
 impl<'a> Stream<'a> {
-    pub(super) fn new(client: &'a Client, response: Response) -> Self {
-        Self { client, response, reader: Reader::default() }
+    /// Follows the events from after number `after`; without it, from now on.
+    pub(crate) fn follow(client: &'a Client, after: Option<u64>) -> Result<Self, Trouble> {
+        Ok(Self { client, response: client.open_stream(after)?, reader: Reader::default() })
     }
 
     /// Waits for the next message; `None` when the stream has ended.

@@ -3,6 +3,8 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use plimsoll_control::api::State;
+
 /// `text` on one line, safe to print: what could steer a terminal or reorder a line stands there escaped.
 pub(crate) fn visible(text: &str) -> String {
     escaped(text, |_| false)
@@ -121,6 +123,15 @@ pub(crate) fn nearest<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> 
 
 /// The longest name that is compared, in characters; comparing takes time in proportion to the product of both.
 const LONGEST_COMPARED: usize = 100;
+
+/// A state as something that a server does or is.
+pub(crate) fn doing(state: State) -> &'static str {
+    match state {
+        State::Ready => "ready",
+        State::Drain => "draining",
+        State::Down => "down",
+    }
+}
 
 #[cfg(test)]
 mod tests {

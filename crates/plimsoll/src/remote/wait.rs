@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 use plimsoll_control::api::{Server, State};
 
-use super::change::doing;
 use super::client::Client;
 use super::names::Named;
 use super::table::{USUAL_WIDTH, cut};
+use super::text::doing;
 use crate::console::say;
 use crate::failure::Failure;
 

@@ -1,6 +1,7 @@
 //! The screen: the process and its pools at the top, the servers, what happened, and a line for keys.
 
 mod servers;
+mod tint;
 
 use std::fmt::Write;
 
@@ -17,6 +18,7 @@ use super::model::{Mode, Model};
 use crate::remote::table::{Sheet, Tint};
 use crate::remote::text::{count, lasting, maybe_milliseconds, milliseconds, rate, share, visible};
 use crate::remote::{events, explain};
+use tint::style;
 
 /// Lines of events, with their title.
 const EVENTS: u16 = 7;
@@ -54,17 +56,6 @@ pub(super) fn draw(model: &mut Model, frame: &mut Frame<'_>) {
             popup(frame, "which server, and why", text.lines().map(|line| Line::from(line.to_owned())).collect());
         }
         _ => {}
-    }
-}
-
-/// A tint as a style.
-fn style(tint: Tint) -> Style {
-    match tint {
-        Tint::Plain => Style::new(),
-        Tint::Bold => Style::new().add_modifier(Modifier::BOLD),
-        Tint::Good => Style::new().fg(Color::Green),
-        Tint::Odd => Style::new().fg(Color::Yellow),
-        Tint::Bad => Style::new().fg(Color::Red),
     }
 }
 

@@ -7,11 +7,10 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Text};
 use ratatui::widgets::{Block, Borders, Cell, Row, Table};
 
-use super::style;
-use crate::remote::change::doing;
+use super::tint::style;
 use crate::remote::status::{health_tint, health_word, in_flight, notes};
 use crate::remote::table::{Tint, cut};
-use crate::remote::text::{maybe_milliseconds, rate, score, share, visible};
+use crate::remote::text::{doing, maybe_milliseconds, rate, score, share, visible};
 use crate::remote::top::chart::{bar, curve};
 use crate::remote::top::model::Model;
 
