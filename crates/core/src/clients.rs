@@ -35,6 +35,7 @@
 mod admission;
 mod entry;
 mod key;
+mod over;
 mod rules;
 mod secret;
 mod shard;
@@ -50,8 +51,9 @@ use std::time::Duration;
 use crate::Time;
 use crate::lock::lock;
 use admission::Seat;
-pub use admission::{Admission, ClientHold, ClientLimit, Over};
+pub use admission::{Admission, ClientHold};
 pub use key::ClientKey;
+pub use over::{ClientLimit, Over};
 pub use rules::{ClientRules, Rate};
 use rules::{Kind, Limits};
 use secret::Secret;

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use super::key::ClientKey;
+use super::over::Over;
 use super::rules::{Bounds, Kind, Limits};
+use super::stats::ClientStats;
 use super::window::{Place, Window};
-use super::{ClientKey, ClientStats, Over};
 use crate::Time;
 
 /// One client: 128 bytes that are two lines of the cache next to each other, never of two pages, and the lines are

@@ -3,7 +3,7 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
-use super::ClientLimit;
+use super::over::ClientLimit;
 use super::window::Pace;
 
 /// How much one client may have and begin, and of how many clients a table keeps count. Without a limit it is only

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::hash::{DefaultHasher, Hasher};
 
-use super::ClientKey;
+use super::key::ClientKey;
 
 /// A keyed hash.
 pub(super) struct Secret {

@@ -4,12 +4,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::entry::{Entry, Judged};
+use super::key::ClientKey;
+use super::over::Over;
 use super::rules::{Kind, Limits};
 use super::secret::Secret;
 use super::stats::{Busiest, ClientTableStats};
 use super::store::Store;
 use super::window::Place;
-use super::{ClientKey, Over};
 use crate::Time;
 
 /// The hand looks at some entries after so many calls, and at each newcomer.

@@ -2,7 +2,8 @@
 
 use std::ops::AddAssign;
 
-use super::{ClientKey, ClientLimit};
+use super::key::ClientKey;
+use super::over::ClientLimit;
 
 /// A table and what it did since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

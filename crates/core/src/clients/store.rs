@@ -13,8 +13,8 @@
 //! The new slot is the home of half of those who shared the old one. So while the number of slots is between two powers
 //! of two, some homes are shared by twice as many as others.
 
-use super::ClientKey;
 use super::entry::Entry;
+use super::key::ClientKey;
 use super::slots::Slots;
 
 /// Two of three slots are taken, with which a client takes 192 bytes. With three of four it is 171, and one of 25
