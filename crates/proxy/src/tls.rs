@@ -7,8 +7,8 @@
 
 mod accept;
 mod certificate;
-mod handshakes;
-mod pem;
+pub(crate) mod handshakes;
+pub(crate) mod pem;
 mod plan;
 #[cfg(test)]
 mod tests;

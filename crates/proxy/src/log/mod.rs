@@ -4,13 +4,11 @@
 //! client has its answer, `line` writes it into a batch of the worker (`lines`), which goes to the thread of a
 //! `destination` when it is full or at the next tick, and from there to a `sink`. No worker ever waits for that.
 
-use std::fmt;
-use std::io;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use plimsoll_config::{Config, Listener, LogTarget, RequestId};
+use plimsoll_config::{Config, Listener, RequestId};
 use plimsoll_core::{Percent, Time};
 
 use crate::trace::{TracedRequest, Tracer, Traces};
@@ -21,6 +19,7 @@ use line::{Format, Told};
 
 mod destination;
 pub(crate) mod entry;
+pub(crate) mod error;
 mod escape;
 mod ids;
 mod line;
@@ -29,6 +28,7 @@ mod marks;
 mod sink;
 mod stamp;
 
+pub use error::LogError;
 pub(crate) use lines::Lines;
 pub(crate) use marks::Marks;
 
@@ -52,35 +52,6 @@ pub struct LogStats {
     pub errors: u64,
     /// Traced requests that nobody took up in time.
     pub traces_dropped: u64,
-}
-
-/// Why the access log cannot be written where it should be.
-#[derive(Debug)]
-pub struct LogError {
-    /// Where it should be.
-    pub to: LogTarget,
-    /// What the system said.
-    pub source: io::Error,
-}
-
-impl fmt::Display for LogError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the access log cannot be written to {}: ", self.to)?;
-        match (self.source.kind(), &self.to) {
-            (io::ErrorKind::PermissionDenied, _) => f.write_str("permission denied"),
-            (io::ErrorKind::NotFound, LogTarget::SyslogSocket(_)) => f.write_str("no syslog daemon listens there"),
-            _ if self.source.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error()) => {
-                f.write_str("nobody reads this pipe")
-            }
-            _ => write!(f, "{}", self.source),
-        }
-    }
-}
-
-impl std::error::Error for LogError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.source)
-    }
 }
 
 /// What the last configuration that was put in force asks for.
