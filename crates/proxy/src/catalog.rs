@@ -9,7 +9,8 @@ use plimsoll_core::Pools;
 use crate::auth::Checks;
 use crate::mirror::{MirrorCounts, Mirroring};
 use crate::service::Served;
-use crate::sticky::{Origin, Stickiness, StickyStats};
+use crate::stats::StickyStats;
+use crate::sticky::{Origin, Stickiness};
 use crate::tls::TlsPlan;
 
 /// Pools with their settings. What is the same as in the configuration before is shared with it: tunnels hold on to what

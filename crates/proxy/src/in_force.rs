@@ -18,8 +18,7 @@ use crate::route::RouteCounts;
 use crate::service::{self, Aim, Service};
 use crate::sockets::{self, Bound, Listening, PlaceId, Socket, Wanted};
 use crate::start_error::StartError;
-use crate::stats::{LimitStats, ListenerStats, MirrorStats, RouteStats};
-use crate::sticky::StickyStats;
+use crate::stats::{LimitStats, ListenerStats, MirrorStats, RouteStats, StickyStats};
 use crate::tls::{HandshakeStats, Handshakes, TlsPlan};
 
 /// What is in force; by default nothing.

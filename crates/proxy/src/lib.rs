@@ -86,8 +86,8 @@ pub use route::{Choice, Unroutable, choose_route};
 pub use sockets::Inherited;
 pub use start_error::StartError;
 pub use stats::{
-    LimitStats, ListenerStats, MirrorStats, ProxyHeaderStats, ProxyStats, RouteStats, WorkerState, WorkerStats,
+    LimitStats, ListenerStats, MirrorStats, ProxyHeaderStats, ProxyStats, RouteStats, StickyStats, WorkerState,
+    WorkerStats,
 };
-pub use sticky::StickyStats;
 pub use tls::{HandshakeFailure, HandshakeStats, UnfitFile, check_tls, tls_warnings};
 pub use trace::{TracedRequest, TracedTry};

@@ -5,7 +5,6 @@
 //! where the core has its way with it: a server that is down or full gives way to the policy. What the answer then needs, a
 //! cookie anew or an entry in the table, is found by comparing who answered with whom the tie named.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -14,13 +13,14 @@ use plimsoll_config::{LearnFrom, Pool as PoolRules, Sticky, StickyLearnt};
 use plimsoll_core::{Permit, Time};
 
 use crate::http1::cookies;
-use crate::http1::fields::Field;
 use crate::http1::request::RequestHead;
 use crate::http1::response::ResponseHead;
 use crate::service::Served;
+use crate::stats::StickyStats;
 use crate::tries::Tries;
 use cookie::{Minutes, Read, Signer};
-use counts::Counts;
+use counts::{Counts, Shown};
+use key::field;
 use learnt::{Table, ValueHash};
 
 mod cookie;
@@ -28,7 +28,7 @@ mod counts;
 mod key;
 mod learnt;
 
-pub use counts::StickyStats;
+pub(crate) use key::Asked;
 
 /// How the clients of a pool stick.
 pub(crate) struct Stickiness {
@@ -64,17 +64,6 @@ impl Default for Origin {
     }
 }
 
-/// What is known of a request before it has a server.
-#[derive(Clone, Copy)]
-pub(crate) struct Asked<'a> {
-    /// The head as it was read, and what it says; of a connection that is balanced as a whole there is none.
-    pub(crate) head: Option<(&'a [u8], &'a RequestHead)>,
-    /// Path and query that servers are asked for, where those are not the ones that came; else empty.
-    pub(crate) target: &'a [u8],
-    /// Who the client is; `None` is one on a Unix socket.
-    pub(crate) client: Option<IpAddr>,
-}
-
 /// What ties a request to a server of one pool.
 #[derive(Debug, Default)]
 pub(crate) struct Tie {
@@ -85,17 +74,6 @@ pub(crate) struct Tie {
     shown: Shown,
     /// What the request shows of what is learnt.
     value: Option<ValueHash>,
-}
-
-/// What the client showed of the server it had before.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Shown {
-    #[default]
-    Nothing,
-    /// What names a server of the pool; a cookie that is old is to be renewed.
-    Known { old: bool },
-    /// A cookie of ours by its name, and by nothing else.
-    Refused,
 }
 
 /// The ties of a request, by the pools that it may come to.
@@ -281,10 +259,4 @@ fn uncacheable(answer: Answer<'_>) {
     let Answer { head, response, lines, .. } = answer;
     response.fields.retain(|field| !REPLACED.iter().any(|name| field.name.slice(head).eq_ignore_ascii_case(name)));
     lines.extend_from_slice(b"Cache-Control: no-store\r\n");
-}
-
-/// The value of the first field of this name.
-fn field<'a>(head: &'a [u8], fields: &[Field], name: &str) -> Option<&'a [u8]> {
-    let found = fields.iter().find(|field| field.name.slice(head).eq_ignore_ascii_case(name.as_bytes()))?;
-    Some(found.value.slice(head))
 }
