@@ -74,7 +74,8 @@ impl Busy<'_> {
         ClientFacts::turn_to(client, &service.listener, (head, &desk.request));
         service.observe.begin(desk, head, &connection.worker);
         desk.begin();
-        grpc::begin(desk, head, now).map_err(|reject| self.unrouted(Some(reject), desk, head_length))
+        grpc::begin(&mut desk.call, &mut desk.request, head, now)
+            .map_err(|reject| self.unrouted(Some(reject), desk, head_length))
     }
 
     /// Finds the route of the request on the desk, unless the client may not have it.
