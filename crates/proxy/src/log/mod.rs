@@ -9,13 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use plimsoll_config::{Config, Listener, RequestId};
-use plimsoll_core::{Percent, Time};
+use plimsoll_core::Time;
 
-use crate::trace::{TracedRequest, Tracer, Traces};
+use crate::trace::{TracedRequest, Tracer, Traces, covers};
 use crate::worker::{Desk, Worker};
 use destination::{Counts, Destination};
 use entry::Entry;
 use line::{Format, Told};
+use lines::AccessLog;
 
 mod destination;
 pub(crate) mod entry;
@@ -23,14 +24,12 @@ pub(crate) mod error;
 mod escape;
 mod ids;
 mod line;
-mod lines;
-mod marks;
+pub(crate) mod lines;
+pub(crate) mod marks;
 mod sink;
 mod stamp;
 
 pub use error::LogError;
-pub(crate) use lines::Lines;
-pub(crate) use marks::Marks;
 
 /// The access log and the traces of a data plane.
 #[derive(Debug)]
@@ -73,14 +72,6 @@ struct News {
 pub(crate) struct Plan {
     log: Option<AccessLog>,
     tracer: Option<Arc<Tracer>>,
-}
-
-/// The access log as a listener writes it.
-#[derive(Clone, Debug)]
-pub(crate) struct AccessLog {
-    destination: Arc<Destination>,
-    format: Arc<Format>,
-    sample: Percent,
 }
 
 /// What is told about the requests of a listener.
@@ -174,11 +165,6 @@ impl Logs {
     fn current(&self) -> MutexGuard<'_, Current> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Whether a random number falls into a share of all.
-pub(crate) fn covers(share: Percent, random: u64) -> bool {
-    random % 100 < u64::from(share.as_u8())
 }
 
 impl Plan {
