@@ -16,7 +16,7 @@ use crate::grpc::{Answered, Call};
 use crate::http1::framing::BodyLength;
 use crate::http1::request::RequestHead;
 use crate::http1::response::ResponseHead;
-use crate::http2::SharedConns;
+use crate::http2::shared::SharedConns;
 use crate::limit::Limited;
 use crate::log::entry::Entry;
 use crate::log::lines::Lines;

@@ -17,10 +17,10 @@ use plimsoll_config::ClientHttp2;
 use plimsoll_core::Time;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::line::{FRAME, Line, SEND_BUFFER, end_of_life};
 use super::stream::Stream;
 use super::text;
 use super::watch::{Pulse, Tally};
-use super::{FRAME, Line, SEND_BUFFER, end_of_life};
 use crate::listener::Place;
 use crate::parked::Turn;
 use crate::peer::Peer;

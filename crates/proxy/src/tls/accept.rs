@@ -12,9 +12,11 @@ use rustls::{CipherSuite, ProtocolVersion, ServerConnection};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio_rustls::StartHandshake;
 
+use super::certificate;
 use super::handshakes::HandshakeFailure;
+use super::protocols::HTTP2;
 use super::to_clients::ClientSide;
-use super::{HTTP2, TlsWire, UNRECOGNIZED_NAME, certificate};
+use super::wire::TlsWire;
 use crate::http1::Reject;
 use crate::peer::TlsFacts;
 use crate::serve::{self, Connection};
@@ -22,6 +24,9 @@ use crate::wire::Wire;
 
 /// Bytes of a connection that tell whether somebody speaks plain HTTP.
 const FIRST: usize = 8;
+
+/// The record for the fatal alert `unrecognized_name` (RFC 6066, section 3), in the clear like every alert before the keys.
+pub(crate) const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 
 /// Shakes hands with the client of `connection`. `None` when that fails; the client has been told then, if it listens.
 pub(crate) async fn accept(connection: Connection) -> Option<Connection> {

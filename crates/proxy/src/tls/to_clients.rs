@@ -13,8 +13,9 @@ use rustls::server::{
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, SupportedProtocolVersion, version};
 
+use super::certificate;
 use super::pem::{self, UnfitFile};
-use super::{HTTP1, HTTP2, certificate};
+use super::protocols::{HTTP1, HTTP2};
 
 /// How hands are shaken with the clients of a listener.
 pub(crate) struct ClientSide {
