@@ -8,7 +8,7 @@ use plimsoll_core::Pools;
 
 use crate::auth::Checks;
 use crate::mirror::{MirrorCounts, Mirroring};
-use crate::service::Served;
+use crate::served::Served;
 use crate::stats::StickyStats;
 use crate::sticky::{Origin, Stickiness};
 use crate::tls::TlsPlan;

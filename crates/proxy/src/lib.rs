@@ -58,6 +58,7 @@ mod request;
 mod room;
 mod route;
 mod serve;
+mod served;
 mod server_conn;
 mod service;
 mod shortage;

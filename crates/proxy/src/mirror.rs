@@ -18,7 +18,7 @@ use crate::http1::framing::BodyLength;
 use crate::http1::request::{MethodKind, RequestHead};
 use crate::proxy_header::{self, Greeted};
 use crate::replay::Replay;
-use crate::service::Served;
+use crate::served::Served;
 use crate::worker::Worker;
 use errand::Errand;
 

@@ -7,7 +7,7 @@ use plimsoll_config::OnDown;
 use plimsoll_core::{HealthState, Permit, Time};
 
 use crate::grpc::Call;
-use crate::service::Served;
+use crate::served::Served;
 use crate::timers::Deadline;
 use crate::tries::Tries;
 use crate::wire::Wire;

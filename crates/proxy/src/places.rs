@@ -8,7 +8,8 @@ use tokio::task::JoinHandle;
 
 use crate::door::Door;
 use crate::listener::{self, Place};
-use crate::service::{Served, Service};
+use crate::served::Served;
+use crate::service::Service;
 use crate::sockets::{PlaceId, Socket};
 use crate::tls;
 use crate::worker::Worker;

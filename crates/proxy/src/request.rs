@@ -19,8 +19,8 @@ use crate::mirror::Copied;
 use crate::proxy_header::Greeted;
 use crate::rebalance::Speech;
 use crate::serve::{Busy, Connection, Next};
+use crate::served::Served;
 use crate::server_conn::{ConnectError, ServerConn};
-use crate::service::Served;
 use crate::shortage;
 use crate::sticky::{self, Asked, Ties};
 use crate::tries::{Failure, Tries};
@@ -113,7 +113,7 @@ impl Busy<'_> {
     /// head is taken out of what has been read.
     fn lay_out(&mut self, desk: &mut Desk, head_length: usize, tries: &mut Tries, permit: &Permit) {
         tries.begin(permit.picked_at());
-        sticky::picked(tries, permit);
+        sticky::picked((tries.served(), tries.tie()), permit);
         let limit = if tries.keeps_bodies(desk.request.method_kind) { tries.served().rules.retry.buffer } else { 0 };
         desk.replay.begin(desk.request.body, limit);
         desk.copy = self.copy(tries, &desk.request);

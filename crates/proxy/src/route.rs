@@ -15,7 +15,7 @@ use crate::http1::Reject;
 use crate::http1::edits::Edits;
 use crate::http1::request::RequestHead;
 use crate::mirror::Mirroring;
-use crate::service::Served;
+use crate::served::Served;
 use counts::Counted;
 use index::Index;
 use look::Look;

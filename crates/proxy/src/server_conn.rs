@@ -17,7 +17,7 @@ use tokio::net::{TcpSocket, UnixStream};
 use tokio::time::Instant;
 
 use crate::http2;
-use crate::service::Served;
+use crate::served::Served;
 use crate::shortage;
 use crate::tls::{ServerSide, TlsTrouble};
 use crate::wire::Wire;

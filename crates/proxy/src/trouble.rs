@@ -8,7 +8,7 @@ use crate::grpc::{OVERDUE, Status};
 use crate::http1::Reject;
 use crate::http1::body::Body;
 use crate::patience::Lost;
-use crate::service::Served;
+use crate::served::Served;
 
 /// What went wrong, and so whose fault it was.
 #[derive(Debug)]

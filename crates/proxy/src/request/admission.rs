@@ -16,7 +16,8 @@ use crate::http1::framing::BodyLength;
 use crate::http1::variables::{self, Values};
 use crate::route::{Denied, Goal, Route, RouteId, Routes, draw};
 use crate::serve::{Busy, Next};
-use crate::service::{Aim, Served, Service};
+use crate::served::Served;
+use crate::service::{Aim, Service};
 use crate::sticky;
 use crate::worker::{Desk, Worker};
 

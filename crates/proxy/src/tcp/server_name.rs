@@ -12,7 +12,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::buffer::Buffer;
 use crate::serve::Connection;
-use crate::service::Served;
+use crate::served::Served;
 use crate::tls::UNRECOGNIZED_NAME;
 use crate::wire::Wire;
 
