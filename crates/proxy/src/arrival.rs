@@ -2,8 +2,9 @@
 
 use plimsoll_config::{Listener, ListenerProtocol};
 
+use crate::connection::Connection;
 use crate::limit::{self, Entrance};
-use crate::serve::{self, Connection};
+use crate::serve;
 use crate::{http2, proxy_header, tcp, tls};
 
 /// Serves a connection that has just been accepted to its end, on a task of its own.

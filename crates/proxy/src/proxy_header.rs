@@ -12,8 +12,8 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use crate::connection::Connection;
 use crate::peer::Peer;
-use crate::serve::Connection;
 use crate::wire::Wire;
 use parse::{Named, Wrong};
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use plimsoll_config::ServerProtocol;
 use plimsoll_core::{Outcome, OutcomeKind, Permit, Refused};
 
+use crate::connection::Connection;
 use crate::exchange::{End, Exchange, Parties, Upgraded};
 use crate::http1::Reject;
 use crate::http1::body::Body;
@@ -18,7 +19,7 @@ use crate::http1::write::{self, RequestRules};
 use crate::mirror::Copied;
 use crate::proxy_header::Greeted;
 use crate::rebalance::Speech;
-use crate::serve::{Busy, Connection, Next};
+use crate::serve::{Busy, Next};
 use crate::served::Served;
 use crate::server_conn::{ConnectError, ServerConn};
 use crate::shortage;

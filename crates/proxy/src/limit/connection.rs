@@ -7,9 +7,9 @@ use plimsoll_config::{Listener, ListenerProtocol};
 use plimsoll_core::{Admission, Time};
 
 use super::What;
+use crate::connection::Connection;
 use crate::log::entry::Entry;
 use crate::patience::LOOK;
-use crate::serve::Connection;
 use crate::service::Service;
 
 /// What becomes of a client that connects.

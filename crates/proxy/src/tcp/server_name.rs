@@ -11,7 +11,7 @@ use rustls::server::Acceptor;
 use tokio::io::AsyncWriteExt;
 
 use crate::buffer::Buffer;
-use crate::serve::Connection;
+use crate::connection::Connection;
 use crate::served::Served;
 use crate::tls::UNRECOGNIZED_NAME;
 use crate::wire::Wire;

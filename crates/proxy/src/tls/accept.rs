@@ -17,9 +17,10 @@ use super::handshakes::HandshakeFailure;
 use super::protocols::HTTP2;
 use super::to_clients::ClientSide;
 use super::wire::TlsWire;
+use crate::connection::{Connection, shorten_for_stop};
 use crate::http1::Reject;
 use crate::peer::TlsFacts;
-use crate::serve::{self, Connection};
+use crate::serve;
 use crate::wire::Wire;
 
 /// Bytes of a connection that tell whether somebody speaks plain HTTP.
@@ -40,7 +41,7 @@ pub(crate) async fn accept(connection: Connection) -> Option<Connection> {
         if let Poll::Ready(shaken) = shaking.as_mut().poll(cx) {
             return Poll::Ready(shaken);
         }
-        serve::shorten_for_stop(&place, &worker, &deadline, &mut stopping);
+        shorten_for_stop(&place, &worker, &deadline, &mut stopping);
         deadline.poll(cx).map(|()| Err(Failed::Timeout))
     })
     .await;
