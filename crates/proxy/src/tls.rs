@@ -1,7 +1,7 @@
 //! TLS with clients and servers.
 //!
 //! What a configuration needs of it is built before anything changes, as a [`TlsPlan`]: a `ClientSide` for each listener, a
-//! `ServerSide` for each pool, out of the files that `pem` reads. [`accept`] and [`ServerSide::connect`] shake hands; what
+//! `ServerSide` for each pool, out of the files that `pem` reads. [`shake_hands`] and [`ServerSide::connect`] shake hands; what
 //! comes out is a `TlsWire`, which `wire` treats like any other. `certificate` knows what certificates say, `trouble` and
 //! `handshakes` what goes wrong.
 
@@ -20,7 +20,7 @@ mod trouble;
 mod warnings;
 pub(crate) mod wire;
 
-pub(crate) use accept::{UNRECOGNIZED_NAME, accept};
+pub(crate) use accept::{Failed, UNRECOGNIZED_NAME, shake_hands};
 pub(crate) use handshakes::Handshakes;
 pub use handshakes::{HandshakeFailure, HandshakeStats};
 pub use pem::UnfitFile;

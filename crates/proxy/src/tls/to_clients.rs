@@ -19,7 +19,7 @@ use super::protocols::{HTTP1, HTTP2};
 
 /// How hands are shaken with the clients of a listener.
 pub(crate) struct ClientSide {
-    pub(super) settings: ListenerTls,
+    pub(crate) settings: ListenerTls,
     http2: bool,
     pub(super) config: Arc<ServerConfig>,
     certificates: Arc<Certificates>,
