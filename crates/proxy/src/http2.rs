@@ -16,4 +16,4 @@ mod websocket;
 pub(crate) use clients::serve;
 pub(crate) use guard::PREFACE;
 pub(crate) use servers::{begin, begin_alone, wait_or_open};
-pub(crate) use stream::{Failure, Stream};
+pub(crate) use stream::Failure;

@@ -16,7 +16,7 @@ mod protocols;
 mod tests;
 mod to_clients;
 pub(crate) mod to_servers;
-mod trouble;
+pub(crate) mod trouble;
 mod warnings;
 pub(crate) mod wire;
 

@@ -11,7 +11,7 @@ use crate::log::entry::Entry;
 use crate::replay::Replay;
 use crate::route::{Route, RouteId};
 use crate::served::Served;
-use crate::server_conn::ConnectError;
+use crate::server_conn::conn::ConnectError;
 use crate::service::{Aim, Service};
 use crate::sticky::{Tie, Ties};
 use crate::trouble::Trouble;

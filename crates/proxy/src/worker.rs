@@ -26,7 +26,7 @@ use crate::parked::Parked;
 use crate::replay::Replay;
 use crate::route::id::RouteId;
 use crate::route::scratch::Scratch;
-use crate::server_conn::IdleConns;
+use crate::server_conn::idle::IdleConns;
 use crate::shortage::Shortage;
 use crate::timers::Timers;
 

@@ -17,7 +17,7 @@ use super::share::{Conn, Share};
 use super::stream::Stream;
 use super::watch::Pulse;
 use crate::clock::Clock;
-use crate::server_conn::ConnectError;
+use crate::server_conn::conn::ConnectError;
 use crate::timers::Deadline;
 use crate::wire::Wire;
 use crate::worker::Worker;
