@@ -7,7 +7,7 @@ use plimsoll_config::{Config, Mirror, Pool as PoolRules, RouteRules, RouteTimeou
 use plimsoll_core::Pools;
 
 use crate::auth::Checks;
-use crate::mirror::{MirrorCounts, Mirroring};
+use crate::mirror::copied::{MirrorCounts, Mirroring};
 use crate::served::Served;
 use crate::stats::StickyStats;
 use crate::sticky::{Origin, Stickiness};

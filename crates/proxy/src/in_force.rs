@@ -12,7 +12,7 @@ use crate::catalog::Catalog;
 use crate::http1::edits::Edits;
 use crate::limit::{Limit, Limits};
 use crate::log::Plan;
-use crate::mirror::MirrorCounts;
+use crate::mirror::copied::MirrorCounts;
 use crate::room::{Occupancy, Room};
 use crate::route::RouteCounts;
 use crate::service::{self, Aim, Service};

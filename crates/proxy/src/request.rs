@@ -16,7 +16,7 @@ use crate::http1::framing::BodyLength;
 use crate::http1::request::{RequestHead, UpgradeTo};
 use crate::http1::variables::Values;
 use crate::http1::write::{self, RequestRules};
-use crate::mirror::Copied;
+use crate::mirror::copied::Copied;
 use crate::proxy_header::Greeted;
 use crate::rebalance::Speech;
 use crate::serve::{Busy, Next};

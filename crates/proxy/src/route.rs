@@ -14,7 +14,7 @@ use crate::catalog::Catalog;
 use crate::http1::Reject;
 use crate::http1::edits::Edits;
 use crate::http1::request::RequestHead;
-use crate::mirror::Mirroring;
+use crate::mirror::copied::Mirroring;
 use crate::served::Served;
 use counts::Counted;
 use index::Index;

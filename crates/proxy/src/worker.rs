@@ -21,7 +21,8 @@ use crate::limit::Limited;
 use crate::log::entry::Entry;
 use crate::log::lines::Lines;
 use crate::log::marks::Marks;
-use crate::mirror::{Copied, UnderWay};
+use crate::mirror::copied::Copied;
+use crate::mirror::under_way::UnderWay;
 use crate::parked::Parked;
 use crate::replay::Replay;
 use crate::route::id::RouteId;
@@ -51,7 +52,7 @@ pub(crate) struct Worker {
     /// Connections of clients that are idle.
     pub(crate) parked: RefCell<Parked>,
     /// Copies of requests under way.
-    pub(crate) copies: UnderWay,
+    pub(crate) copies: Rc<UnderWay>,
     /// Of the access log.
     pub(crate) lines: RefCell<Lines>,
     #[expect(clippy::vec_box, reason = "a desk is handed from hand to hand, so it must be cheap to move")]
@@ -157,7 +158,7 @@ impl Worker {
             idle: RefCell::default(),
             shared: RefCell::default(),
             parked: RefCell::default(),
-            copies: UnderWay::default(),
+            copies: Rc::default(),
             lines: RefCell::new(Lines::new(clock.now())),
             desks: RefCell::default(),
             random: RefCell::new(fastrand::Rng::new()),
