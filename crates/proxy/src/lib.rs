@@ -17,9 +17,9 @@
 //! to `tcp`, which knows the same `wait`, `tries` and `tunnel`.
 //!
 //! A configuration goes through these: `proxy` takes it, `sockets` binds what is new of it, `in_force` remembers what of the
-//! old goes on under it (`catalog` which pools, under which rules), and each worker's `places` follow. A connection asks its
-//! place for the `service` of the moment whenever it reads a head; `room` holds it under a limit that may change at any
-//! time, and in that of the process, which `descriptors` measures; `shortage` is what happens when those run out all the
+//! old goes on under it (`catalog` which pools, `served` under which rules), and each worker's `places` follow. A `connection`
+//! asks its `place` for the `service` of the moment whenever it reads a head; `room` holds it under a limit that may change at
+//! any time, and in that of the process, which `descriptors` measures; `shortage` is what happens when those run out all the
 //! same; `cores` are what workers may run on; `counts` are what a worker tells.
 
 mod arrival;

@@ -4,9 +4,9 @@
 //! answer, no request waits for it. What a result leads to is the pool's matter; the prober only looks
 //! whether a server is down, since those are asked more often.
 //!
-//! `schedule` says which `target` to ask when, `ask` makes one probe, `exchange`, `http` and `grpc` judge what comes back, `failure` lists
-//! what may be wrong with it. Neither a slow server nor a hostile one can hold the prober up: each probe has one
-//! timeout for everything and a bound on what it reads, and the number under way is bounded too.
+//! `schedule` says which `target` to ask when, `ask` makes one probe, `exchange`, `http` and `grpc` judge what comes back,
+//! `failure` lists what may be wrong with it. Neither a slow server nor a hostile one can hold the prober up: each probe
+//! has one timeout for everything and a bound on what it reads, and the number under way is bounded too.
 
 mod ask;
 mod exchange;
