@@ -1,10 +1,16 @@
-//! From an accepted connection to one that is served: its PROXY header, its TLS handshake, and which protocol it speaks.
+//! From an accepted connection to one that is served: its PROXY header (`proxied`), the limits of its listener
+//! (`limited`), its TLS `handshake`, and which protocol it speaks.
 
 use plimsoll_config::{Listener, ListenerProtocol};
 
-use crate::limit::{self, Entrance};
-use crate::serve::{self, Connection};
-use crate::{http2, proxy_header, tcp, tls};
+use crate::connection::Connection;
+use crate::serve;
+use crate::{http2, tcp};
+use limited::Entrance;
+
+mod handshake;
+mod limited;
+mod proxied;
 
 /// Serves a connection that has just been accepted to its end, on a task of its own.
 pub(crate) fn spawn(mut connection: Connection) {
@@ -14,7 +20,7 @@ pub(crate) fn spawn(mut connection: Connection) {
         (proxy_protocol.is_some(), tls.is_none() && proxy_protocol.is_none(), *protocol)
     };
     // Who it is, a PROXY header has yet to tell.
-    let entrance = if proxied { Entrance::Open } else { limit::arrive(&mut connection) };
+    let entrance = if proxied { Entrance::Open } else { limited::count(&mut connection) };
     // Most that are idle are of the first kind, and hold no memory for what they do not need.
     match (entrance, plain, protocol) {
         (Entrance::Closed, ..) => {}
@@ -42,17 +48,17 @@ async fn arrive(mut connection: Connection, mut entrance: Entrance) -> Option<Co
         (service.listener.proxy_protocol.is_some(), service.listener.tls.is_some())
     };
     if proxied {
-        connection = proxy_header::read(connection).await?;
-        entrance = limit::arrive(&mut connection);
+        connection = proxied::read_header(connection).await?;
+        entrance = limited::count(&mut connection);
     }
     match entrance {
         Entrance::Open => {}
         Entrance::Later(until) => {
-            if !limit::wait(&connection, until).await {
+            if !limited::wait(&connection, until).await {
                 return None;
             }
         }
         Entrance::Closed => return None,
     }
-    if encrypted { tls::accept(connection).await } else { Some(connection) }
+    if encrypted { handshake::shake_hands(connection).await } else { Some(connection) }
 }

@@ -7,9 +7,10 @@ use plimsoll_config::{Config, Mirror, Pool as PoolRules, RouteRules, RouteTimeou
 use plimsoll_core::Pools;
 
 use crate::auth::Checks;
-use crate::mirror::{MirrorCounts, Mirroring};
-use crate::service::Served;
-use crate::sticky::{Origin, Stickiness, StickyStats};
+use crate::mirror::copied::{MirrorCounts, Mirroring};
+use crate::served::Served;
+use crate::stats::StickyStats;
+use crate::sticky::{Origin, Stickiness};
 use crate::tls::TlsPlan;
 
 /// Pools with their settings. What is the same as in the configuration before is shared with it: tunnels hold on to what

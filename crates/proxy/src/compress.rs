@@ -5,11 +5,11 @@
 
 mod encoder;
 mod press;
-mod recoding;
+pub(crate) mod recoding;
 mod wish;
 
 pub(crate) use press::{Press, Step};
-pub(crate) use recoding::{Recoding, tells_of_body};
+pub(crate) use recoding::Recoding;
 pub(crate) use wish::Wish;
 
 #[cfg(test)]

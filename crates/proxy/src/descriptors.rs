@@ -3,14 +3,16 @@
 use plimsoll_config::Config;
 use rustix::process::{Resource, getrlimit};
 
-use crate::prober::MOST_UNDER_WAY;
-
 /// What a client may need: its own connection, and one to the server that serves it.
 const OF_A_CLIENT: u64 = 2;
 
 /// Of a worker's runtime, and for each address its listening socket and a client that waits for room.
 const OF_A_WORKER: u64 = 8;
 const OF_AN_ADDRESS: u64 = 2;
+
+/// Probes under way at once: enough for 100 probes a second that all run into a timeout of 2 s, few beside the 1024 descriptors
+/// that a process is given at the least.
+pub(crate) const MOST_PROBES: usize = 256;
 
 /// Standard streams, logs, runtimes of other threads, the resolver, files that are read at a reload, and what is kept back for
 /// connections to servers.
@@ -69,7 +71,7 @@ pub(crate) fn fixed(config: &Config, workers: u64) -> u64 {
     let probed = config.pools.iter().filter(|pool| pool.probe.is_some()).map(|pool| pool.servers.len()).sum::<usize>();
     let doors = config.admin.iter().map(|admin| admin.binds.len() + usize::from(admin.socket.is_some())).sum::<usize>();
     workers * (OF_A_WORKER + OF_AN_ADDRESS * addresses as u64)
-        + probed.min(MOST_UNDER_WAY) as u64
+        + probed.min(MOST_PROBES) as u64
         + OF_AN_ADMIN_DOOR * doors as u64
         + OF_THE_REST
 }

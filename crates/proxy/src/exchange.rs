@@ -18,8 +18,8 @@ use crate::http1::body::Body;
 use crate::http1::forwarding::ClientFacts;
 use crate::http1::framing::BodyLength;
 use crate::http1::scan::Scan;
-use crate::listener::Place;
 use crate::patience::{Patience, Waiting, Watched};
+use crate::place::Place;
 use crate::server_conn::ServerConn;
 use crate::timers::Deadline;
 use crate::tries::Tries;
@@ -30,8 +30,6 @@ use crate::worker::{Desk, Worker};
 mod answer;
 mod ending;
 mod pressed;
-
-pub(crate) use ending::Upgraded;
 
 /// What an exchange works with.
 pub(crate) struct Parties<'a> {
@@ -58,6 +56,19 @@ pub(crate) enum End {
     },
     /// The client has a 101, and both speak something else now.
     Upgraded,
+}
+
+/// What an exchange leaves behind that ended in a change of protocols.
+pub(crate) struct Upgraded {
+    pub(crate) permit: Permit,
+    pub(crate) server: ServerConn,
+    /// What the server has already sent of the new protocol.
+    pub(crate) from_server: Buffer,
+    /// From the pick to the server's answer.
+    pub(crate) first_byte: Duration,
+    /// Bytes of the exchange itself, without what is in `from_server`.
+    pub(crate) sent: u64,
+    pub(crate) received: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

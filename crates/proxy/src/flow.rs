@@ -14,7 +14,7 @@ use crate::http1::Reject;
 use crate::http1::body::Body;
 use crate::http1::framing::BodyLength;
 use crate::http1::trailers;
-use crate::http2::Stream;
+use crate::http2::stream::Stream;
 use crate::wire::Wire;
 
 /// Room for the size line of a chunk: a buffer's length in hexadecimal and CRLF.

@@ -10,7 +10,6 @@ use crate::http1::fields::Field;
 use crate::http1::request::RequestHead;
 use crate::http1::response::ResponseHead;
 use crate::http1::{Reject, Span};
-use crate::worker::Desk;
 
 pub(crate) mod status;
 mod timeout;
@@ -37,16 +36,16 @@ pub(crate) struct Answered {
     pub(crate) call: Option<Status>,
 }
 
-/// Notes on the desk whether the request there, whose head is `head` and came at `now`, is a call. What it tells of its
-/// timeout is taken out of its fields, as that is written anew for each try.
-pub(crate) fn begin(desk: &mut Desk, head: &[u8], now: Time) -> Result<(), Reject> {
-    desk.call = None;
-    if !is_call(&desk.request, head) {
+/// Notes in `call` whether `request`, whose head is `head` and came at `now`, is a call. What it tells of its timeout is taken
+/// out of its fields, as that is written anew for each try.
+pub(crate) fn begin(call: &mut Option<Call>, request: &mut RequestHead, head: &[u8], now: Time) -> Result<(), Reject> {
+    *call = None;
+    if !is_call(request, head) {
         return Ok(());
     }
     // Noted before anything is refused, since the refusal is told as gRPC tells it.
-    let call = desk.call.insert(Call { begun: now, timeout: None, status: None });
-    call.timeout = take_timeout(&mut desk.request.fields, head)?;
+    let call = call.insert(Call { begun: now, timeout: None, status: None });
+    call.timeout = take_timeout(&mut request.fields, head)?;
     Ok(())
 }
 
@@ -128,13 +127,13 @@ mod tests {
     use super::*;
     use crate::http1::request::HeadRules;
 
-    fn begun(fields: &str, http2: bool) -> (Desk, Result<(), Reject>) {
+    fn begun(fields: &str, http2: bool) -> (RequestHead, Option<Call>, Result<(), Reject>) {
         let head = format!("POST /a.B/C HTTP/1.1\r\nhost: a\r\n{fields}content-length: 0\r\n\r\n");
-        let mut desk = Desk::default();
-        desk.request.parse(head.as_bytes(), HeadRules { max_target: 100, bare_lf: false }).unwrap();
-        desk.request.http2 = http2;
-        let result = begin(&mut desk, head.as_bytes(), Time::ZERO);
-        (desk, result)
+        let (mut request, mut call) = (RequestHead::default(), None);
+        request.parse(head.as_bytes(), HeadRules { max_target: 100, bare_lf: false }).unwrap();
+        request.http2 = http2;
+        let result = begin(&mut call, &mut request, head.as_bytes(), Time::ZERO);
+        (request, call, result)
     }
 
     #[test]
@@ -148,16 +147,16 @@ mod tests {
             ("text/plain", false),
         ] {
             let field = format!("content-type: {kind}\r\n");
-            assert_eq!(begun(&field, true).0.call.is_some(), is_call, "{kind}");
-            assert!(begun(&field, false).0.call.is_none(), "{kind} by HTTP/1");
+            assert_eq!(begun(&field, true).1.is_some(), is_call, "{kind}");
+            assert!(begun(&field, false).1.is_none(), "{kind} by HTTP/1");
         }
     }
 
     #[test]
     fn a_timeout_is_taken_out_and_written_anew() {
-        let (desk, result) = begun("content-type: application/grpc\r\ngrpc-timeout: 2S\r\n", true);
-        assert_eq!((result, desk.request.fields.len()), (Ok(()), 3));
-        let call = desk.call.unwrap();
+        let (request, call, result) = begun("content-type: application/grpc\r\ngrpc-timeout: 2S\r\n", true);
+        assert_eq!((result, request.fields.len()), (Ok(()), 3));
+        let call = call.unwrap();
         assert_eq!(call.deadline(), Some(Time::ZERO + Duration::from_secs(2)));
         let mut head = b"POST / HTTP/1.1\r\n\r\n".to_vec();
         call.write_timeout(&mut head, Time::ZERO + Duration::from_millis(500));
@@ -169,8 +168,8 @@ mod tests {
     #[test]
     fn a_timeout_in_doubt_is_refused_as_a_call_is() {
         for wrong in ["grpc-timeout: 2\r\n", "grpc-timeout: 1S\r\ngrpc-timeout: 1S\r\n"] {
-            let (desk, result) = begun(&format!("content-type: application/grpc\r\n{wrong}"), true);
-            assert_eq!((desk.call.is_some(), result.unwrap_err().status), (true, 400), "{wrong}");
+            let (_, call, result) = begun(&format!("content-type: application/grpc\r\n{wrong}"), true);
+            assert_eq!((call.is_some(), result.unwrap_err().status), (true, 400), "{wrong}");
         }
     }
 

@@ -12,14 +12,13 @@ use crate::catalog::Catalog;
 use crate::http1::edits::Edits;
 use crate::limit::{Limit, Limits};
 use crate::log::Plan;
-use crate::mirror::MirrorCounts;
+use crate::mirror::copied::MirrorCounts;
 use crate::room::{Occupancy, Room};
 use crate::route::RouteCounts;
 use crate::service::{self, Aim, Service};
 use crate::sockets::{self, Bound, Listening, PlaceId, Socket, Wanted};
 use crate::start_error::StartError;
-use crate::stats::{LimitStats, ListenerStats, MirrorStats, RouteStats};
-use crate::sticky::StickyStats;
+use crate::stats::{LimitStats, ListenerStats, MirrorStats, RouteStats, StickyStats};
 use crate::tls::{HandshakeStats, Handshakes, TlsPlan};
 
 /// What is in force; by default nothing.

@@ -17,9 +17,9 @@
 //! to `tcp`, which knows the same `wait`, `tries` and `tunnel`.
 //!
 //! A configuration goes through these: `proxy` takes it, `sockets` binds what is new of it, `in_force` remembers what of the
-//! old goes on under it (`catalog` which pools, under which rules), and each worker's `places` follow. A connection asks its
-//! place for the `service` of the moment whenever it reads a head; `room` holds it under a limit that may change at any
-//! time, and in that of the process, which `descriptors` measures; `shortage` is what happens when those run out all the
+//! old goes on under it (`catalog` which pools, `served` under which rules), and each worker's `places` follow. A `connection`
+//! asks its `place` for the `service` of the moment whenever it reads a head; `room` holds it under a limit that may change at
+//! any time, and in that of the process, which `descriptors` measures; `shortage` is what happens when those run out all the
 //! same; `cores` are what workers may run on; `counts` are what a worker tells.
 
 mod arrival;
@@ -29,6 +29,7 @@ mod catalog;
 mod client;
 mod clock;
 mod compress;
+mod connection;
 pub mod cores;
 mod counts;
 mod descriptors;
@@ -47,6 +48,7 @@ mod mirror;
 mod parked;
 mod patience;
 mod peer;
+mod place;
 mod places;
 mod prober;
 mod probing;
@@ -58,6 +60,7 @@ mod request;
 mod room;
 mod route;
 mod serve;
+mod served;
 mod server_conn;
 mod service;
 mod shortage;
@@ -86,8 +89,8 @@ pub use route::{Choice, Unroutable, choose_route};
 pub use sockets::Inherited;
 pub use start_error::StartError;
 pub use stats::{
-    LimitStats, ListenerStats, MirrorStats, ProxyHeaderStats, ProxyStats, RouteStats, WorkerState, WorkerStats,
+    LimitStats, ListenerStats, MirrorStats, ProxyHeaderStats, ProxyStats, RouteStats, StickyStats, WorkerState,
+    WorkerStats,
 };
-pub use sticky::StickyStats;
 pub use tls::{HandshakeFailure, HandshakeStats, UnfitFile, check_tls, tls_warnings};
 pub use trace::{TracedRequest, TracedTry};

@@ -2,40 +2,30 @@
 //! refused.
 //!
 //! The tables are the core's, one for each limit of the configuration, and shared by all who name it and by all workers. They
-//! live as long as there is a limit of their name, so that counts outlast reloads. `connection` asks them when a client
+//! live as long as there is a limit of their name, so that counts outlast reloads. `arrival` asks them when a client
 //! connects, `request` when it asks for something; what was let in counts until its hold is dropped.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use plimsoll_config::{Config, LimitKey, Listener, Over, Route, Target};
-use plimsoll_core::{Admission, ClientHold, ClientKey, ClientLimit, ClientStats, ClientTable, Time};
+use plimsoll_config::{Config, LimitKey, Listener, Route, Target};
+use plimsoll_core::{Admission, ClientHold, ClientKey, ClientLimit, ClientTable, Time};
 
 use crate::http1::Reject;
-use crate::route::RouteId;
+use crate::route::id::RouteId;
 use crate::stats::LimitStats;
 use key::Asker;
 
-mod connection;
+pub(crate) use table::Limit;
+
 mod key;
 mod request;
-
-pub(crate) use connection::{Entrance, arrive, wait};
+mod table;
 
 /// The limits of a configuration, in its order.
 #[derive(Default)]
 pub(crate) struct Limits(Vec<Arc<Limit>>);
-
-/// One limit.
-pub(crate) struct Limit {
-    rules: plimsoll_config::Limit,
-    table: Arc<ClientTable>,
-    /// By which values become keys; nobody else knows it.
-    seed: u64,
-    /// The routes that count by themselves here, as people call them.
-    routes: Vec<(ClientKey, String)>,
-}
 
 /// What the requests and connections of a listener count in.
 #[derive(Default)]
@@ -121,33 +111,6 @@ impl Limits {
     }
 }
 
-impl Limit {
-    /// The busiest clients, as people call them.
-    pub(crate) fn top(&self, most: usize, now: Time) -> Vec<(String, ClientStats)> {
-        let called = |stats: ClientStats| {
-            let route = self.routes.iter().find(|(key, _)| *key == stats.key);
-            (route.map_or_else(|| stats.key.shown().to_string(), |(_, name)| name.clone()), stats)
-        };
-        self.table.top(most, now).into_iter().map(called).collect()
-    }
-
-    /// A request or connection, let in or not.
-    fn admit(&self, key: ClientKey, what: What, now: Time) -> Admission {
-        let most = if let Over::Delay(most) = self.rules.over { most } else { Duration::ZERO };
-        match what {
-            What::Connection => self.table.connect_or_wait(key, now, most),
-            What::Request => self.table.request_or_wait(key, now, most),
-        }
-    }
-}
-
-/// What a client begins.
-#[derive(Clone, Copy)]
-enum What {
-    Connection,
-    Request,
-}
-
 /// The routes that count in this limit, and how they are called.
 fn routes_of(limit: &str, config: &Config, seed: u64) -> Vec<(ClientKey, String)> {
     let mut all = Vec::new();
@@ -167,9 +130,9 @@ fn route_key(listener: &str, route: &str, seed: u64) -> ClientKey {
 }
 
 impl OfListener {
-    /// Whether connections count in none.
-    pub(crate) fn ignores_connections(&self) -> bool {
-        self.connections.is_empty()
+    /// What its connections count in.
+    pub(crate) fn of_connections(&self) -> &[Arc<Limit>] {
+        &self.connections
     }
 
     /// What the requests of a route count in.
@@ -228,7 +191,7 @@ impl Limited {
 
     /// Counts a request of a client in one more limit.
     fn count<'a>(&mut self, limit: &'a Limit, key: ClientKey, now: Time) -> Result<(), Denial<'a>> {
-        match limit.admit(key, What::Request, now) {
+        match limit.request(key, now) {
             Admission::In(hold) => self.holds.push(hold),
             Admission::Later { hold, wait } => {
                 self.holds.push(hold);

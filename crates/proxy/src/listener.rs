@@ -1,7 +1,5 @@
-//! A place where connections come in: accepted from in a loop that waits rather than fails, and served as the
-//! configuration of the moment says.
+//! Accepting the connections of a place, in a loop that waits rather than fails.
 
-use std::cell::{Cell, Ref, RefCell};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::rc::Rc;
@@ -9,88 +7,17 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::sync::Notify;
-
 use crate::arrival;
+use crate::connection::Connection;
 use crate::door::{Client, Door};
+use crate::place::Place;
 use crate::room::{Entry, Room};
-use crate::serve;
-use crate::service::Service;
 use crate::shortage;
-use crate::sockets::{BACKLOG, PlaceId};
+use crate::sockets::BACKLOG;
 use crate::worker::{Vital, Worker};
 
 /// How long accepting rests when the process has no descriptor or memory left for another connection.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
-
-/// What the connections of one socket have in common.
-pub(crate) struct Place {
-    pub(crate) id: PlaceId,
-    service: RefCell<Arc<Service>>,
-    closing: Cell<bool>,
-    /// The accept loop has to look: the place closes, or its room is another.
-    changed: Notify,
-    worker: Rc<Worker>,
-}
-
-impl Place {
-    pub(crate) fn new(id: PlaceId, service: Arc<Service>, worker: &Rc<Worker>) -> Rc<Self> {
-        Rc::new(Self {
-            id,
-            service: RefCell::new(service),
-            closing: Cell::new(false),
-            changed: Notify::new(),
-            worker: Rc::clone(worker),
-        })
-    }
-
-    /// What is served here now.
-    pub(crate) fn service(&self) -> Ref<'_, Arc<Service>> {
-        self.service.borrow()
-    }
-
-    /// What is served here now, if that is not `known`.
-    pub(crate) fn service_after(&self, known: &Arc<Service>) -> Option<Arc<Service>> {
-        let service = self.service.borrow();
-        (!Arc::ptr_eq(&service, known)).then(|| Arc::clone(&service))
-    }
-
-    /// From the next request on `service` is served here.
-    pub(crate) fn follow(&self, service: &Arc<Service>) {
-        let before = self.service.replace(Arc::clone(service));
-        if !Arc::ptr_eq(&before.room, &service.room) {
-            self.changed.notify_one();
-        }
-    }
-
-    /// Takes in nothing more; connections end as soon as they have nothing under way.
-    pub(crate) fn close(&self) {
-        self.closing.set(true);
-        self.changed.notify_one();
-    }
-
-    pub(crate) fn closing(&self) -> bool {
-        self.closing.get()
-    }
-
-    fn room(&self) -> Arc<Room> {
-        Arc::clone(&self.service.borrow().room)
-    }
-
-    fn connection(self: &Rc<Self>, (wire, peer): Client, room: Entry) -> serve::Connection {
-        self.worker.counts.accepted.add(1);
-        serve::Connection {
-            wire,
-            peer: Rc::new(peer),
-            deadline: self.worker.timers.deadline(),
-            place: Rc::clone(self),
-            count: Some(self.worker.client()),
-            worker: Rc::clone(&self.worker),
-            room: Some(room),
-            known: None,
-        }
-    }
-}
 
 /// Serves connections that come in by `door` until `place` closes; then what the kernel has already accepted, and
 /// no more.
@@ -112,7 +39,7 @@ pub(crate) async fn accept(door: Door, place: Rc<Place>) {
                     changed.set(place.changed.notified());
                 }
                 Some((client, entry)) = accept_one(&door, (&room, &place.worker), &mut waiting) => {
-                    let connection = place.connection(client, entry);
+                    let connection = Connection::new(client, &place, entry);
                     arrival::spawn(connection);
                 }
             }
@@ -217,7 +144,7 @@ fn serve_when_there_is_room(client: Client, place: &Rc<Place>) {
     let (place, count) = (Rc::clone(place), place.worker.client());
     tokio::task::spawn_local(async move {
         let entry = place.room().enter().await;
-        let connection = place.connection(client, entry);
+        let connection = Connection::new(client, &place, entry);
         drop(count);
         arrival::spawn(connection);
     });

@@ -4,17 +4,12 @@
 //! Each is a task that waits for its next byte, or for the next stream of HTTP/2. It is called, and then looks itself whether
 //! it has to leave: by then it may have something to do, or others have left.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::future::poll_fn;
-use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
-
-use plimsoll_core::Time;
+use std::task::{Context, Waker};
 
 use crate::room::{Entry, Room};
-use crate::serve::Connection;
-use crate::worker::Worker;
 
 /// The idle connections of a worker, those of each room in the order in which they became so.
 #[derive(Default)]
@@ -76,9 +71,9 @@ pub(crate) struct Turn(u64);
 impl Turn {
     /// Whether an idle connection has to leave its `place`, because it was called and somebody waits for that: it is given
     /// back then.
-    pub(crate) fn makes_room(&mut self, worker: &Worker, place: &mut Option<Entry>, cx: &Context<'_>) -> bool {
+    pub(crate) fn makes_room(&mut self, parked: &RefCell<Parked>, place: &mut Option<Entry>, cx: &Context<'_>) -> bool {
         let Some(entry) = place else { return false };
-        let mut parked = worker.parked.borrow_mut();
+        let mut parked = parked.borrow_mut();
         if self.0 == 0 {
             self.0 = parked.number();
         } else if parked.holds(entry.room(), self.0) {
@@ -94,43 +89,10 @@ impl Turn {
     }
 
     /// The connection is idle no more.
-    pub(crate) fn end(&mut self, worker: &Worker, place: Option<&Entry>) {
+    pub(crate) fn end(&mut self, parked: &RefCell<Parked>, place: Option<&Entry>) {
         if let Some(entry) = place.filter(|_| self.0 != 0) {
-            worker.parked.borrow_mut().remove(entry.room(), self.0);
+            parked.borrow_mut().remove(entry.room(), self.0);
         }
         self.0 = 0;
-    }
-}
-
-/// One that is idle.
-struct Idle {
-    turn: Turn,
-    between_requests: bool,
-    noticed_stop: bool,
-}
-
-impl Connection {
-    /// Waits for the next byte; breaks when there will be none. One that is between requests may have to make room.
-    ///
-    /// No `async fn`, which would keep its arguments twice: most connections are here, and their memory is what they cost.
-    pub(crate) fn park(&mut self, until: Time, between_requests: bool) -> impl Future<Output = ControlFlow<()>> {
-        self.deadline.set(until);
-        let mut idle = Idle { turn: Turn::default(), between_requests, noticed_stop: false };
-        poll_fn(move |cx| {
-            let flow = ready!(self.poll_parked(&mut idle, cx));
-            idle.turn.end(&self.worker, self.room.as_ref());
-            Poll::Ready(flow)
-        })
-    }
-
-    fn poll_parked(&mut self, idle: &mut Idle, cx: &mut Context<'_>) -> Poll<ControlFlow<()>> {
-        if self.wire.poll_read_ready(cx).is_ready() {
-            return Poll::Ready(ControlFlow::Continue(()));
-        }
-        self.shorten_for_stop(&mut idle.noticed_stop);
-        if idle.between_requests && idle.turn.makes_room(&self.worker, &mut self.room, cx) {
-            return Poll::Ready(ControlFlow::Break(()));
-        }
-        self.deadline.poll(cx).map(|()| ControlFlow::Break(()))
     }
 }

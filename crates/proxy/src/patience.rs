@@ -7,9 +7,10 @@ use plimsoll_config::OnDown;
 use plimsoll_core::{HealthState, Permit, Time};
 
 use crate::grpc::Call;
-use crate::service::Served;
+use crate::served::Served;
 use crate::timers::Deadline;
 use crate::tries::Tries;
+use crate::trouble::Lost;
 use crate::wire::Wire;
 use crate::worker::Worker;
 
@@ -39,18 +40,6 @@ impl Waiting {
             Self::Server => timeouts.idle,
         }
     }
-}
-
-/// Who was too slow, or is not there any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lost {
-    ClientLeft,
-    ClientSlow,
-    ServerSlow,
-    /// It is down or ejected, and requests on such servers are not to go on.
-    ServerDown,
-    /// The deadline of the client's own has come.
-    Overdue,
 }
 
 /// Who waits, for whom, and by what rules.

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 
 use crate::door::Door;
-use crate::listener::{self, Place};
-use crate::service::{Served, Service};
+use crate::listener;
+use crate::place::Place;
+use crate::served::Served;
+use crate::service::Service;
 use crate::sockets::{PlaceId, Socket};
 use crate::tls;
 use crate::worker::Worker;

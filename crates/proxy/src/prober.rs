@@ -4,9 +4,9 @@
 //! answer, no request waits for it. What a result leads to is the pool's matter; the prober only looks
 //! whether a server is down, since those are asked more often.
 //!
-//! `schedule` says whom to ask when, `ask` makes one probe, `exchange`, `http` and `grpc` judge what comes back, `failure` lists
-//! what may be wrong with it. Neither a slow server nor a hostile one can hold the prober up: each probe has one
-//! timeout for everything and a bound on what it reads, and the number under way is bounded too.
+//! `schedule` says which `target` to ask when, `ask` makes one probe, `exchange`, `http` and `grpc` judge what comes back,
+//! `failure` lists what may be wrong with it. Neither a slow server nor a hostile one can hold the prober up: each probe
+//! has one timeout for everything and a bound on what it reads, and the number under way is bounded too.
 
 mod ask;
 mod exchange;
@@ -14,6 +14,7 @@ mod failure;
 mod grpc;
 mod http;
 mod schedule;
+mod target;
 #[cfg(test)]
 mod tests;
 
@@ -24,43 +25,24 @@ use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use plimsoll_config::{Probe, ProxyVersion};
-use plimsoll_core::{HealthState, ProbeResult, Server, Time};
+use plimsoll_core::{ProbeResult, Server, Time};
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::clock::Clock;
+use crate::descriptors::MOST_PROBES;
 use crate::timers::Timers;
-use crate::tls::ServerSide;
 use ask::Desk;
 use schedule::Schedule;
 
-/// Probes under way at once, and so descriptors in use: enough for 100 probes a second that all run into a timeout of
-/// 2 s, few beside the 1024 descriptors that a process is given at the least.
-pub(crate) const MOST_UNDER_WAY: usize = 256;
+pub(crate) use target::Target;
 
 /// How often it is looked whose time has come, or is up, and so how late either may be noticed. Measured with 400 probes a
 /// second, without the optimiser: 160 us of CPU for each at 5 ms, 72 at 50 ms, 64 at 100 ms, 60 at 250 ms. Of what the
 /// kernel needs for a connection nothing is left in the processor's cache after a sleep, and probes begun together share it.
 const PACE: Duration = Duration::from_millis(100);
-
-/// A server to be probed.
-#[derive(Clone, Debug)]
-pub(crate) struct Target {
-    pub(crate) server: Arc<Server>,
-    /// Its `host:port` as configured, for `Host`.
-    pub(crate) host: String,
-    /// How it is probed.
-    pub(crate) probe: Arc<Probe>,
-    /// How hands are shaken with it; `None` is without TLS.
-    pub(crate) tls: Option<Arc<ServerSide>>,
-    /// The form of the PROXY header that comes first, if one does.
-    pub(crate) greeting: Option<ProxyVersion>,
-    /// It is asked by HTTP/2, if by HTTP.
-    pub(crate) http2: bool,
-}
 
 /// A running prober. It ends when it is dropped; [`Prober::stop`] waits for that.
 #[derive(Debug)]
@@ -106,21 +88,6 @@ impl Prober {
     }
 }
 
-impl Target {
-    /// From one probe to the next.
-    fn interval(&self) -> Duration {
-        if self.server.health() == HealthState::Down { self.probe.interval_down } else { self.probe.interval }
-    }
-
-    /// Whether a probe of one is as good as a probe of the other.
-    fn is_same(&self, other: &Self) -> bool {
-        let told = |target: &Self| {
-            (target.server.serial(), target.greeting, target.http2, target.tls.as_ref().map(Arc::as_ptr))
-        };
-        told(self) == told(other) && self.host == other.host && self.probe == other.probe
-    }
-}
-
 /// A target and where it stands.
 struct Probed {
     target: Arc<Target>,
@@ -156,7 +123,7 @@ impl<J: Fn(&Server, ProbeResult)> Runner<J> {
         Self {
             judge,
             probed: HashMap::new(),
-            schedule: Schedule::new(MOST_UNDER_WAY),
+            schedule: Schedule::new(MOST_PROBES),
             probes: JoinSet::new(),
             timers: Timers::new(clock.now()),
             desk: Desk::new(),

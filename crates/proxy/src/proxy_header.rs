@@ -8,12 +8,9 @@ mod crc;
 mod parse;
 mod write;
 
-use std::future::poll_fn;
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use crate::peer::Peer;
-use crate::serve::Connection;
 use crate::wire::Wire;
 use parse::{Named, Wrong};
 
@@ -33,43 +30,9 @@ pub(crate) enum Refusal {
     Unfinished,
 }
 
-/// Reads the header that `connection` begins with. `None` when there is no right one, or it is from who may not send one.
-///
-/// Not a byte behind the header is read.
-pub(crate) async fn read(mut connection: Connection) -> Option<Connection> {
-    match admit(&mut connection).await {
-        Ok(()) => Some(connection),
-        Err(refusal) => {
-            connection.place.service().room.refuse(refusal);
-            // Whoever sends one by mistake, or should and does not, is to notice at once.
-            connection.wire.reset_on_close(true);
-            None
-        }
-    }
-}
-
-async fn admit(connection: &mut Connection) -> Result<(), Refusal> {
-    let Connection { wire, peer, place, deadline, worker, .. } = connection;
-    {
-        let service = place.service();
-        let Some(rule) = &service.listener.proxy_protocol else { return Ok(()) };
-        if !rule.from.iter().any(|network| network.contains(peer.ip())) {
-            return Err(Refusal::Stranger);
-        }
-        deadline.set(worker.now() + rule.timeout);
-    }
-    let mut header = Header::default();
-    let named = poll_fn(|cx| match header.poll(wire, cx) {
-        Poll::Ready(named) => Poll::Ready(named),
-        Poll::Pending => deadline.poll(cx).map(|()| Err(Refusal::Unfinished)),
-    });
-    named.await?.apply(Rc::make_mut(peer));
-    Ok(())
-}
-
 impl Named {
     /// From now on `peer` is who is named.
-    fn apply(self, peer: &mut Peer) {
+    pub(crate) fn apply(self, peer: &mut Peer) {
         (peer.address, peer.local) = match self {
             Self::Nobody => return,
             Self::Ip { source, destination } => (Some(source), Some(destination)),
@@ -80,13 +43,14 @@ impl Named {
 
 /// A header as far as it has come.
 #[derive(Default)]
-struct Header {
+pub(crate) struct Header {
     /// All of it is taken out of the socket.
     read: Vec<u8>,
 }
 
 impl Header {
-    fn poll(&mut self, wire: &Wire, cx: &mut Context<'_>) -> Poll<Result<Named, Refusal>> {
+    /// Ready with whom it names, or why it is not taken. Not a byte behind it is read.
+    pub(crate) fn poll(&mut self, wire: &Wire, cx: &mut Context<'_>) -> Poll<Result<Named, Refusal>> {
         loop {
             let before = self.read.len();
             let mut piece = [0; PIECE];

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use plimsoll_config::ServerProtocol;
 use plimsoll_core::{Outcome, OutcomeKind, Permit, Refused};
 
+use crate::connection::Connection;
 use crate::exchange::{End, Exchange, Parties, Upgraded};
 use crate::http1::Reject;
 use crate::http1::body::Body;
@@ -15,12 +16,12 @@ use crate::http1::framing::BodyLength;
 use crate::http1::request::{RequestHead, UpgradeTo};
 use crate::http1::variables::Values;
 use crate::http1::write::{self, RequestRules};
-use crate::mirror::Copied;
+use crate::mirror::copied::Copied;
 use crate::proxy_header::Greeted;
 use crate::rebalance::Speech;
-use crate::serve::{Busy, Connection, Next};
+use crate::serve::{Busy, Next};
+use crate::served::Served;
 use crate::server_conn::{ConnectError, ServerConn};
-use crate::service::Served;
 use crate::shortage;
 use crate::sticky::{self, Asked, Ties};
 use crate::tries::{Failure, Tries};
@@ -113,7 +114,7 @@ impl Busy<'_> {
     /// head is taken out of what has been read.
     fn lay_out(&mut self, desk: &mut Desk, head_length: usize, tries: &mut Tries, permit: &Permit) {
         tries.begin(permit.picked_at());
-        sticky::picked(tries, permit);
+        sticky::picked((tries.served(), tries.tie()), permit);
         let limit = if tries.keeps_bodies(desk.request.method_kind) { tries.served().rules.retry.buffer } else { 0 };
         desk.replay.begin(desk.request.body, limit);
         desk.copy = self.copy(tries, &desk.request);

@@ -7,31 +7,35 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use plimsoll_config::{Action, Asked, DecodedQuery, Page, Redirect, Respond, RouteRules, StatusSet, When};
+use plimsoll_config::{Action, Asked, Page, Redirect, Respond, RouteRules, StatusSet, When};
 
 use crate::auth::Auth;
 use crate::catalog::Catalog;
 use crate::http1::Reject;
 use crate::http1::edits::Edits;
 use crate::http1::request::RequestHead;
-use crate::mirror::Mirroring;
-use crate::service::Served;
+use crate::mirror::copied::Mirroring;
+use crate::served::Served;
 use counts::Counted;
 use index::Index;
 use look::Look;
 use needs::NeedId;
 use path::Rewrite;
+use scratch::Scratch;
 
 mod choose;
 mod counts;
 mod expressions;
+pub(crate) mod id;
 mod index;
 mod look;
 mod needs;
 mod path;
+pub(crate) mod scratch;
 
 pub use choose::{Choice, Unroutable, choose_route};
 pub(crate) use counts::{Denied, RouteCounts};
+pub(crate) use id::RouteId;
 
 /// The routes of a listener, in their order.
 pub(crate) struct Routes {
@@ -44,17 +48,6 @@ pub(crate) struct Routes {
     /// Some look at paths or change them, so that all have to be of one form.
     reads_paths: bool,
     counted: Counted,
-}
-
-/// Which route of its listener a request has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RouteId(u32);
-
-impl RouteId {
-    /// Its place among the routes of the listener.
-    pub(crate) fn place(self) -> usize {
-        self.0 as usize
-    }
 }
 
 /// One route.
@@ -79,20 +72,6 @@ pub(crate) enum Goal {
     Pools(Vec<(Arc<Served>, u32)>),
     Redirect(Redirect),
     Respond(Respond),
-}
-
-/// Memory for a look for a route, used for one request after the other.
-#[derive(Debug, Default)]
-pub(crate) struct Scratch {
-    query: DecodedQuery,
-    needs: Vec<NeedId>,
-}
-
-impl Scratch {
-    /// Bytes that it holds.
-    pub(crate) fn capacity(&self) -> usize {
-        self.query.capacity() + self.needs.capacity() * size_of::<NeedId>()
-    }
 }
 
 impl Routes {

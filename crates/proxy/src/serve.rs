@@ -10,33 +10,26 @@ use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
-use plimsoll_config::{BareLf, Listener};
+use plimsoll_config::BareLf;
 use plimsoll_core::{Refused, Time};
 
 use crate::buffer::Buffer;
+use crate::connection::{Connection, facts};
 use crate::http1::Reject;
 use crate::http1::forwarding::ClientFacts;
 use crate::http1::request::HeadRules;
 use crate::http1::scan::Scan;
 use crate::http2::{self, PREFACE};
-use crate::listener::Place;
 use crate::log::entry::Entry;
-use crate::peer::Peer;
-use crate::room;
-use crate::service::{Served, Service};
-use crate::timers::Deadline;
-use crate::wire::Wire;
-use crate::worker::{ClientCount, Desk, Worker};
+use crate::served::Served;
+use crate::service::Service;
+use crate::worker::Desk;
 
 mod ours;
 
 /// How long a quiet connection keeps its state, and its place: a client in a loop never waits for either, and an idle
 /// one soon costs little.
 pub(crate) const WARM: Duration = Duration::from_millis(50);
-
-/// How long a graceful stop leaves an idle connection open: the next request may be on its way already, and is
-/// then answered with `Connection: close`.
-const STOP_GRACE: Duration = Duration::from_millis(500);
 
 /// How long a connection is drained after our last answer, so that the client can read it before the reset that
 /// unread bytes would cause (RFC 9112, section 9.6).
@@ -47,25 +40,6 @@ pub(crate) const LINGER_BYTES: usize = 1024 * 1024;
 
 /// Room in a request line for all but the target: a method, two spaces, the version, CRLF.
 const BESIDE_TARGET: usize = 64;
-
-/// A client connection and what belongs to it as long as it lives.
-pub(crate) struct Connection {
-    pub(crate) wire: Wire,
-    pub(crate) peer: Rc<Peer>,
-    /// Where it came in.
-    pub(crate) place: Rc<Place>,
-    pub(crate) deadline: Deadline,
-    pub(crate) worker: Rc<Worker>,
-    /// `None` for a stream, whose connection counts.
-    pub(crate) count: Option<ClientCount>,
-    /// Likewise.
-    pub(crate) room: Option<room::Entry>,
-    /// What is served, and what is told about the client under it, where the connection of a stream has both at hand.
-    pub(crate) known: Option<Known>,
-}
-
-/// A service, and what servers are told about a client under its rules.
-pub(crate) type Known = (Arc<Service>, Rc<ClientFacts>);
 
 /// Serves a connection to its end.
 pub(crate) async fn serve(mut connection: Connection) {
@@ -101,20 +75,6 @@ enum After {
     Http2(Vec<u8>),
 }
 
-impl Connection {
-    /// Once its place closes, an idle connection has only the grace left.
-    pub(crate) fn shorten_for_stop(&self, noticed: &mut bool) {
-        shorten_for_stop(&self.place, &self.worker, &self.deadline, noticed);
-    }
-}
-
-/// Once `place` closes, a client that owes us something before its first request has only the grace left.
-pub(crate) fn shorten_for_stop(place: &Place, worker: &Worker, deadline: &Deadline, noticed: &mut bool) {
-    if place.closing() && !std::mem::replace(noticed, true) {
-        deadline.set(worker.now() + STOP_GRACE);
-    }
-}
-
 /// Ends a connection on which no request can be made, with this answer if there is one.
 pub(crate) async fn refuse(mut connection: Connection, reject: Option<Reject>) {
     let mut busy = Box::new(Busy::new(&mut connection));
@@ -136,12 +96,6 @@ pub(crate) struct Busy<'a> {
     /// is out of force.
     pub(crate) service: Arc<Service>,
     pub(crate) client: Rc<ClientFacts>,
-}
-
-/// What servers are told about the client of `peer` under the rules of a service.
-pub(crate) fn facts(peer: &Peer, service: &Service) -> Rc<ClientFacts> {
-    let Listener { forward, trusted_proxies, .. } = &service.listener;
-    Rc::new(ClientFacts::new(peer, forward, service.certificates).trusting(trusted_proxies.as_ref()))
 }
 
 /// What reading a head came to.

@@ -154,7 +154,7 @@ pub(crate) fn bind(configured: &Bind, count: usize, beside: bool) -> io::Result<
             (Bind::Ip(local), sockets.into_iter().map(Socket::Tcp).collect(), None)
         }
         Bind::Unix(path) => {
-            let (sockets, file) = unix_socket::bind(path, count)?;
+            let (sockets, file) = unix_socket::bind(path, count, BACKLOG)?;
             (configured.clone(), sockets.into_iter().map(Socket::Unix).collect(), Some(Arc::new(file)))
         }
     };

@@ -5,8 +5,8 @@ use std::io;
 
 use plimsoll_config::Bind;
 
-use crate::log::LogError;
-use crate::tls::UnfitFile;
+use crate::log::error::LogError;
+use crate::tls::pem::UnfitFile;
 
 /// Why a configuration could not be put in force.
 #[derive(Debug)]

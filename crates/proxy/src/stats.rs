@@ -5,8 +5,7 @@ use std::time::Duration;
 use plimsoll_config::Bind;
 use plimsoll_core::ClientTableStats;
 
-use crate::sticky::StickyStats;
-use crate::tls::HandshakeStats;
+use crate::tls::handshakes::HandshakeStats;
 
 /// Workers and listeners as of now. Each number is true, but they are not all of one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,6 +125,23 @@ pub struct RouteStats {
     pub denied_by_address: u64,
     /// Those that were refused because they showed no name with its password, or one that could not be looked at.
     pub denied_by_password: u64,
+}
+
+/// How the clients of one pool have stuck so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StickyStats {
+    /// The name of the pool.
+    pub pool: String,
+    /// Answers of the server that the client had before.
+    pub kept: u64,
+    /// Answers of another one, which the client has from now on.
+    pub moved: u64,
+    /// Answers to clients that had none before.
+    pub fresh: u64,
+    /// Answers to clients whose cookie was not one that we would have made, or too old.
+    pub refused: u64,
+    /// Values remembered now, where values are learnt.
+    pub learnt: Option<usize>,
 }
 
 /// Copies of requests to one pool, since the start, or since it first got some.

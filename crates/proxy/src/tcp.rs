@@ -10,13 +10,14 @@ use std::time::Duration;
 use plimsoll_core::{Outcome, OutcomeKind, Permit};
 
 use crate::buffer::{Buffer, Size};
+use crate::connection::Connection;
 use crate::grpc::Answered;
 use crate::log::entry::Entry;
 use crate::rebalance::Speech;
 use crate::request::FORBIDDEN;
-use crate::serve::Connection;
+use crate::served::Served;
 use crate::server_conn::ServerConn;
-use crate::service::{Aim, Served, Service};
+use crate::service::{Aim, Service};
 use crate::sticky::{Asked, Ties};
 use crate::tries::Tries;
 use crate::tunnel::{End, Ends, Passed, Tunnel};

@@ -1,24 +1,26 @@
 //! TLS with clients and servers.
 //!
 //! What a configuration needs of it is built before anything changes, as a [`TlsPlan`]: a `ClientSide` for each listener, a
-//! `ServerSide` for each pool, out of the files that `pem` reads. [`accept`] and [`ServerSide::connect`] shake hands; what
-//! comes out is a [`TlsWire`], which `wire` treats like any other. `certificate` knows what certificates say, `trouble` and
+//! `ServerSide` for each pool, out of the files that `pem` reads. [`shake_hands`] and [`ServerSide::connect`] shake hands; what
+//! comes out is a `TlsWire`, which `wire` treats like any other. `certificate` knows what certificates say, `trouble` and
 //! `handshakes` what goes wrong.
 
 mod accept;
 mod certificate;
-mod handshakes;
-mod pem;
+mod connect;
+pub(crate) mod handshakes;
+pub(crate) mod pem;
 mod plan;
+mod protocols;
 #[cfg(test)]
 mod tests;
 mod to_clients;
-mod to_servers;
-mod trouble;
+pub(crate) mod to_servers;
+pub(crate) mod trouble;
 mod warnings;
-mod wire;
+pub(crate) mod wire;
 
-pub(crate) use accept::accept;
+pub(crate) use accept::{Failed, UNRECOGNIZED_NAME, shake_hands};
 pub(crate) use handshakes::Handshakes;
 pub use handshakes::{HandshakeFailure, HandshakeStats};
 pub use pem::UnfitFile;
@@ -28,7 +30,6 @@ pub(crate) use to_clients::ClientSide;
 pub(crate) use to_servers::ServerSide;
 pub(crate) use trouble::TlsTrouble;
 pub use warnings::tls_warnings;
-pub(crate) use wire::TlsWire;
 
 use rustls::crypto::aws_lc_rs;
 
@@ -38,10 +39,3 @@ pub(crate) fn warm_up() {
     // Where there is none handshakes fail, and say so.
     let _ = aws_lc_rs::default_provider().secure_random.fill(&mut [0; 32]);
 }
-
-/// The record for the fatal alert `unrecognized_name` (RFC 6066, section 3), in the clear like every alert before the keys.
-pub(crate) const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
-
-/// The names of HTTP/1.1 and HTTP/2 in a handshake (RFC 7301, section 6).
-const HTTP1: &[u8] = b"http/1.1";
-const HTTP2: &[u8] = b"h2";

@@ -9,15 +9,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use plimsoll_config::Listener;
-use plimsoll_core::{Address, OutcomeKind, Percent, Permit, Time};
+use plimsoll_core::{Address, OutcomeKind, Percent, Time};
 
 use crate::http1::fields::{Field, Kind};
-use crate::log::covers;
 use crate::log::entry::Entry;
 
 mod context;
+pub(crate) mod tracing;
 
 use context::TraceParent;
+use tracing::{Tracing, new_span};
 
 /// Traced requests that wait to be taken up. Each holds some KiB; a collector that is gone for longer than these
 /// last is not helped by more of them.
@@ -127,28 +128,6 @@ pub(crate) struct Tracer {
     dropped: Arc<AtomicU64>,
 }
 
-/// Where a request stands in its trace.
-#[derive(Debug)]
-pub(crate) struct Tracing {
-    pub(crate) sampled: bool,
-    trace_id: [u8; 16],
-    span_id: [u8; 8],
-    parent_id: Option<[u8; 8]>,
-    /// The span of the try under way.
-    try_id: [u8; 8],
-    state: String,
-    tries: Vec<Try>,
-}
-
-#[derive(Debug)]
-struct Try {
-    span_id: [u8; 8],
-    server: String,
-    address: Option<Address>,
-    begun: Time,
-    ended: Option<(OutcomeKind, Option<u16>, Time)>,
-}
-
 impl Tracer {
     /// The place of a request with these fields. A `traceparent` that is not one counts as none, and then a `tracestate` has
     /// no meaning either (W3C Trace Context, section 3.3). The client's `traceparent` is taken out of `fields`.
@@ -227,45 +206,7 @@ impl Tracer {
     }
 }
 
-impl Tracing {
-    /// Another try begins.
-    pub(crate) fn begin_try(&mut self, permit: &Permit) {
-        self.try_id = new_span();
-        if self.sampled {
-            let server = permit.server();
-            self.tries.push(Try {
-                span_id: self.try_id,
-                server: server.id().name().to_owned(),
-                address: server.addresses().first().cloned(),
-                begun: permit.picked_at(),
-                ended: None,
-            });
-        }
-    }
-
-    /// The try has ended so.
-    pub(crate) fn end_try(&mut self, kind: OutcomeKind, status: Option<u16>, now: Time) {
-        if let Some(last) = self.tries.last_mut() {
-            last.ended = Some((kind, status, now));
-        }
-    }
-
-    /// Writes the line that tells a server where it stands.
-    pub(crate) fn write_line(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"traceparent: 00-");
-        context::hex(out, &self.trace_id);
-        out.push(b'-');
-        context::hex(out, &self.try_id);
-        out.extend_from_slice(if self.sampled { b"-01\r\n" } else { b"-00\r\n" });
-    }
-
-    /// Writes the trace's id.
-    pub(crate) fn write_id(&self, out: &mut Vec<u8>) {
-        context::hex(out, &self.trace_id);
-    }
-}
-
-/// A span's id is any number but zero.
-fn new_span() -> [u8; 8] {
-    fastrand::u64(1..).to_be_bytes()
+/// Whether a random number falls into a share of all.
+pub(crate) fn covers(share: Percent, random: u64) -> bool {
+    random % 100 < u64::from(share.as_u8())
 }

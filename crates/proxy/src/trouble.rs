@@ -7,8 +7,7 @@ use plimsoll_core::{OutcomeKind, Server};
 use crate::grpc::{OVERDUE, Status};
 use crate::http1::Reject;
 use crate::http1::body::Body;
-use crate::patience::Lost;
-use crate::service::Served;
+use crate::served::Served;
 
 /// What went wrong, and so whose fault it was.
 #[derive(Debug)]
@@ -31,6 +30,18 @@ pub(crate) enum Trouble {
     Overdue,
     /// Its answer is not passed on: another server is picked already.
     AnotherTry,
+}
+
+/// Who was too slow, or is not there any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lost {
+    ClientLeft,
+    ClientSlow,
+    ServerSlow,
+    /// It is down or ejected, and requests on such servers are not to go on.
+    ServerDown,
+    /// The deadline of the client's own has come.
+    Overdue,
 }
 
 impl From<Lost> for Trouble {

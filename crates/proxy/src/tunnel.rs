@@ -15,7 +15,7 @@ use tokio::io::AsyncWrite;
 use crate::buffer::Buffer;
 use crate::patience::{LOOK, is_cut_off};
 use crate::rebalance::{self, Parting, Speech, Way};
-use crate::service::Served;
+use crate::served::Served;
 use crate::timers::Deadline;
 use crate::wire::Wire;
 use crate::worker::Worker;

@@ -9,8 +9,6 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, Mode, flock};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use crate::sockets::BACKLOG;
-
 /// Everyone on this machine may connect, as with a port; the folder of the socket says who can reach it.
 const FOR_ALL: u32 = 0o666;
 
@@ -23,11 +21,11 @@ pub(crate) struct SocketFile {
 }
 
 /// Listens at `path`, in place of a socket that was left behind. All `count` sockets are one, and the kernel hands each
-/// connection to whoever accepts first.
+/// connection to whoever accepts first; it holds `backlog` of them ready.
 ///
 /// # Errors
 /// `AddrInUse` when somebody listens there, `AlreadyExists` when something else is there, else what the system says.
-pub(crate) fn bind(path: &Path, count: usize) -> io::Result<(Vec<UnixListener>, SocketFile)> {
+pub(crate) fn bind(path: &Path, count: usize, backlog: i32) -> io::Result<(Vec<UnixListener>, SocketFile)> {
     // Who looks whether a socket is stale and then replaces it must not be overtaken by another who does the same.
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let folder = fs::File::open(folder)?;
@@ -41,7 +39,7 @@ pub(crate) fn bind(path: &Path, count: usize) -> io::Result<(Vec<UnixListener>, 
     let about = fs::symlink_metadata(path)?;
     let file = SocketFile { path: path.to_owned(), identity: (about.dev(), about.ino()) };
     fs::set_permissions(path, fs::Permissions::from_mode(FOR_ALL))?;
-    socket.listen(BACKLOG)?;
+    socket.listen(backlog)?;
     let first = UnixListener::from(socket);
     let mut all = (1..count).map(|_| first.try_clone()).collect::<io::Result<Vec<_>>>()?;
     all.push(first);
@@ -104,19 +102,19 @@ mod tests {
     }
 
     fn refused(path: &Path) -> io::ErrorKind {
-        bind(path, 1).map(|_| ()).unwrap_err().kind()
+        bind(path, 1, 8).map(|_| ()).unwrap_err().kind()
     }
 
     #[test]
     fn the_file_goes_with_the_socket_but_never_anothers() {
         let folder = Folder::new("gone");
         let path = folder.0.join("web.sock");
-        let (sockets, file) = bind(&path, 3).unwrap();
+        let (sockets, file) = bind(&path, 3, 8).unwrap();
         assert_eq!(sockets.len(), 3);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, FOR_ALL);
         drop((sockets, file));
         assert!(!path.exists());
-        let (_sockets, file) = bind(&path, 1).unwrap();
+        let (_sockets, file) = bind(&path, 1, 8).unwrap();
         fs::remove_file(&path).unwrap();
         fs::write(&path, "another's").unwrap();
         drop(file);
@@ -128,7 +126,7 @@ mod tests {
         let folder = Folder::new("left");
         let path = folder.0.join("web.sock");
         drop(UnixListener::bind(&path).unwrap());
-        let (_sockets, _file) = bind(&path, 1).unwrap();
+        let (_sockets, _file) = bind(&path, 1, 8).unwrap();
         assert!(UnixStream::connect(&path).is_ok());
         assert_eq!(refused(&path), io::ErrorKind::AddrInUse);
         let text = folder.0.join("text");

@@ -12,8 +12,9 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::http2;
-use crate::tls::{ServerSide, TlsWire};
+use crate::http2::stream::Stream;
+use crate::tls::to_servers::ServerSide;
+use crate::tls::wire::TlsWire;
 
 /// A connection to a client or a server.
 ///
@@ -24,7 +25,7 @@ pub(crate) enum Wire {
     Unix(UnixStream),
     Tls(Box<TlsWire>),
     /// A stream of a connection that is shared by many.
-    Http2(Box<http2::Stream>),
+    Http2(Box<Stream>),
 }
 
 /// Does the same whatever it runs over.
@@ -57,7 +58,7 @@ macro_rules! on_socket {
 
 impl Wire {
     /// The stream of HTTP/2 that it is, if it is one.
-    pub(crate) fn as_stream(&mut self) -> Option<&mut http2::Stream> {
+    pub(crate) fn as_stream(&mut self) -> Option<&mut Stream> {
         match self {
             Self::Http2(stream) => Some(stream),
             _ => None,

@@ -16,15 +16,18 @@ use crate::grpc::{Answered, Call};
 use crate::http1::framing::BodyLength;
 use crate::http1::request::RequestHead;
 use crate::http1::response::ResponseHead;
-use crate::http2::SharedConns;
+use crate::http2::shared::SharedConns;
 use crate::limit::Limited;
 use crate::log::entry::Entry;
-use crate::log::{Lines, Marks};
-use crate::mirror::{Copied, UnderWay};
+use crate::log::lines::Lines;
+use crate::log::marks::Marks;
+use crate::mirror::copied::Copied;
+use crate::mirror::under_way::UnderWay;
 use crate::parked::Parked;
 use crate::replay::Replay;
-use crate::route::{RouteId, Scratch};
-use crate::server_conn::IdleConns;
+use crate::route::id::RouteId;
+use crate::route::scratch::Scratch;
+use crate::server_conn::idle::IdleConns;
 use crate::shortage::Shortage;
 use crate::timers::Timers;
 
@@ -49,7 +52,7 @@ pub(crate) struct Worker {
     /// Connections of clients that are idle.
     pub(crate) parked: RefCell<Parked>,
     /// Copies of requests under way.
-    pub(crate) copies: UnderWay,
+    pub(crate) copies: Rc<UnderWay>,
     /// Of the access log.
     pub(crate) lines: RefCell<Lines>,
     #[expect(clippy::vec_box, reason = "a desk is handed from hand to hand, so it must be cheap to move")]
@@ -155,7 +158,7 @@ impl Worker {
             idle: RefCell::default(),
             shared: RefCell::default(),
             parked: RefCell::default(),
-            copies: UnderWay::default(),
+            copies: Rc::default(),
             lines: RefCell::new(Lines::new(clock.now())),
             desks: RefCell::default(),
             random: RefCell::new(fastrand::Rng::new()),

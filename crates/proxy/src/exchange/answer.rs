@@ -234,7 +234,7 @@ impl Exchange<'_> {
         stick.clear();
         if let Some(permit) = &self.permit {
             let answer = sticky::Answer { head, response, tls: facts.scheme() == "https", lines: stick };
-            sticky::answered(tries, permit, answer, (worker.counts.number, now));
+            sticky::answered((tries.served(), tries.tie()), permit, answer, (worker.counts.number, now));
         }
         let server = self.permit.as_ref().map(|permit| permit.server().id());
         let edits = tries.route().and_then(|route| {

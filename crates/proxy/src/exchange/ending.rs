@@ -5,25 +5,10 @@ use std::time::Duration;
 
 use plimsoll_core::{Outcome, OutcomeKind, Permit, Time};
 
-use super::{Exchange, Parties, Phase};
-use crate::buffer::Buffer;
+use super::{Exchange, Parties, Phase, Upgraded};
 use crate::grpc::Status;
 use crate::http1::framing::BodyLength;
-use crate::server_conn::ServerConn;
 use crate::trouble::{GivenUp, Trouble};
-
-/// What an exchange leaves behind that ended in a change of protocols.
-pub(crate) struct Upgraded {
-    pub(crate) permit: Permit,
-    pub(crate) server: ServerConn,
-    /// What the server has already sent of the new protocol.
-    pub(crate) from_server: Buffer,
-    /// From the pick to the server's answer.
-    pub(crate) first_byte: Duration,
-    /// Bytes of the exchange itself, without what is in `from_server`.
-    pub(crate) sent: u64,
-    pub(crate) received: u64,
-}
 
 impl Exchange<'_> {
     /// The server's part is over: the permit ends and the connection is free, before the last bytes go to the

@@ -2,10 +2,10 @@
 
 use plimsoll_config::{HeaderEdit, Template};
 
+use super::encoding::tells_of_body;
 use super::fields::Kind;
 use super::put;
 use super::variables::{Values, names_request, names_server};
-use crate::compress;
 
 /// What becomes of the fields of a head, each name once. A head without edits costs a look whether there are any.
 #[derive(Debug, Default)]
@@ -55,9 +55,8 @@ impl Edits {
         }
         let any = |holds: fn(&Template) -> bool| fields.iter().flat_map(|field| &field.values).any(holds);
         let (names_request, names_server) = (any(names_request), any(names_server));
-        let tells = |field: &FieldEdit| !field.values.is_empty() && compress::tells_of_body(field.name.as_bytes());
-        let tells_of_body = fields.iter().any(tells);
-        Self { fields, names_request, names_server, tells_of_body }
+        let tells = |field: &FieldEdit| !field.values.is_empty() && tells_of_body(field.name.as_bytes());
+        Self { tells_of_body: fields.iter().any(tells), fields, names_request, names_server }
     }
 
     pub(crate) fn is_empty(&self) -> bool {

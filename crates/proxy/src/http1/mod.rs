@@ -5,6 +5,7 @@ pub(crate) mod body;
 pub(crate) mod chunked;
 pub(crate) mod cookies;
 pub(crate) mod edits;
+pub(crate) mod encoding;
 pub(crate) mod fields;
 pub(crate) mod forwarding;
 pub(crate) mod framing;

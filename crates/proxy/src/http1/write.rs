@@ -12,7 +12,7 @@ use super::framing::BodyLength;
 use super::put;
 use super::request::RequestHead;
 use super::response::ResponseHead;
-use crate::compress::Recoding;
+use crate::compress::recoding::Recoding;
 
 /// How a request is to be changed on its way.
 pub(crate) struct RequestRules<'a> {

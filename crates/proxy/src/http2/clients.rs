@@ -17,15 +17,16 @@ use plimsoll_config::ClientHttp2;
 use plimsoll_core::Time;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::line::{FRAME, Line, SEND_BUFFER, end_of_life};
 use super::stream::Stream;
 use super::text;
 use super::watch::{Pulse, Tally};
-use super::{FRAME, Line, SEND_BUFFER, end_of_life};
-use crate::listener::Place;
+use crate::connection::{Connection, Known, facts};
 use crate::parked::Turn;
 use crate::peer::Peer;
+use crate::place::Place;
 use crate::room;
-use crate::serve::{self, Connection, Known, LINGER, LINGER_BYTES, WARM};
+use crate::serve::{self, LINGER, LINGER_BYTES, WARM};
 use crate::timers::Deadline;
 use crate::wire::Wire;
 use crate::worker::Worker;
@@ -41,7 +42,7 @@ pub(crate) async fn serve(mut connection: Connection, read: Vec<u8>) {
         while let Some((request, respond)) = poll_fn(|cx| served.poll(cx)).await {
             served.serve_stream(request, respond);
         }
-        served.turn.end(&served.worker, served.room.as_ref());
+        served.turn.end(&served.worker.parked, served.room.as_ref());
         let room = served.room.take();
         drop(served);
         // Whether the client or our patience ends it makes no difference.
@@ -221,10 +222,10 @@ impl Served {
     /// on its way: the first, or one of a client in a loop.
     fn makes_room(&mut self, now: Time, cx: &Context<'_>) -> bool {
         if self.busy || !self.asked || self.ending.is_some() || now < self.idle_since + WARM {
-            self.turn.end(&self.worker, self.room.as_ref());
+            self.turn.end(&self.worker.parked, self.room.as_ref());
             return false;
         }
-        self.turn.makes_room(&self.worker, &mut self.room, cx)
+        self.turn.makes_room(&self.worker.parked, &mut self.room, cx)
     }
 
     fn is_to_end(&self, now: Time) -> bool {
@@ -251,7 +252,7 @@ impl Served {
         match &self.known {
             Some((known, client)) if Arc::ptr_eq(known, &service) => (service, Rc::clone(client)),
             _ => {
-                let client = serve::facts(&self.peer, &service);
+                let client = facts(&self.peer, &service);
                 self.known.insert((service, client)).clone()
             }
         }

@@ -3,7 +3,8 @@
 
 use h2::Reason;
 
-use super::PREFACE;
+/// What a client that speaks HTTP/2 by prior knowledge sends first (RFC 9113, section 3.4).
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 const HEADER: usize = 9;
 

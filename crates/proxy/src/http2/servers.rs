@@ -1,27 +1,24 @@
-//! Connections to servers that requests share, each worker its own.
+//! Connections to servers that speak HTTP/2: opened by the one of those who want it that comes first, and kept going.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use h2::client::{self, SendRequest};
+use h2::client;
 use plimsoll_config::Pool;
-use plimsoll_core::{Server, Time};
-use tokio::sync::Notify;
+use plimsoll_core::Server;
 
+use super::line::{FRAME, Line, SEND_BUFFER, end_of_life};
+use super::share::{Conn, Share};
 use super::stream::Stream;
 use super::watch::Pulse;
-use super::{FRAME, Line, SEND_BUFFER, end_of_life};
 use crate::clock::Clock;
-use crate::server_conn::ConnectError;
+use crate::server_conn::conn::ConnectError;
 use crate::timers::Deadline;
-use crate::tls::ServerSide;
 use crate::wire::Wire;
 use crate::worker::Worker;
 
@@ -33,114 +30,6 @@ const LARGEST_WINDOW: u32 = (1 << 31) - 1;
 
 /// The largest head of a response, as HTTP/2 counts it, in bytes.
 const MAX_HEAD: u32 = 64 * 1024;
-
-/// A worker's connections, by the serial of their server.
-#[derive(Default)]
-pub(crate) struct SharedConns {
-    by_server: HashMap<u64, Vec<Rc<Conn>>>,
-    opening: HashMap<u64, Rc<Notify>>,
-}
-
-/// A connection that requests share.
-struct Conn {
-    send: RefCell<SendRequest<Bytes>>,
-    scheme: &'static str,
-    /// The rules of TLS that it was made under.
-    tls: Option<Arc<ServerSide>>,
-    most: usize,
-    /// Requests on it now.
-    open: Cell<usize>,
-    /// When the last of them ended.
-    idle_since: Cell<Time>,
-    /// How long it is kept then.
-    keep: Duration,
-    old_at: Option<Time>,
-    closed: Cell<bool>,
-    clock: Clock,
-}
-
-impl Conn {
-    /// Whether it takes another request at once.
-    fn has_room(&self, now: Time) -> bool {
-        let mut send = self.send.borrow_mut();
-        let most = self.most.min(send.current_max_send_streams());
-        !self.closed.get()
-            && self.open.get() < most
-            && self.old_at.is_none_or(|old| now < old)
-            && matches!(send.poll_ready(&mut Context::from_waker(Waker::noop())), Poll::Ready(Ok(())))
-    }
-}
-
-/// One request's part of a connection.
-pub(crate) struct Share {
-    conn: Rc<Conn>,
-    send: SendRequest<Bytes>,
-}
-
-impl Share {
-    fn new(conn: &Rc<Conn>) -> Self {
-        conn.open.set(conn.open.get() + 1);
-        let send = conn.send.borrow().clone();
-        Self { conn: Rc::clone(conn), send }
-    }
-
-    pub(super) fn send(&mut self) -> &mut SendRequest<Bytes> {
-        &mut self.send
-    }
-
-    pub(super) fn scheme(&self) -> &'static str {
-        self.conn.scheme
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.conn.open.set(self.conn.open.get() - 1);
-        self.conn.idle_since.set(self.conn.clock.now());
-    }
-}
-
-impl SharedConns {
-    /// A stream on a connection to `server` that is open and has room for one.
-    pub(crate) fn take(&mut self, (server, tls): (&Server, Option<&Arc<ServerSide>>), now: Time) -> Option<Stream> {
-        let conns = self.by_server.get_mut(&server.serial())?;
-        conns.retain(|conn| !conn.closed.get());
-        // Its rules of TLS may have changed since.
-        let same = |conn: &Conn| conn.tls.as_ref().map(Arc::as_ptr) == tls.map(Arc::as_ptr);
-        let conn = conns.iter().find(|conn| same(conn) && conn.has_room(now))?;
-        Some(Stream::to_server(Share::new(conn)))
-    }
-
-    /// Closes what has been idle for too long, and forgets what is closed.
-    pub(crate) fn sweep(&mut self, now: Time) {
-        self.by_server.retain(|_, conns| {
-            conns.retain(|conn| {
-                let idle = conn.open.get() == 0 && now.saturating_since(conn.idle_since.get()) >= conn.keep;
-                let old = conn.open.get() == 0 && conn.old_at.is_some_and(|old| now >= old);
-                !conn.closed.get() && !idle && !old
-            });
-            !conns.is_empty()
-        });
-    }
-
-    /// Closes all that carry nothing.
-    pub(crate) fn close_idle(&mut self) {
-        self.by_server.retain(|_, conns| {
-            conns.retain(|conn| conn.open.get() > 0);
-            !conns.is_empty()
-        });
-    }
-
-    /// Closes all that carry nothing; the others when they carry nothing any more.
-    pub(crate) fn clear(&mut self) {
-        self.by_server.clear();
-    }
-
-    /// How many carry nothing.
-    pub(crate) fn idle(&self) -> usize {
-        self.by_server.values().flatten().filter(|conn| conn.open.get() == 0).count()
-    }
-}
 
 /// Waits while somebody else opens a connection to `server`, since it may have room for this request too. Where nobody does,
 /// the caller is the one, and the guard tells the others when it is dropped.

@@ -15,7 +15,7 @@ use h2::{Reason, RecvStream, SendStream};
 use http::{Response, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::servers::Share;
+use super::share::Share;
 use super::text::{self, Malformed, Question};
 use super::watch::Tally;
 use crate::http1::Reject;

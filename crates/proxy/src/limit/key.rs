@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use plimsoll_config::LimitKey;
 use plimsoll_core::ClientKey;
 
-use super::Limit;
+use super::table::Limit;
 use crate::http1::fields::{Field, same_variable};
 use crate::http1::{Reject, cookies};
 
@@ -51,11 +51,6 @@ impl Limit {
             *place = Some(value);
         }
         Some(found.map(|value| value.map(|value| ClientKey::named(value, self.seed))))
-    }
-
-    /// The client at an address.
-    pub(super) fn address_key(&self, address: IpAddr) -> ClientKey {
-        ClientKey::address(address, self.rules.ipv6_prefix)
     }
 }
 

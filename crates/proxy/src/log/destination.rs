@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use plimsoll_config::LogTarget;
 
-use super::LogError;
+use super::error::LogError;
 use super::sink::Sink;
 
 /// The largest batch: big enough that a system call for it costs little a line.

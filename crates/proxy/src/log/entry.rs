@@ -7,7 +7,7 @@ use plimsoll_core::{OutcomeKind, Permit, Time};
 use crate::http1::Span;
 use crate::http1::fields::Kind;
 use crate::http1::request::RequestHead;
-use crate::trace::Tracing;
+use crate::trace::tracing::Tracing;
 
 /// The longest part of a request that is told of, in bytes, so that a line has a bound whatever a client sends. Targets
 /// are longer only when somebody tries something.

@@ -2,12 +2,19 @@
 
 use std::sync::Arc;
 
-use plimsoll_core::Time;
+use plimsoll_core::{Percent, Time};
 
-use super::AccessLog;
 use super::destination::{Batch, Batches, Destination};
-use super::line::Told;
+use super::line::{Format, Told};
 use super::stamp::Stamps;
+
+/// The access log as a listener writes it.
+#[derive(Clone, Debug)]
+pub(crate) struct AccessLog {
+    pub(super) destination: Arc<Destination>,
+    pub(super) format: Arc<Format>,
+    pub(super) sample: Percent,
+}
 
 /// What a worker has not handed over yet.
 pub(crate) struct Lines {

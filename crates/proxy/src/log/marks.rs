@@ -1,6 +1,6 @@
 //! Field lines that we add to the messages of a request, so that it can be found again elsewhere.
 
-use crate::trace::Tracing;
+use crate::trace::tracing::Tracing;
 
 /// The lines, each with its line end.
 #[derive(Debug, Default)]

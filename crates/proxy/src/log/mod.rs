@@ -4,33 +4,32 @@
 //! client has its answer, `line` writes it into a batch of the worker (`lines`), which goes to the thread of a
 //! `destination` when it is full or at the next tick, and from there to a `sink`. No worker ever waits for that.
 
-use std::fmt;
-use std::io;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use plimsoll_config::{Config, Listener, LogTarget, RequestId};
-use plimsoll_core::{Percent, Time};
+use plimsoll_config::{Config, Listener, RequestId};
+use plimsoll_core::Time;
 
-use crate::trace::{TracedRequest, Tracer, Traces};
+use crate::trace::{TracedRequest, Tracer, Traces, covers};
 use crate::worker::{Desk, Worker};
 use destination::{Counts, Destination};
 use entry::Entry;
 use line::{Format, Told};
+use lines::AccessLog;
 
 mod destination;
 pub(crate) mod entry;
+pub(crate) mod error;
 mod escape;
 mod ids;
 mod line;
-mod lines;
-mod marks;
+pub(crate) mod lines;
+pub(crate) mod marks;
 mod sink;
 mod stamp;
 
-pub(crate) use lines::Lines;
-pub(crate) use marks::Marks;
+pub use error::LogError;
 
 /// The access log and the traces of a data plane.
 #[derive(Debug)]
@@ -54,35 +53,6 @@ pub struct LogStats {
     pub traces_dropped: u64,
 }
 
-/// Why the access log cannot be written where it should be.
-#[derive(Debug)]
-pub struct LogError {
-    /// Where it should be.
-    pub to: LogTarget,
-    /// What the system said.
-    pub source: io::Error,
-}
-
-impl fmt::Display for LogError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the access log cannot be written to {}: ", self.to)?;
-        match (self.source.kind(), &self.to) {
-            (io::ErrorKind::PermissionDenied, _) => f.write_str("permission denied"),
-            (io::ErrorKind::NotFound, LogTarget::SyslogSocket(_)) => f.write_str("no syslog daemon listens there"),
-            _ if self.source.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error()) => {
-                f.write_str("nobody reads this pipe")
-            }
-            _ => write!(f, "{}", self.source),
-        }
-    }
-}
-
-impl std::error::Error for LogError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.source)
-    }
-}
-
 /// What the last configuration that was put in force asks for.
 #[derive(Debug, Default)]
 struct Current {
@@ -102,14 +72,6 @@ struct News {
 pub(crate) struct Plan {
     log: Option<AccessLog>,
     tracer: Option<Arc<Tracer>>,
-}
-
-/// The access log as a listener writes it.
-#[derive(Clone, Debug)]
-pub(crate) struct AccessLog {
-    destination: Arc<Destination>,
-    format: Arc<Format>,
-    sample: Percent,
 }
 
 /// What is told about the requests of a listener.
@@ -203,11 +165,6 @@ impl Logs {
     fn current(&self) -> MutexGuard<'_, Current> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Whether a random number falls into a share of all.
-pub(crate) fn covers(share: Percent, random: u64) -> bool {
-    random % 100 < u64::from(share.as_u8())
 }
 
 impl Plan {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::lines::Lines;
 use super::*;
 
 /// A folder of this test that is gone after it.

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,13 +12,15 @@ use plimsoll_core::{Outcome, OutcomeKind, Permit, Server};
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
-use super::{Entered, Mirroring};
+use super::copied::Mirroring;
+use super::under_way::Entered;
 use crate::buffer::{Buffer, Size};
 use crate::grpc::Answered;
 use crate::http1::body::Body;
 use crate::http1::response::ResponseHead;
 use crate::server_conn::{self, ConnectError, ServerConn};
 use crate::wire::Wire;
+use crate::worker::Worker;
 
 /// The largest head of an answer, as for those that clients get.
 const MAX_HEAD: usize = 64 * 1024;
@@ -28,7 +31,9 @@ const MAX_ANSWER: usize = 1024 * 1024;
 
 /// A copy with all that it needs.
 pub(super) struct Errand {
-    pub(super) entered: Entered,
+    pub(super) worker: Rc<Worker>,
+    /// Its place among those under way.
+    pub(super) _entered: Entered,
     pub(super) mirroring: Arc<Mirroring>,
     pub(super) message: Vec<u8>,
     /// How much of the message is the head.
@@ -60,7 +65,7 @@ impl Errand {
         let outcome = Outcome {
             kind,
             first_byte: answer.as_ref().map(|answer| answer.first_byte),
-            total: self.entered.worker.now().saturating_since(permit.picked_at()),
+            total: self.worker.now().saturating_since(permit.picked_at()),
             sent: self.sent.get() as u64,
             received: answer.as_ref().map_or(0, |answer| answer.received as u64),
             excused: kind.is_error() && served.excuses(kind, answered),
@@ -70,7 +75,7 @@ impl Errand {
     }
 
     async fn ask(&self, permit: &Permit) -> Result<Answer, OutcomeKind> {
-        let (worker, timeouts) = (&self.entered.worker, &self.mirroring.served.rules.timeouts);
+        let (worker, timeouts) = (&self.worker, &self.mirroring.served.rules.timeouts);
         let server = permit.server();
         let mut conn = match self.idle_connection(server) {
             Some(conn) => conn,
@@ -105,7 +110,7 @@ impl Errand {
         if self.greeting.is_some() {
             return None;
         }
-        let (worker, served) = (&self.entered.worker, &self.mirroring.served);
+        let (worker, served) = (&self.worker, &self.mirroring.served);
         let (server, now) = ((&**server, served.tls.as_ref()), worker.recently());
         if served.rules.protocol == ServerProtocol::Http2 {
             return worker.shared.borrow_mut().take(server, now).map(ServerConn::stream);
@@ -115,7 +120,7 @@ impl Errand {
     }
 
     async fn open(&self, server: &Server) -> Result<ServerConn, OutcomeKind> {
-        let (worker, served) = (&self.entered.worker, &self.mirroring.served);
+        let (worker, served) = (&self.worker, &self.mirroring.served);
         if !worker.shortage.is_over() {
             // Those whose client waits for an answer come first.
             return Err(OutcomeKind::Aborted);

@@ -15,11 +15,11 @@ use plimsoll_core::{Address, ProbeResult, Server};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpSocket, UnixStream};
 
-use super::Target;
 use super::exchange::ExchangeAnswer;
 use super::failure::Failure;
 use super::grpc;
 use super::http::{self, HttpAnswer};
+use super::target::Target;
 use crate::http2;
 use crate::proxy_header;
 use crate::shortage::is_own;

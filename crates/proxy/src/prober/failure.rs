@@ -4,9 +4,12 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use super::http::HEAD_LIMIT;
 use crate::grpc::Status;
 use crate::tls::TlsTrouble;
+
+/// The longest head of an answer, with all interim answers (RFC 9110, section 15.2) before it: what servers accept as a
+/// head themselves, and so more than any of them sends.
+pub(super) const HEAD_LIMIT: usize = 16 * 1024;
 
 /// Why a probe failed. Its text is what an operator reads.
 #[derive(Debug)]

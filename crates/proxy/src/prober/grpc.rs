@@ -11,7 +11,7 @@ use h2::client::{self, SendRequest};
 use h2::{Reason, RecvStream};
 use http::{HeaderMap, Method, Request, Version};
 
-use super::failure::Failure;
+use super::failure::{Failure, HEAD_LIMIT};
 use crate::grpc::Status;
 use crate::wire::Wire;
 
@@ -42,7 +42,7 @@ pub(super) async fn check(wire: Wire, service: &str, host: &str) -> Result<(), F
         .body(());
     let question = question.map_err(|_| Failure::NoAuthority)?;
     let mut builder = client::Builder::new();
-    builder.enable_push(false).max_header_list_size(super::http::HEAD_LIMIT as u32);
+    builder.enable_push(false).max_header_list_size(HEAD_LIMIT as u32);
     let (send, connection) = builder.handshake::<_, Bytes>(wire).await.map_err(broken)?;
     let (mut asking, mut connection) = (pin!(ask(send, question, message(service))), pin!(connection));
     let mut over = false;

@@ -2,15 +2,11 @@
 
 use plimsoll_config::Http;
 
-use super::failure::{Closed, Failure};
+use super::failure::{Closed, Failure, HEAD_LIMIT};
 use crate::http1::Reject;
 use crate::http1::body::Body;
 use crate::http1::response::ResponseHead;
 use crate::http1::scan::Scan;
-
-/// The longest head of an answer, with all interim answers (RFC 9110, section 15.2) before it: what servers accept as a
-/// head themselves, and so more than any of them sends.
-pub(super) const HEAD_LIMIT: usize = 16 * 1024;
 
 /// The request, to a server that is called `host` where the check does not say otherwise.
 pub(super) fn request(check: &Http, host: &str) -> Vec<u8> {

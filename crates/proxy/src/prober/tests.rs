@@ -8,6 +8,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::num::NonZeroU32;
 
+use plimsoll_config::Probe;
 use plimsoll_core::{Initial, Pool, PoolRules, PoolSpec, ProbeRule, ServerSpec};
 
 use super::*;

@@ -24,7 +24,7 @@ const CRC32C: u8 = 0x03;
 
 /// Whom a header names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Named {
+pub(crate) enum Named {
     /// Nobody: the sender speaks for itself, or does not know.
     Nobody,
     Ip {

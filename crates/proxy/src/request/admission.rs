@@ -16,7 +16,8 @@ use crate::http1::framing::BodyLength;
 use crate::http1::variables::{self, Values};
 use crate::route::{Denied, Goal, Route, RouteId, Routes, draw};
 use crate::serve::{Busy, Next};
-use crate::service::{Aim, Served, Service};
+use crate::served::Served;
+use crate::service::{Aim, Service};
 use crate::sticky;
 use crate::worker::{Desk, Worker};
 
@@ -74,7 +75,8 @@ impl Busy<'_> {
         ClientFacts::turn_to(client, &service.listener, (head, &desk.request));
         service.observe.begin(desk, head, &connection.worker);
         desk.begin();
-        grpc::begin(desk, head, now).map_err(|reject| self.unrouted(Some(reject), desk, head_length))
+        grpc::begin(&mut desk.call, &mut desk.request, head, now)
+            .map_err(|reject| self.unrouted(Some(reject), desk, head_length))
     }
 
     /// Finds the route of the request on the desk, unless the client may not have it.

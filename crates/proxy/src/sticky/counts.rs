@@ -1,23 +1,17 @@
 //! What became of the ties of a pool's requests.
 
-use super::Shown;
 use crate::counts::Counter;
+use crate::stats::StickyStats;
 
-/// How the clients of one pool have stuck so far.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StickyStats {
-    /// The name of the pool.
-    pub pool: String,
-    /// Answers of the server that the client had before.
-    pub kept: u64,
-    /// Answers of another one, which the client has from now on.
-    pub moved: u64,
-    /// Answers to clients that had none before.
-    pub fresh: u64,
-    /// Answers to clients whose cookie was not one that we would have made, or too old.
-    pub refused: u64,
-    /// Values remembered now, where values are learnt.
-    pub learnt: Option<usize>,
+/// What the client showed of the server it had before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Shown {
+    #[default]
+    Nothing,
+    /// What names a server of the pool; a cookie that is old is to be renewed.
+    Known { old: bool },
+    /// A cookie of ours by its name, and by nothing else.
+    Refused,
 }
 
 /// The counts, a column for each worker.

@@ -5,9 +5,21 @@ use std::net::IpAddr;
 
 use plimsoll_config::HashOn;
 
-use super::{Asked, field};
 use crate::http1::cookies;
+use crate::http1::fields::Field;
+use crate::http1::request::RequestHead;
 use crate::http1::variables::split_query;
+
+/// What is known of a request before it has a server.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    /// The head as it was read, and what it says; of a connection that is balanced as a whole there is none.
+    pub(crate) head: Option<(&'a [u8], &'a RequestHead)>,
+    /// Path and query that servers are asked for, where those are not the ones that came; else empty.
+    pub(crate) target: &'a [u8],
+    /// Who the client is; `None` is one on a Unix socket.
+    pub(crate) client: Option<IpAddr>,
+}
 
 /// The key of what is asked; `None` where it has none of what the key is made of.
 pub(super) fn of(on: &HashOn, asked: &Asked<'_>) -> Option<u64> {
@@ -43,10 +55,16 @@ fn hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(BASIS, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(PRIME))
 }
 
+/// The value of the first field of this name.
+pub(super) fn field<'a>(head: &'a [u8], fields: &[Field], name: &str) -> Option<&'a [u8]> {
+    let found = fields.iter().find(|field| field.name.slice(head).eq_ignore_ascii_case(name.as_bytes()))?;
+    Some(found.value.slice(head))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http1::request::{HeadRules, RequestHead};
+    use crate::http1::request::HeadRules;
 
     fn key(on: &HashOn, head: &str) -> Option<u64> {
         let mut request = RequestHead::default();

@@ -11,8 +11,8 @@ use rustls::server::Acceptor;
 use tokio::io::AsyncWriteExt;
 
 use crate::buffer::Buffer;
-use crate::serve::Connection;
-use crate::service::Served;
+use crate::connection::Connection;
+use crate::served::Served;
 use crate::tls::UNRECOGNIZED_NAME;
 use crate::wire::Wire;
 

@@ -2,8 +2,7 @@
 
 use std::future::poll_fn;
 use std::io::{self, Read};
-use std::pin::{Pin, pin};
-use std::rc::Rc;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -12,59 +11,22 @@ use rustls::{CipherSuite, ProtocolVersion, ServerConnection};
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio_rustls::StartHandshake;
 
+use super::certificate;
 use super::handshakes::HandshakeFailure;
+use super::protocols::HTTP2;
 use super::to_clients::ClientSide;
-use super::{HTTP2, TlsWire, UNRECOGNIZED_NAME, certificate};
-use crate::http1::Reject;
+use super::wire::TlsWire;
 use crate::peer::TlsFacts;
-use crate::serve::{self, Connection};
 use crate::wire::Wire;
 
 /// Bytes of a connection that tell whether somebody speaks plain HTTP.
 const FIRST: usize = 8;
 
-/// Shakes hands with the client of `connection`. `None` when that fails; the client has been told then, if it listens.
-pub(crate) async fn accept(connection: Connection) -> Option<Connection> {
-    let service = Arc::clone(&connection.place.service());
-    let side = service.tls.as_ref()?;
-    let Connection { wire, mut peer, place, deadline, worker, count, room, known } = connection;
-    deadline.set(worker.now() + side.settings.timeout);
-    let mut shaking = pin!(shake_hands(wire, side));
-    let mut stopping = false;
-    let shaken = poll_fn(|cx| {
-        if let Poll::Ready(shaken) = shaking.as_mut().poll(cx) {
-            return Poll::Ready(shaken);
-        }
-        serve::shorten_for_stop(&place, &worker, &deadline, &mut stopping);
-        deadline.poll(cx).map(|()| Err(Failed::Timeout))
-    })
-    .await;
-    let (wire, failure) = match shaken {
-        Ok((wire, facts)) => {
-            service.handshakes.note(Ok(()));
-            // Tickets are sent at once, and acknowledge the end of the handshake on their way.
-            if !side.settings.session_tickets {
-                wire.acknowledge();
-            }
-            Rc::make_mut(&mut peer).tls = Some(Rc::new(facts));
-            return Some(Connection { wire, peer, place, deadline, worker, count, room, known });
-        }
-        Err(Failed::Timeout) => {
-            service.handshakes.note(Err(HandshakeFailure::Timeout));
-            return None;
-        }
-        Err(Failed::Silent) => return None,
-        Err(Failed::With(wire, failure)) => (wire, failure),
-    };
-    service.handshakes.note(Err(failure));
-    let connection = Connection { wire, peer, place, deadline, worker, count, room, known };
-    let reject = Reject { status: 400, reason: "this port speaks TLS: use https://" };
-    serve::refuse(connection, (failure == HandshakeFailure::PlainHttp).then_some(reject)).await;
-    None
-}
+/// The record for the fatal alert `unrecognized_name` (RFC 6066, section 3), in the clear like every alert before the keys.
+pub(crate) const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 
 /// How it did not work out.
-enum Failed {
+pub(crate) enum Failed {
     Timeout,
     /// The client has left before it said anything, as those do who only look whether a port is open.
     Silent,
@@ -72,7 +34,8 @@ enum Failed {
     With(Wire, HandshakeFailure),
 }
 
-async fn shake_hands(mut wire: Wire, side: &ClientSide) -> Result<(Wire, TlsFacts), Failed> {
+/// Shakes hands with the client at the other end of `wire`, which may have been told when that fails.
+pub(crate) async fn shake_hands(mut wire: Wire, side: &ClientSide) -> Result<(Wire, TlsFacts), Failed> {
     let mut first = First::default();
     let accepted = match hello(&mut wire, &mut first).await {
         Ok(accepted) => accepted,

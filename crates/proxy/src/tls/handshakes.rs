@@ -108,7 +108,7 @@ impl Handshakes {
         Arc::default()
     }
 
-    pub(super) fn note(&self, result: Result<(), HandshakeFailure>) {
+    pub(crate) fn note(&self, result: Result<(), HandshakeFailure>) {
         let count = match result {
             Ok(()) => &self.done,
             Err(failure) => &self.failed[failure as usize],

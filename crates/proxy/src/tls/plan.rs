@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use plimsoll_config::Config;
 
-use super::{ClientSide, ServerSide, to_clients, to_servers};
+use super::to_clients::{self, ClientSide};
+use super::to_servers::{self, ServerSide};
 use crate::start_error::StartError;
 
 /// The sides of TLS that a configuration needs, ready for use.

@@ -13,12 +13,13 @@ use rustls::server::{
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, SupportedProtocolVersion, version};
 
+use super::certificate;
 use super::pem::{self, UnfitFile};
-use super::{HTTP1, HTTP2, certificate};
+use super::protocols::{HTTP1, HTTP2};
 
 /// How hands are shaken with the clients of a listener.
 pub(crate) struct ClientSide {
-    pub(super) settings: ListenerTls,
+    pub(crate) settings: ListenerTls,
     http2: bool,
     pub(super) config: Arc<ServerConfig>,
     certificates: Arc<Certificates>,

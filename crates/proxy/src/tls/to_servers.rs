@@ -13,15 +13,13 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 use tokio_rustls::TlsConnector;
 
 use super::pem::{self, UnfitFile};
-use super::trouble::TlsTrouble;
-use super::{HTTP1, HTTP2, TlsWire};
-use crate::wire::Wire;
+use super::protocols::{HTTP1, HTTP2};
 
 /// How connections to the servers of a pool are made.
 pub(crate) struct ServerSide {
-    settings: ServerTls,
-    protocol: ServerProtocol,
-    connector: TlsConnector,
+    pub(super) settings: ServerTls,
+    pub(super) protocol: ServerProtocol,
+    pub(super) connector: TlsConnector,
 }
 
 impl std::fmt::Debug for ServerSide {
@@ -84,26 +82,6 @@ impl ServerSide {
         config.alpn_protocols = vec![alpn.to_vec()];
         Ok(Self { settings: settings.clone(), protocol, connector: Arc::new(config).into() })
     }
-
-    /// Shakes hands over `socket` with the server that is configured at `authority`, its host and port.
-    pub(crate) async fn connect(self: &Arc<Self>, socket: Wire, authority: &str) -> Result<Wire, TlsTrouble> {
-        let name = self.settings.server_name.as_deref().unwrap_or_else(|| host(authority));
-        let expected = ServerName::try_from(name.to_owned()).map_err(|_| TlsTrouble::no_name(name))?;
-        let shaken = self.connector.connect(expected, socket).await;
-        let wire = TlsWire::with_server(shaken.map_err(|error| TlsTrouble::new(&error, name))?, Arc::clone(self));
-        if self.protocol == ServerProtocol::Http2 && !wire.speaks_http2() {
-            return Err(TlsTrouble::no_http2());
-        }
-        Ok(Wire::Tls(Box::new(wire)))
-    }
-}
-
-/// The host of `host:port`, IPv6 addresses without brackets.
-fn host(authority: &str) -> &str {
-    match authority.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or(rest),
-        None => authority.rsplit_once(':').map_or(authority, |(host, _)| host),
-    }
 }
 
 /// The authorities that the system believes, which are looked up once.
@@ -163,22 +141,5 @@ impl ServerCertVerifier for AnyCertificate {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.supported_schemes()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_host_of_an_authority_is_what_stands_before_its_port() {
-        for (authority, expected) in [
-            ("app.internal:443", "app.internal"),
-            ("10.0.0.1:8443", "10.0.0.1"),
-            ("[::1]:443", "::1"),
-            ("localhost", "localhost"),
-        ] {
-            assert_eq!(host(authority), expected);
-        }
     }
 }

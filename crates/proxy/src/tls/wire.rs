@@ -10,6 +10,7 @@ use rustls::{CommonState, ConnectionCommon, SideData};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsStream;
 
+use super::protocols::HTTP2;
 use super::to_servers::ServerSide;
 use crate::wire::Wire;
 
@@ -55,7 +56,7 @@ impl TlsWire {
 
     /// Both sides have agreed on HTTP/2.
     pub(super) fn speaks_http2(&self) -> bool {
-        self.session().alpn_protocol() == Some(super::HTTP2)
+        self.session().alpn_protocol() == Some(HTTP2)
     }
 
     fn session(&self) -> &CommonState {

@@ -86,7 +86,7 @@ fn no_more_are_asked_at_once_than_descriptors_are_meant_for_it() {
     }
     probing.prober.stop();
     let most = most.load(Ordering::SeqCst);
-    assert!(most <= MOST_UNDER_WAY, "{most}");
+    assert!(most <= MOST_PROBES, "{most}");
 }
 
 #[test]

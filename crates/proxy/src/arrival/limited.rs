@@ -6,14 +6,13 @@ use std::net::IpAddr;
 use plimsoll_config::{Listener, ListenerProtocol};
 use plimsoll_core::{Admission, Time};
 
-use super::What;
+use crate::connection::Connection;
 use crate::log::entry::Entry;
 use crate::patience::LOOK;
-use crate::serve::Connection;
 use crate::service::Service;
 
 /// What becomes of a client that connects.
-pub(crate) enum Entrance {
+pub(super) enum Entrance {
     /// It is served.
     Open,
     /// It is served then.
@@ -23,9 +22,9 @@ pub(crate) enum Entrance {
 }
 
 /// Counts a connection in the limits of its listener. It holds them for as long as it has its place in the room.
-pub(crate) fn arrive(connection: &mut Connection) -> Entrance {
+pub(super) fn count(connection: &mut Connection) -> Entrance {
     let service = connection.place.service().clone();
-    if service.limits.ignores_connections() {
+    if service.limits.of_connections().is_empty() {
         return Entrance::Open;
     }
     // A client on a Unix socket has none.
@@ -34,15 +33,15 @@ pub(crate) fn arrive(connection: &mut Connection) -> Entrance {
         return Entrance::Open;
     }
     let (now, mut until, mut holds) = (connection.worker.now(), None, Vec::new());
-    for limit in &service.limits.connections {
-        match limit.admit(limit.address_key(address), What::Connection, now) {
+    for limit in service.limits.of_connections() {
+        match limit.connect(address, now) {
             Admission::In(hold) => holds.push(hold),
             Admission::Later { hold, wait } => {
                 holds.push(hold);
                 until = until.max(Some(now + wait));
             }
             Admission::Over(_) => {
-                refuse(connection, &service, &limit.rules.name);
+                refuse(connection, &service, limit.name());
                 return Entrance::Closed;
             }
         }
@@ -71,7 +70,7 @@ fn refuse(connection: &Connection, service: &Service, limit: &str) {
 }
 
 /// Waits for the place in time of a connection; false when its client has left before.
-pub(crate) async fn wait(connection: &Connection, until: Time) -> bool {
+pub(super) async fn wait(connection: &Connection, until: Time) -> bool {
     // One that may stop sending and listen on looks the same as one that leaves.
     let may_listen = connection.place.service().listener.protocol == ListenerProtocol::Tcp;
     loop {
