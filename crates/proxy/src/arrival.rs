@@ -29,15 +29,23 @@ pub(crate) fn spawn(mut connection: Connection) {
     }
 }
 
-async fn arrive_and_serve(connection: Connection, entrance: Entrance, protocol: ListenerProtocol) {
+/// No `async fn`, which would hold the place of its arguments as long as the connection lives.
+fn arrive_and_serve(
+    connection: Connection,
+    entrance: Entrance,
+    protocol: ListenerProtocol,
+) -> impl Future<Output = ()> {
     // Boxed, so that what is only needed at first is not held for long.
-    let Some(connection) = Box::pin(arrive(connection, entrance)).await else { return };
-    match protocol {
-        ListenerProtocol::Tcp => Box::pin(tcp::serve(connection)).await,
-        ListenerProtocol::Http if connection.peer.speaks_http2() => {
-            Box::pin(http2::serve(connection, Vec::new())).await;
+    let arriving = Box::pin(arrive(connection, entrance));
+    async move {
+        let Some(connection) = arriving.await else { return };
+        match protocol {
+            ListenerProtocol::Tcp => Box::pin(tcp::serve(connection)).await,
+            ListenerProtocol::Http if connection.peer.speaks_http2() => {
+                Box::pin(http2::serve(connection, Vec::new())).await;
+            }
+            ListenerProtocol::Http => serve::serve(connection).await,
         }
-        ListenerProtocol::Http => serve::serve(connection).await,
     }
 }
 
