@@ -148,7 +148,7 @@ impl Names {
     }
 
     /// Adds to `found` what a value of a `name` meets. The bytes of the name are compared as `fold` makes them.
-    fn find(&self, (name, fold): (&[u8], fn(&u8) -> u8), value: &[u8], found: &mut Vec<NeedId>) {
+    fn find(&self, (name, fold): (&[u8], impl Fn(&u8) -> u8), value: &[u8], found: &mut Vec<NeedId>) {
         if let Ok(place) = self.place((name, fold)) {
             let Name { present, values, expressions, like, .. } = &self.all[place];
             found.extend(present);
@@ -166,9 +166,9 @@ impl Names {
     }
 
     /// Where a name stands, or is to stand.
-    fn place(&self, (name, fold): (&[u8], fn(&u8) -> u8)) -> Result<usize, usize> {
+    fn place(&self, (name, fold): (&[u8], impl Fn(&u8) -> u8)) -> Result<usize, usize> {
         let compare = |known: &str| match known.len().cmp(&name.len()) {
-            Ordering::Equal => known.bytes().cmp(name.iter().map(fold)),
+            Ordering::Equal => known.bytes().cmp(name.iter().map(&fold)),
             unequal => unequal,
         };
         self.all.binary_search_by(|known| compare(&known.text))
